@@ -1,0 +1,126 @@
+/** Records of the topics that others read: one JSON object each. Times are ms UTC, offsets are numbers below 2^53. */
+
+/** Which version a score is from and what it counted for. */
+export type ScoreRole = 'champion' | 'challenger' | 'fallback';
+
+/** One committed prediction. Key of the record: the request's own key. */
+export interface PredictionRecord {
+  readonly id: number | string;
+  /** Event time of the request. */
+  readonly at: number;
+  readonly model: string;
+  readonly version: number;
+  readonly role: ScoreRole;
+  /** Epoch of the deployment under which it was made. */
+  readonly epoch: number;
+  readonly score: number;
+  readonly decision: string;
+  /** Hash of the feature service; names and order of `vector`. */
+  readonly service: string;
+  /** The served vector; null where a feature was null. */
+  readonly vector: readonly (number | null)[];
+  /** The request's place in the log: first part of the cut. */
+  readonly source: SourcePosition;
+  /** Id of the CutRecord with the other source partitions of the cut; null where there are none. */
+  readonly cut: string | null;
+  /** Value of the model's clustering entity (a customer, say), for gates and canaries. */
+  readonly entity: number | string | null;
+}
+
+export interface SourcePosition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/**
+ * What had been folded of the other sources when the vectors that name it were computed.
+ * `folded[topic][partition]` is the offset after the last one folded.
+ */
+export interface CutRecord {
+  readonly id: string;
+  readonly folded: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+/** A record that can never be processed. The value holds the original bytes; the rest is in headers of the same names. */
+export interface DeadLetterHeaders {
+  readonly 'original-topic': string;
+  readonly 'original-partition': string;
+  readonly 'original-offset': string;
+  readonly code: string;
+  readonly message: string;
+  readonly attempt: string;
+}
+
+/** A record already answered (topic duplicates) or behind the watermark (topic late); `value` is the original text. */
+export interface SetAsideRecord {
+  readonly source: SourcePosition;
+  readonly id: number | string;
+  readonly at: number;
+  /** Late only: the watermark of the source partition at that offset. */
+  readonly watermark?: number;
+  /** Duplicate only: offset of the record that counts. */
+  readonly firstOffset?: number;
+  readonly value: string;
+}
+
+/** A prediction and its label. Revisions count up from 0 where a label is revised. */
+export interface OutcomeRecord {
+  readonly id: number | string;
+  /** Event time of the request. */
+  readonly at: number;
+  /** Event time of the label: when it became known. */
+  readonly knownAt: number;
+  readonly model: string;
+  readonly version: number;
+  readonly role: ScoreRole;
+  readonly epoch: number;
+  readonly score: number;
+  readonly label: number;
+  readonly entity: number | string | null;
+  readonly revision: number;
+}
+
+/** One finding of the drift monitor. (source, sequence) identifies it; sequence counts up from 1 per source. */
+export interface DriftRecord {
+  readonly model: string;
+  /** Which monitor, on which data: `performance/log_loss`. */
+  readonly source: string;
+  readonly sequence: number;
+  readonly kind: 'performance' | 'score' | 'feature' | 'label';
+  readonly detector: string;
+  readonly version: number;
+  /** Estimated start of the change, event time. */
+  readonly onset: number;
+  /** Event time up to which the monitor had seen outcomes. */
+  readonly detectedAt: number;
+  readonly statistic: number;
+  readonly threshold: number;
+  readonly before: number;
+  readonly after: number;
+}
+
+/** Head of a model's deployment; value of the compacted topic `deployments`, key: the model. */
+export interface DeploymentRecord {
+  readonly model: string;
+  readonly epoch: number;
+  readonly mode: 'single' | 'shadow' | 'canary';
+  readonly champion: number | null;
+  readonly challenger: number | null;
+  /** Share of entities that the challenger serves, 0..1. */
+  readonly share: number;
+  readonly salt: string;
+  /** A version to load and warm without serving it; an instance reports it as readyEpoch. */
+  readonly prepare: number | null;
+}
+
+/** One archived range of a partition. Readers see only files that a manifest names. */
+export interface ArchiveManifestRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly first: number;
+  /** Last offset in the files. */
+  readonly last: number;
+  readonly rows: number;
+  readonly files: readonly { readonly uri: string; readonly sha256: string }[];
+}

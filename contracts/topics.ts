@@ -1,0 +1,67 @@
+/**
+ * Names of everything that lives in Kafka. Project and generation stand in every internal name, so that two projects,
+ * or two generations of one topology, never share a topic, a group or a transactional id.
+ */
+
+/** Topic of a user's event stream: `PROJECT.STREAM`. */
+export function streamTopic(project: string, stream: string): string {
+  return `${project}.${stream}`;
+}
+
+/** Identity of one running copy of a topology. `name` is `score.fraud`, `outcome.fraud`, `archive`, … */
+export interface TopologyIdentity {
+  readonly project: string;
+  readonly name: string;
+  readonly generation: number;
+}
+
+/** Prefix of group ids, transactional ids, internal topics and snapshot folders: `PROJECT.score.fraud.g1`. */
+export function topologyPrefix({ project, name, generation }: TopologyIdentity): string {
+  return `${project}.${name}.g${generation}`;
+}
+
+/** Consumer group of a topology. */
+export function groupId(identity: TopologyIdentity): string {
+  return topologyPrefix(identity);
+}
+
+/** Transactional id of one task: one per task, so that a successor fences its predecessor. */
+export function transactionalId(identity: TopologyIdentity, task: string): string {
+  return `${topologyPrefix(identity)}.${task}`;
+}
+
+/** Internal repartition topic that carries requests to the tasks of `entity`. */
+export function hopTopic(identity: TopologyIdentity, entity: string): string {
+  return `${topologyPrefix(identity)}.hop.${entity}`;
+}
+
+export function predictionsTopic(project: string, model: string): string {
+  return `${project}.${model}.predictions`;
+}
+export function cutsTopic(project: string, model: string): string {
+  return `${project}.${model}.cuts`;
+}
+export function outcomesTopic(project: string, model: string): string {
+  return `${project}.${model}.outcomes`;
+}
+export function driftTopic(project: string): string {
+  return `${project}.drift`;
+}
+/** Compacted topic with the head deployment of each model, keyed by model. */
+export function deploymentsTopic(project: string): string {
+  return `${project}.deployments`;
+}
+/** Where records go that can never be processed. */
+export function deadLetterTopic(project: string): string {
+  return `${project}.dead-letters`;
+}
+export function lateTopic(project: string): string {
+  return `${project}.late`;
+}
+export function duplicatesTopic(project: string): string {
+  return `${project}.duplicates`;
+}
+/** Manifests of archived files. */
+export function archiveTopic(project: string): string {
+  return `${project}.archive`;
+}

@@ -1,0 +1,80 @@
+import type { CompiledService, CompiledStream } from '../features/compiledView.js';
+import type { Expression } from '../features/expression.js';
+
+/** A compiled model definition: plain and serialisable. Every duration is stream time, ms. */
+export interface CompiledModel {
+  readonly kind: 'model';
+  readonly name: string;
+  readonly hash: string;
+  readonly task: 'binary';
+  readonly service: CompiledService;
+  readonly request: CompiledStream;
+  /** Stream and field index of the label; the label's event id is the request's id. */
+  readonly label: { readonly stream: CompiledStream; readonly field: number; readonly delayMs: number };
+  /** Field index in the request stream by which rows are clustered in tests and split in canaries. */
+  readonly entity: number;
+  readonly trainer: TrainerSpec;
+  readonly split: { readonly trainMs: number; readonly testMs: number };
+  readonly gates: {
+    readonly absolute: readonly AbsoluteGate[];
+    readonly refresh: readonly ComparativeGate[];
+    readonly drift: readonly ComparativeGate[];
+  };
+  readonly drift: DriftSpec;
+  readonly rules: DecisionRules;
+  readonly fallback: FallbackRules;
+  readonly minReady: number;
+  readonly approval: 'automatic' | 'human';
+}
+
+export type TrainerSpec =
+  | {
+      readonly kind: 'xgboost';
+      readonly rounds: number;
+      readonly maxDepth: number;
+      readonly learningRate: number;
+      /** `exact`, `hist`, `approx`; default `hist`. */
+      readonly treeMethod: 'exact' | 'hist' | 'approx';
+      /** null: estimated by XGBoost. */
+      readonly baseScore: number | null;
+      readonly seed: number;
+      /** Rounds between two checkpoints. */
+      readonly segmentRounds: number;
+    }
+  | { readonly kind: 'logistic'; readonly l2: number; readonly maxIterations: number; readonly seed: number };
+
+export type MetricName = 'auc' | 'average_precision' | 'log_loss' | 'brier' | 'calibration_error' | 'precision_at_100';
+
+/** `atLeast`: metric >= bound; `atMost`: metric <= bound (calibrated(0.05) is atMost calibration_error 0.05). */
+export interface AbsoluteGate {
+  readonly kind: 'atLeast' | 'atMost';
+  readonly metric: MetricName;
+  readonly bound: number;
+}
+
+/** notWorse: the true difference is above -margin; superior: it is above 0; both by paired clustered bootstrap, one-sided 5 %. */
+export interface ComparativeGate {
+  readonly kind: 'notWorse' | 'superior';
+  readonly metric: 'average_precision' | 'auc';
+  readonly margin: number;
+}
+
+export interface DriftSpec {
+  readonly seasonMs: number;
+  readonly quietMs: number;
+  /** At most `count` automatic rollouts per `perMs`. */
+  readonly budget: { readonly count: number; readonly perMs: number };
+  /** Labelled positives among requests made after the onset before a drift case trains. */
+  readonly freshPositives: number;
+}
+
+/** First rule that holds decides; conditions are over the request's fields and `score` (a field named `score`, double). */
+export interface DecisionRules {
+  readonly rules: readonly { readonly when: Expression; readonly decision: string }[];
+  readonly otherwise: string;
+}
+
+/** Score without a model: an expression over the request's fields. */
+export interface FallbackRules {
+  readonly score: Expression;
+}

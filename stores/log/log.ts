@@ -1,0 +1,133 @@
+/**
+ * The log: partitioned, ordered, with transactions. A port; Kafka through kafkajs is its first adapter. Nothing above
+ * `stores/log` knows the client library. Offsets are numbers (below 2^53).
+ */
+export interface Log {
+  /** Creates what is missing; a topic that exists with another partition count is an error (TOPIC_MISMATCH). */
+  ensureTopics(topics: readonly TopicSpec[]): Promise<void>;
+  partitionCount(topic: string): Promise<number | null>;
+  /** First retained offset and the high watermark (the offset after the last record, pending transactions included). */
+  offsets(topic: string): Promise<readonly PartitionOffsets[]>;
+  /** Committed offsets of a group; null where there is none. */
+  committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]>;
+  /** Sets a group's offsets outside a transaction; refused while the group has members. */
+  commitOffsets(group: string, offsets: readonly (TopicPartition & { readonly offset: number })[]): Promise<void>;
+  /**
+   * Reads one partition from `from` (inclusive) to `to` (exclusive), without a group, judged by position (transaction
+   * markers leave gaps). Batches come in order; backpressure by the consumer of the iterator.
+   * @throws TidemillError OFFSET_LOST where `from` is no longer retained.
+   */
+  read(range: ReadRange): AsyncIterable<readonly LogRecord[]>;
+  /** A member of a consumer group; see ConsumerGroupOptions. */
+  join(options: ConsumerGroupOptions): Promise<GroupMember>;
+  /** A producer without transactions, for loaders and the outbox publisher. */
+  producer(): Promise<LogProducer>;
+  /** A transactional producer, fenced in: when this resolves, no predecessor with the same id can commit any more. */
+  transactionalProducer(transactionalId: string): Promise<TransactionalProducer>;
+  deleteTopics(topics: readonly string[]): Promise<void>;
+  /** Topics whose names start with `prefix`. */
+  topics(prefix: string): Promise<readonly string[]>;
+  deleteGroups(groups: readonly string[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface TopicSpec {
+  readonly topic: string;
+  readonly partitions: number;
+  readonly compacted?: boolean;
+  /** Keep records for ever (default) or this long. */
+  readonly retentionMs?: number;
+}
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface PartitionOffsets {
+  readonly partition: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface CommittedOffset extends TopicPartition {
+  readonly offset: number | null;
+  /** Metadata committed with the offset; '' where there is none. */
+  readonly metadata: string;
+}
+
+export interface LogRecord extends TopicPartition {
+  readonly offset: number;
+  /** Log timestamp, ms. */
+  readonly timestamp: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Readonly<Record<string, Buffer | string | undefined>>;
+}
+
+export interface ReadRange extends TopicPartition {
+  readonly from: number;
+  /** Exclusive; null reads on until the iterator is closed. */
+  readonly to: number | null;
+  /** `committed` (default) hides aborted and open transactions. */
+  readonly isolation?: 'committed' | 'uncommitted';
+}
+
+export interface OutgoingRecord {
+  readonly topic: string;
+  /** Explicit partition, else by murmur2 hash of the key (Kafka's default). */
+  readonly partition?: number;
+  readonly key: Buffer | string | null;
+  readonly value: Buffer | string | null;
+  readonly headers?: Readonly<Record<string, Buffer | string>>;
+  readonly timestamp?: number;
+}
+
+export interface LogProducer {
+  send(records: readonly OutgoingRecord[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * One transaction at a time. Any ambiguous failure makes the producer unusable: drop it, make a new one, rebuild.
+ * @throws TidemillError PRODUCER_FENCED from every method once a successor took the id over.
+ */
+export interface TransactionalProducer {
+  begin(): Promise<void>;
+  send(records: readonly OutgoingRecord[]): Promise<void>;
+  sendOffsets(group: string, offsets: readonly (TopicPartition & { readonly offset: number; readonly metadata?: string })[]): Promise<void>;
+  commit(): Promise<void>;
+  abort(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ConsumerGroupOptions {
+  readonly group: string;
+  readonly topics: readonly string[];
+  /** Stable name of the member; a restart with the same name replaces its dead predecessor at once where possible. */
+  readonly memberName: string;
+  /** Directory in which the member id is remembered for that. */
+  readonly memberDirectory?: string;
+  /** All partitions with the same task id go to one member; assignments are sticky. */
+  taskOf(partition: TopicPartition): string;
+  /** Called synchronously when an assignment is known: everything is paused until `resume`. */
+  onAssigned(assignment: Assignment): void;
+  /** Only enqueues. Records of stale epochs are never delivered. */
+  onRecords(records: readonly LogRecord[], highWatermark: number, epoch: number): void;
+  onError(error: unknown): void;
+  readonly sessionTimeoutMs?: number;
+}
+
+export interface Assignment {
+  readonly epoch: number;
+  readonly partitions: readonly TopicPartition[];
+}
+
+export interface GroupMember {
+  /** Starts delivery of a partition from `offset`. */
+  seekAndResume(partition: TopicPartition, offset: number): void;
+  pause(partitions: readonly TopicPartition[]): void;
+  resume(partitions: readonly TopicPartition[]): void;
+  /** Leaves the group at once. */
+  leave(): Promise<void>;
+}

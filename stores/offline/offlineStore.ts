@@ -1,0 +1,79 @@
+import type { CompiledService, CompiledStream } from '../../features/compiledView.js';
+import type { EventId, LoggedEvent, Value } from '../../features/types.js';
+
+/**
+ * Batch side of the project: Parquet files of events, vectors and datasets, queried by DuckDB.
+ *
+ * An **event file** is Parquet with one column per field of its stream, named like the field and in its in-memory form
+ * (decimal(s) as the scaled BIGINT, timestamp as BIGINT ms, bool as BOOLEAN), plus `__partition INTEGER` and
+ * `__offset BIGINT`, the record's place in the log. Rows with equal key, time and id are one event: lowest
+ * (partition, offset) counts.
+ */
+export interface OfflineStore {
+  /** Writes one event file; `events` are checked events of the stream. Returns rows written. */
+  writeEvents(stream: CompiledStream, path: string, events: readonly LoggedEvent[]): Promise<number>;
+  /** Reads events back, in (partition, offset) order. */
+  readEvents(stream: CompiledStream, files: readonly string[]): AsyncIterable<readonly LoggedEvent[]>;
+  /**
+   * The service's vectors at the requests, `event-time` (all events of the files count): one row per request row, in
+   * (time, id) order, as Parquet `__time, __id, __entity, COLUMN…` with the service's column names as DOUBLE (null for
+   * null).
+   */
+  computeVectors(query: VectorQuery): Promise<VectorTable>;
+  /** Loads a vector table or dataset into memory. */
+  readVectors(table: VectorTable): Promise<VectorMatrix>;
+  close(): Promise<void>;
+}
+
+/** Event files of each stream that the service reads, by stream name; and which events of the request stream are rows. */
+export interface VectorQuery {
+  readonly service: CompiledService;
+  readonly files: Readonly<Record<string, readonly string[]>>;
+  /** Requests with from <= time < to are rows; all events count as history. */
+  readonly from: number;
+  readonly to: number;
+  /** Field of the request stream for `__entity`, by index; null for none. */
+  readonly entity: number | null;
+  /** Where the result goes. */
+  readonly output: string;
+  /** Called with 0..1 as far as it can be told. */
+  readonly onProgress?: (share: number) => void;
+}
+
+export interface VectorTable {
+  readonly file: string;
+  readonly rows: number;
+  readonly columns: readonly string[];
+  /** Set where the table has labels (`__label DOUBLE`, `__known_at BIGINT`). */
+  readonly labelled: boolean;
+}
+
+/** Row-major vectors with what belongs to each row; NaN for null. */
+export interface VectorMatrix {
+  readonly rows: number;
+  readonly columns: readonly string[];
+  readonly values: Float64Array;
+  readonly times: Float64Array;
+  readonly ids: readonly EventId[];
+  readonly entities: readonly Value[];
+  readonly labels: Float64Array | null;
+  readonly knownAt: Float64Array | null;
+}
+
+/** Manifest of a dataset: the version of the data. */
+export interface DatasetManifest {
+  readonly uri: string;
+  readonly sha256: string;
+  readonly rows: number;
+  readonly positives: number;
+  /** Columns of the vector, in order. */
+  readonly columns: readonly string[];
+  readonly service: string;
+  readonly viewHashes: readonly string[];
+  readonly window: { readonly from: number; readonly to: number; readonly labelCutOff: number };
+  /** Rows whose vector is the served one, and rows computed in event time because they were never served. */
+  readonly asServed: number;
+  readonly eventTime: number;
+  /** Offsets after the last record used, by topic and partition. */
+  readonly offsets: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}

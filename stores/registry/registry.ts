@@ -1,0 +1,167 @@
+import type { DeploymentRecord } from '../../contracts/records.js';
+
+/**
+ * The registry: the one source of truth about versions, deployments, rollouts and instances. A port; SQLite is its
+ * first adapter. All changes are single transactions; a change that carries a fence is refused with FENCED when the
+ * rollout's token is no longer the newest of its model.
+ */
+export interface Registry {
+  // Versions: append-only.
+  /** Registers a version. Idempotent: the same rollout token and sha256 give the version that exists. */
+  registerVersion(draft: VersionDraft, fence: Fence): Promise<ModelVersion>;
+  version(model: string, version: number): Promise<ModelVersion | null>;
+  versions(model: string): Promise<readonly ModelVersion[]>;
+  /** Marks a version that failed its gates; refused for a champion. */
+  rejectVersion(model: string, version: number, reason: string, fence: Fence): Promise<ModelVersion>;
+  withdrawVersion(model: string, version: number, reason: string, fence: Fence): Promise<ModelVersion>;
+
+  // Deployments: aliases, audit and outbox change in one transaction.
+  deployment(model: string): Promise<DeploymentRecord | null>;
+  /**
+   * Compare-and-set of the head deployment: refused with EPOCH_STALE unless the head's epoch is `expectEpoch` (0: none
+   * yet). Repeating a change that already happened under the same fence and `step` returns the head unchanged.
+   */
+  changeDeployment(change: DeploymentChange): Promise<DeploymentRecord>;
+  /** Former champions, newest first. */
+  championHistory(model: string): Promise<readonly { version: number; epoch: number; at: number }[]>;
+
+  // Outbox: rows to publish to the topic `deployments`.
+  pendingOutbox(limit: number): Promise<readonly OutboxRow[]>;
+  markPublished(ids: readonly number[]): Promise<void>;
+
+  // Instances: live = lease not expired.
+  /** Creates or renews a lease, for `leaseMs` from now. */
+  renewInstance(state: InstanceState, leaseMs: number): Promise<void>;
+  removeInstance(instance: string): Promise<void>;
+  liveInstances(model: string): Promise<readonly InstanceLease[]>;
+  /** Deletes expired leases; returns how many. */
+  sweepInstances(): Promise<number>;
+
+  // Rollouts: ownership, journal.
+  /** Issues the next token of the model and opens a rollout under it; every older token is fenced from then on. */
+  openRollout(model: string, holder: string, trigger: string): Promise<Rollout>;
+  setPhase(fence: Fence, phase: string): Promise<void>;
+  closeRollout(fence: Fence, outcome: string): Promise<void>;
+  rollout(model: string, token: number): Promise<Rollout | null>;
+  /** Newest first. */
+  rollouts(model: string): Promise<readonly Rollout[]>;
+  /** Records the intent of a step before its side effect, then its result. Idempotent per step. */
+  journalIntent(fence: Fence, step: string, intent: unknown): Promise<void>;
+  journalResult(fence: Fence, step: string, result: unknown): Promise<void>;
+  journal(model: string, token: number): Promise<readonly JournalEntry[]>;
+
+  // Evidence: verdicts of gates, stored with the version or, before there is one, with the rollout.
+  storeEvidence(fence: Fence, version: number | null, gate: string, evidence: unknown): Promise<void>;
+  evidence(model: string, token: number): Promise<readonly { gate: string; version: number | null; evidence: unknown }[]>;
+
+  /** Audit rows, oldest first. */
+  audit(model: string): Promise<readonly AuditRow[]>;
+
+  // Stream time: watermark of a stream as the monitor last saw it; never goes back.
+  advanceWatermark(stream: string, watermark: number): Promise<void>;
+  watermark(stream: string): Promise<number | null>;
+
+  /** Number of the running copy of a topology: 1 at first. */
+  generation(topology: string): Promise<number>;
+  /** Issues the next generation (reset, rebuild). */
+  issueGeneration(topology: string): Promise<number>;
+
+  close(): Promise<void>;
+}
+
+export interface Fence {
+  readonly model: string;
+  readonly token: number;
+}
+
+export interface VersionDraft {
+  readonly model: string;
+  readonly artifact: { readonly uri: string; readonly sha256: string; readonly bytes: number };
+  /** Hash of the feature service: the input contract; and its column names, in order. */
+  readonly service: string;
+  readonly columns: readonly string[];
+  /** The dataset manifest of the release fit. */
+  readonly dataset: { readonly uri: string; readonly sha256: string };
+  readonly trainer: string;
+  readonly hyperparameters: Readonly<Record<string, unknown>>;
+  readonly codeVersion: string;
+  readonly workflow: { readonly id: string; readonly runId: string } | null;
+  readonly trigger: string;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly lineage: Readonly<Record<string, unknown>>;
+}
+
+export interface ModelVersion extends VersionDraft {
+  readonly version: number;
+  readonly status: 'registered' | 'rejected' | 'withdrawn';
+  readonly reason: string | null;
+  readonly token: number;
+  /** Wall clock, ms. */
+  readonly createdAt: number;
+}
+
+export interface DeploymentChange {
+  readonly fence: Fence;
+  /** Journal step that makes the change: `prepare`, `commit`, `abort`, … */
+  readonly step: string;
+  readonly expectEpoch: number;
+  readonly next: Omit<DeploymentRecord, 'model' | 'epoch'>;
+  readonly actor: string;
+  readonly reason: string;
+  readonly evidence: unknown;
+}
+
+export interface OutboxRow {
+  readonly id: number;
+  readonly model: string;
+  readonly deployment: DeploymentRecord;
+}
+
+export interface InstanceState {
+  readonly instance: string;
+  readonly kind: 'stream' | 'http' | 'learner';
+  readonly models: readonly string[];
+  /** Epoch of the deployment whose `prepare` version is loaded and warm; and of the one that is serving. */
+  readonly readyEpoch: number;
+  readonly activeEpoch: number;
+  readonly breaker: 'closed' | 'open';
+  /** Why the instance cannot follow, where it cannot. */
+  readonly problem: string | null;
+}
+
+export interface InstanceLease extends InstanceState {
+  readonly expiresAt: number;
+}
+
+export interface Rollout {
+  readonly model: string;
+  readonly token: number;
+  readonly holder: string;
+  readonly trigger: string;
+  readonly phase: string;
+  readonly openedAt: number;
+  readonly closedAt: number | null;
+  readonly outcome: string | null;
+}
+
+export interface JournalEntry {
+  readonly step: string;
+  readonly intent: unknown;
+  readonly result: unknown;
+  readonly startedAt: number;
+  readonly finishedAt: number | null;
+}
+
+export interface AuditRow {
+  readonly sequence: number;
+  readonly model: string;
+  readonly at: number;
+  readonly actor: string;
+  readonly action: string;
+  readonly reason: string;
+  readonly before: unknown;
+  readonly after: unknown;
+  readonly evidence: unknown;
+  readonly previousHash: string;
+  readonly hash: string;
+}

@@ -1,0 +1,72 @@
+import type { LogRecord, OutgoingRecord, TopicPartition } from '../../stores/log/log.js';
+import type { TopologyIdentity } from '../../contracts/topics.js';
+
+/**
+ * What a topology gives to the runtime. The runtime owns the consumer group, order across inputs, transactions,
+ * offsets, recovery, snapshots and dead letters; a task is a deterministic fold with outputs.
+ *
+ * The path of one record: `parse` (outside order: gives its event time) -> taken when it is the earliest among the
+ * task's inputs -> `fold` (synchronous: state and outputs) -> `drain` before each commit and whenever `pendingRows`
+ * reaches a micro-batch (scoring) -> transaction {outputs, offsets} commits -> `committed` -> now and then `snapshot`.
+ */
+export interface Topology {
+  readonly identity: TopologyIdentity;
+  readonly sources: readonly SourceSpec[];
+  /** Topics the topology writes to or creates, ensured at start. */
+  readonly outputs: readonly { readonly topic: string; readonly partitions: number; readonly compacted?: boolean }[];
+  /** The task that a source partition belongs to, e.g. `customer-3`; co-partitioned inputs share it. */
+  taskOf(partition: TopicPartition): string;
+  createTask(id: string, partitions: readonly TopicPartition[]): StreamTask;
+}
+
+export interface SourceSpec {
+  readonly topic: string;
+  /**
+   * Where a new group starts: `earliest` processes history live; `stored` requires committed offsets to be set at the
+   * chosen start (history below is replayed silently).
+   */
+  readonly start: 'earliest' | 'stored';
+}
+
+/** A record after parsing; `time` orders inputs of a task (for a block: the greatest time in it). */
+export interface ParsedRecord<Content = unknown> {
+  readonly record: LogRecord;
+  readonly time: number;
+  readonly content: Content;
+}
+
+/** What a task writes. During silent replay the runtime passes a sink that drops everything. */
+export interface Output {
+  emit(record: OutgoingRecord): void;
+  /** Sets a record aside as poison: original bytes and headers to the dead-letter topic, in the same transaction. */
+  deadLetter(record: LogRecord, error: unknown): void;
+}
+
+/**
+ * State of a task must be a function of the records folded (in any order that keeps each partition's own order), never
+ * of clocks, batching or scores.
+ */
+export interface StreamTask {
+  /**
+   * @throws TidemillError where the record can never be processed: it becomes a dead letter and counts as folded.
+   */
+  parse(record: LogRecord): ParsedRecord;
+  /** Folds one record. `replay` is true in silent replay: state only. Errors thrown here are poison, too. */
+  fold(parsed: ParsedRecord, output: Output, replay: boolean): void;
+  /** Rows folded and waiting for `drain`. */
+  readonly pendingRows: number;
+  /** Does what is not part of the fold (scoring) and emits it. May be retried as a whole transaction. */
+  drain(output: Output): Promise<void>;
+  /** Last outputs of a transaction: blocks that were being filled. Called once before offsets are sent. */
+  flush(output: Output): void;
+  /** After a successful commit: `offsets` are the next offsets by `topic-partition`. Evicts by the watermark. */
+  committed(offsets: ReadonlyMap<string, number>): void;
+  /** Entries changed since the last call, value null for deleted. Called right after `committed`, before any further fold. */
+  snapshot(): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array | null }>;
+  /** Restores one snapshot entry, before any fold. @throws TidemillError STATE_CORRUPT */
+  restore(key: Uint8Array, value: Uint8Array): void;
+  /** Identity of the state's format and meaning (view hashes): a snapshot with another one is discarded. */
+  readonly stateIdentity: string;
+  /** Called between records when a new deployment or other control change is to take effect; optional. */
+  atRecordBoundary?(): void;
+}
