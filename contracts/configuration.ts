@@ -23,7 +23,9 @@ export function configurationFrom(env: Readonly<Record<string, string | undefine
   const required = (name: string): string => {
     const value = env[name];
     if (value === undefined || value === '') {
-      throw new TidemillError('CONFIGURATION_INVALID', `the environment variable ${name} is not set`, { variable: name });
+      throw new TidemillError('CONFIGURATION_INVALID', `the environment variable ${name} is not set`, {
+        variable: name,
+      });
     }
     return value;
   };

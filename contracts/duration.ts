@@ -22,9 +22,13 @@ export function durationMs(duration: string | number): number {
   const unitMs = match?.[2] === undefined ? undefined : UNITS_MS[match[2]];
   const ms = match === null || unitMs === undefined ? Number.NaN : Number(match[1]) * unitMs;
   if (!Number.isSafeInteger(ms)) {
-    throw new TidemillError('DEFINITION_INVALID', `duration ${JSON.stringify(duration)} is not like 500ms, 10m, 6h or 7d`, {
-      duration,
-    });
+    throw new TidemillError(
+      'DEFINITION_INVALID',
+      `duration ${JSON.stringify(duration)} is not like 500ms, 10m, 6h or 7d`,
+      {
+        duration,
+      },
+    );
   }
   return ms;
 }
