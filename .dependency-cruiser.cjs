@@ -3,8 +3,23 @@
  * `workflows`, `activities` and `streams` never import one another at run time.
  */
 const folders = [
-  'contracts', 'features', 'models', 'stores', 'streams', 'workflows', 'activities', 'scoring', 'serving',
-  'workers', 'client', 'cli', 'console', 'infra', 'examples', 'bench', 'test',
+  'contracts',
+  'features',
+  'models',
+  'stores',
+  'streams',
+  'workflows',
+  'activities',
+  'scoring',
+  'serving',
+  'workers',
+  'client',
+  'cli',
+  'console',
+  'infra',
+  'examples',
+  'bench',
+  'test',
 ];
 
 const mayImport = {
@@ -50,7 +65,12 @@ module.exports = {
       from: { path: '^index\\.ts$' },
       to: { path: `^(${folders.filter((name) => !['features', 'models', 'contracts'].includes(name)).join('|')})/` },
     },
-    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no-circular',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     {
       name: 'kafkajs-stays-in-its-adapter',
       severity: 'error',

@@ -28,7 +28,13 @@ export type Expression =
   /** The first operand unless it is null, else the second. */
   | { readonly op: 'orElse'; readonly of: Expression; readonly otherwise: Expression; readonly type: ValueType }
   /** A part of a timestamp in an IANA zone. dayOfWeek is ISO: Monday 1 … Sunday 7. */
-  | { readonly op: 'calendar'; readonly part: CalendarPart; readonly zone: string; readonly of: Expression; readonly type: ValueType };
+  | {
+      readonly op: 'calendar';
+      readonly part: CalendarPart;
+      readonly zone: string;
+      readonly of: Expression;
+      readonly type: ValueType;
+    };
 
 /** Every operand is converted to double first where the type of the node is double; `toDouble` says so explicitly. */
 export type UnaryOperator = 'not' | 'negate' | 'abs' | 'log1p' | 'toDouble' | 'isNull';

@@ -7,7 +7,10 @@ build();
 const { ERROR_CODES } = await import(join(root, 'dist', 'contracts', 'errorCodes.js'));
 const rows = Object.entries(ERROR_CODES)
   .sort(([a], [b]) => (a < b ? -1 : 1))
-  .map(([code, { status, exit, summary, action }]) => `## ${code}\n\n${summary}\n\n**What to do.** ${action}\n\nHTTP ${status}, exit code ${exit}.\n`);
+  .map(
+    ([code, { status, exit, summary, action }]) =>
+      `## ${code}\n\n${summary}\n\n**What to do.** ${action}\n\nHTTP ${status}, exit code ${exit}.\n`,
+  );
 const text = `# Errors
 
 Every error of Tidemill carries one of these stable codes, the values at fault, and what to do. This page is written from

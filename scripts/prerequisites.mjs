@@ -18,7 +18,9 @@ export function run(command, args, options = {}) {
 
 /** Installs the locked dependencies unless exactly these are installed already. Output goes to stderr. */
 export function installDependencies() {
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   const stamp = join(root, 'node_modules', '.tidemill-lock');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   const major = Number(process.versions.node.split('.')[0]);

@@ -50,7 +50,9 @@ for (const kind of kinds) {
   totals.failed += summary.numFailedTests;
   totals.skipped += skipped;
   if (result.status !== 0) broken = true;
-  lines.push(`${kind}: ${summary.numPassedTests} passed, ${summary.numFailedTests} failed, ${skipped} skipped in ${seconds} s`);
+  lines.push(
+    `${kind}: ${summary.numPassedTests} passed, ${summary.numFailedTests} failed, ${skipped} skipped in ${seconds} s`,
+  );
 }
 rmSync(folder, { recursive: true });
 

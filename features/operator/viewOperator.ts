@@ -29,7 +29,14 @@ export interface ViewOperator {
    * Folds one event. `values` are the fields of the view's stream in order and may be reused by the caller afterwards.
    * @param key value of the entity; null keys belong to no entity and are not folded ('expired').
    */
-  insert(key: Value, time: number, id: EventId, values: readonly Value[], partition: number, offset: number): InsertResult;
+  insert(
+    key: Value,
+    time: number,
+    id: EventId,
+    values: readonly Value[],
+    partition: number,
+    offset: number,
+  ): InsertResult;
 
   /**
    * Writes the features at position (time, id) to `out[start..]` in the order of `view.features`, as a vector: NaN for
@@ -38,7 +45,15 @@ export interface ViewOperator {
    * `ownStream` tells whether the position belongs to the view's own stream (rule 2: e < p, or e <= p with
    * includeRequest) or to another (e.time <= t).
    */
-  valuesAt(key: Value, time: number, id: EventId | null, ownStream: boolean, out: Float64Array, start: number, statuses?: Uint8Array): void;
+  valuesAt(
+    key: Value,
+    time: number,
+    id: EventId | null,
+    ownStream: boolean,
+    out: Float64Array,
+    start: number,
+    statuses?: Uint8Array,
+  ): void;
 
   /** Age in ms of the latest visible event within `keep` at the position, or null. */
   ageAt(key: Value, time: number, id: EventId | null, ownStream: boolean): number | null;

@@ -95,7 +95,10 @@ export interface LogProducer {
 export interface TransactionalProducer {
   begin(): Promise<void>;
   send(records: readonly OutgoingRecord[]): Promise<void>;
-  sendOffsets(group: string, offsets: readonly (TopicPartition & { readonly offset: number; readonly metadata?: string })[]): Promise<void>;
+  sendOffsets(
+    group: string,
+    offsets: readonly (TopicPartition & { readonly offset: number; readonly metadata?: string })[],
+  ): Promise<void>;
   commit(): Promise<void>;
   abort(): Promise<void>;
   close(): Promise<void>;

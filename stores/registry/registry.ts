@@ -52,7 +52,10 @@ export interface Registry {
 
   // Evidence: verdicts of gates, stored with the version or, before there is one, with the rollout.
   storeEvidence(fence: Fence, version: number | null, gate: string, evidence: unknown): Promise<void>;
-  evidence(model: string, token: number): Promise<readonly { gate: string; version: number | null; evidence: unknown }[]>;
+  evidence(
+    model: string,
+    token: number,
+  ): Promise<readonly { gate: string; version: number | null; evidence: unknown }[]>;
 
   /** Audit rows, oldest first. */
   audit(model: string): Promise<readonly AuditRow[]>;
