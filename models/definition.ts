@@ -20,6 +20,7 @@ export interface CompiledModel {
     readonly refresh: readonly ComparativeGate[];
     readonly drift: readonly ComparativeGate[];
   };
+  readonly rollout: RolloutSpec;
   readonly drift: DriftSpec;
   readonly rules: DecisionRules;
   readonly fallback: FallbackRules;
@@ -57,6 +58,15 @@ export interface ComparativeGate {
   readonly kind: 'notWorse' | 'superior';
   readonly metric: 'average_precision' | 'auc';
   readonly margin: number;
+}
+
+/** Steps of a rollout after registration; null where the model declares none. */
+export interface RolloutSpec {
+  readonly shadow: { readonly requests: number; readonly atMostMs: number } | null;
+  /** `requests` counts those of the challenger's arm, per share. */
+  readonly canary: { readonly shares: readonly number[]; readonly requests: number; readonly atMostMs: number } | null;
+  readonly bakeMs: number | null;
+  readonly probation: { readonly positives: number; readonly atMostMs: number } | null;
 }
 
 export interface DriftSpec {

@@ -1,4 +1,8 @@
+import { TidemillError } from '../contracts/errors.js';
 import type { CompiledStream, CompiledView } from '../features/compiledView.js';
+import { checkName, definitionError } from '../features/authoring/names.js';
+import { deepFreeze } from '../features/hash.js';
+import type { Model } from './authoring.js';
 import type { CompiledModel } from './definition.js';
 
 /** What one repository of definitions describes, compiled. A project module exports it as `project`. */
@@ -9,4 +13,61 @@ export interface Project {
   readonly streams: readonly CompiledStream[];
   readonly views: readonly CompiledView[];
   readonly models: readonly CompiledModel[];
+}
+
+/**
+ * Collects the models of a project with all that they read.
+ *
+ * @throws TidemillError DEFINITION_INVALID where two definitions share a name.
+ */
+export function defineProject(id: string, definitions: { readonly models: readonly Model[] }): Project {
+  checkName('project', id);
+  const models = definitions.models.map(({ compiled }) => compiled);
+  const views = models.flatMap(({ service }) =>
+    service.inputs.flatMap((input) => (input.kind === 'view' ? [input.view] : [])),
+  );
+  const streams = [
+    ...models.flatMap(({ request, label }) => [request, label.stream]),
+    ...views.map(({ stream }) => stream),
+  ];
+  return deepFreeze({
+    kind: 'project',
+    id,
+    streams: distinct(id, 'stream', streams),
+    views: distinct(id, 'view', views),
+    models: distinct(id, 'model', models),
+  });
+}
+
+/** Definitions once each; the same name for two different definitions is an error. */
+function distinct<T extends { readonly name: string; readonly hash: string }>(id: string, what: string, all: readonly T[]): T[] {
+  const byName = new Map<string, T>();
+  for (const definition of all) {
+    const known = byName.get(definition.name);
+    if (known !== undefined && known.hash !== definition.hash) {
+      throw definitionError(`${id}.${definition.name}`, `two different ${what}s have this name`);
+    }
+    byName.set(definition.name, definition);
+  }
+  return [...byName.values()];
+}
+
+/**
+ * The project that a loaded module exports as `project`.
+ *
+ * @throws TidemillError PROJECT_NOT_FOUND
+ */
+export function projectFrom(module: unknown, path: string): Project {
+  const project = (module as { project?: unknown } | null)?.project as Partial<Project> | undefined;
+  if (project === undefined || project === null || project.kind !== 'project') {
+    throw new TidemillError('PROJECT_NOT_FOUND', `${path} does not export \`project\` made by defineProject()`, { path });
+  }
+  return project as Project;
+}
+
+/** @throws TidemillError DEFINITION_INVALID where the project has no such model. */
+export function modelOf(project: Project, name: string): CompiledModel {
+  const found = project.models.find((candidate) => candidate.name === name);
+  if (found !== undefined) return found;
+  throw definitionError(`${project.id}.models`, `there is no model ${JSON.stringify(name)}; there are ${project.models.map((each) => each.name).join(', ')}`);
 }
