@@ -72,6 +72,14 @@ export const ERROR_CODES = {
     summary: 'An event is older than the watermark of its source partition.',
     action: 'Read it from the late topic; raise allowedLateness if such events should count.',
   },
+
+  // State
+  STATE_CORRUPT: {
+    status: 500,
+    exit: 1,
+    summary: 'Encoded state cannot be read: torn, flipped bytes, or of another definition.',
+    action: 'Nothing by hand: the snapshot is discarded and the state is rebuilt from the log.',
+  },
 } as const satisfies Record<string, ErrorDescription>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
