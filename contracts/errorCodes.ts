@@ -73,6 +73,20 @@ export const ERROR_CODES = {
     action: 'Read it from the late topic; raise allowedLateness if such events should count.',
   },
 
+  // Batch
+  OFFLINE_TIES_OVERFLOW: {
+    status: 422,
+    exit: 1,
+    summary: 'Too many events of one key share one time for the time range that was asked for.',
+    action: 'Ask for a shorter range, or give the events distinct times.',
+  },
+  OFFLINE_FILE_INVALID: {
+    status: 422,
+    exit: 1,
+    summary: 'A file of events or vectors is missing or has other columns than its stream or table.',
+    action: 'Check the path; write the file again with the current definition of the stream.',
+  },
+
   // State
   STATE_CORRUPT: {
     status: 500,
