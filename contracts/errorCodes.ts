@@ -94,6 +94,26 @@ export const ERROR_CODES = {
     summary: 'Encoded state cannot be read: torn, flipped bytes, or of another definition.',
     action: 'Nothing by hand: the snapshot is discarded and the state is rebuilt from the log.',
   },
+
+  // Local runtime
+  RUNTIME_UNAVAILABLE: {
+    status: 503,
+    exit: 5,
+    summary: 'A server of the local runtime is not on this machine and cannot be fetched.',
+    action: 'Supply it in one of the three ways that the message names.',
+  },
+  RUNTIME_PORT_TAKEN: {
+    status: 503,
+    exit: 5,
+    summary: 'Another process listens on a port that the local runtime needs.',
+    action: 'Stop that process, or pass another port (--kafka-port, --temporal-port, --temporal-ui-port).',
+  },
+  RUNTIME_START_FAILED: {
+    status: 503,
+    exit: 5,
+    summary: 'A server of the local runtime ended or stayed silent while it started.',
+    action: 'Read the end of its log in the message; `tidemill down --purge` removes damaged data.',
+  },
 } as const satisfies Record<string, ErrorDescription>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
