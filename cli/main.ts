@@ -9,7 +9,11 @@ import { printError } from './output.js';
 export function createProgram(): Command {
   const program = new Command('tidemill')
     .description('Features and models defined once, in batch and on the stream.')
-    .option('--home <folder>', 'folder of the local runtime and of local state', process.env['TIDEMILL_HOME'] ?? '.tidemill')
+    .option(
+      '--home <folder>',
+      'folder of the local runtime and of local state',
+      process.env['TIDEMILL_HOME'] ?? '.tidemill',
+    )
     .option('--json', 'output for programs', false)
     .exitOverride()
     .configureOutput({ writeErr: (text) => process.stderr.write(text) });

@@ -13,6 +13,11 @@ export function printError(error: unknown, json: boolean): void {
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((title, at) => Math.max(title.length, ...rows.map((row) => (row[at] ?? '').length)));
   return [header, ...rows]
-    .map((row) => row.map((cell, at) => cell.padEnd(widths[at] as number)).join('  ').trimEnd())
+    .map((row) =>
+      row
+        .map((cell, at) => cell.padEnd(widths[at] as number))
+        .join('  ')
+        .trimEnd(),
+    )
     .join('\n');
 }

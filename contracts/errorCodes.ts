@@ -95,6 +95,83 @@ export const ERROR_CODES = {
     action: 'Nothing by hand: the snapshot is discarded and the state is rebuilt from the log.',
   },
 
+  // Log
+  LOG_UNAVAILABLE: {
+    status: 503,
+    exit: 5,
+    summary: 'No Kafka broker answers at the configured addresses.',
+    action: 'Check TIDEMILL_KAFKA and the broker; `tidemill up` starts one on this machine.',
+  },
+  TOPIC_MISMATCH: {
+    status: 409,
+    exit: 1,
+    summary: 'A topic has another number of partitions than the topology needs.',
+    action: 'Use topics with equal numbers of partitions, or a new generation of the topology.',
+  },
+  OFFSET_LOST: {
+    status: 410,
+    exit: 1,
+    summary: 'An offset that is needed is no longer retained in the log.',
+    action: 'Raise the retention of the topic; reset the topology explicitly if the lost records do not matter.',
+  },
+  PRODUCER_FENCED: {
+    status: 409,
+    exit: 1,
+    summary: 'Another process took over the task; this one may not commit any more.',
+    action: 'Nothing: the task is given up, or taken back where the group still assigns it here.',
+  },
+  PRODUCER_UNUSABLE: {
+    status: 409,
+    exit: 1,
+    summary: 'A producer was used after a failure whose outcome is unknown.',
+    action: 'Nothing: the task opens a new producer and rebuilds its state from the log.',
+  },
+
+  // Stream runtime
+  STREAM_NOT_FOUND: {
+    status: 404,
+    exit: 5,
+    summary: 'A topic that a topology reads does not exist.',
+    action: 'Create the topic, or correct the project id.',
+  },
+  GROUP_NOT_INITIALISED: {
+    status: 409,
+    exit: 1,
+    summary: 'A new topology has not been told whether it starts at the start or at the end of its topics.',
+    action: 'Run the topology once with --initialise start or --initialise end.',
+  },
+  OFFSETS_MISSING: {
+    status: 409,
+    exit: 1,
+    summary:
+      'A task has a snapshot but its group has no committed offset (offsets expire in groups that are idle too long).',
+    action: 'Reset the topology explicitly: what was answered cannot be told from the log alone.',
+  },
+  SNAPSHOT_NOT_OWNED: {
+    status: 409,
+    exit: 1,
+    summary: 'Another process took over the snapshots of a task.',
+    action: 'Nothing: the task is given up, or rebuilt where the group still assigns it here.',
+  },
+  FOLD_FAILED: {
+    status: 500,
+    exit: 1,
+    summary: 'A record made the computation of its features fail in an unforeseen way; it is in the dead-letter topic.',
+    action: 'Report it with the record; replay it once the cause is removed.',
+  },
+  BLOCK_INVALID: {
+    status: 500,
+    exit: 1,
+    summary: 'A record of an internal topic is torn or of another feature service.',
+    action: 'Do not write to internal topics; give a changed feature service a new generation.',
+  },
+  TOPOLOGY_UNSUPPORTED: {
+    status: 422,
+    exit: 2,
+    summary: 'A model reads a view that this version cannot compute on the stream.',
+    action: 'Key the view by the key of its stream, and look it up by a field of the request.',
+  },
+
   // Local runtime
   RUNTIME_UNAVAILABLE: {
     status: 503,

@@ -35,7 +35,13 @@ export async function diagnose(home: string): Promise<Check[]> {
       const found = process.env['TIDEMILL_TEMPORAL_CLI'] ?? (await programOnPath('temporal'));
       if (found !== null) return found;
       const cached = join(cacheFolder(`temporal-${TEMPORAL_CLI_VERSION}`), 'temporal');
-      if (await access(cached).then(() => true, () => false)) return cached;
+      if (
+        await access(cached).then(
+          () => true,
+          () => false,
+        )
+      )
+        return cached;
       const go = await programOnPath('go');
       if (go === null) throw new Error('neither temporal nor go is on PATH');
       return `${go} (will build it once)`;

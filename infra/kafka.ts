@@ -70,9 +70,13 @@ async function fetchByMaven(folder: string, progress: Progress): Promise<void> {
 ${dependency('org.apache.kafka', 'kafka_2.13', KAFKA_VERSION)}${dependency('org.slf4j', 'slf4j-simple', '1.7.36')}
 </dependencies></project>`,
   );
-  await runCommand(maven, ['-q', '-B', 'dependency:copy-dependencies', '-DincludeScope=runtime', '-DoutputDirectory=jars'], {
-    cwd: project,
-  });
+  await runCommand(
+    maven,
+    ['-q', '-B', 'dependency:copy-dependencies', '-DincludeScope=runtime', '-DoutputDirectory=jars'],
+    {
+      cwd: project,
+    },
+  );
   const wanted = new Set(KAFKA_JARS.map(([path]) => basename(path)));
   for (const jar of await readdir(join(project, 'jars'))) {
     if (wanted.has(jar)) await copyFile(join(project, 'jars', jar), join(folder, jar));
@@ -92,7 +96,8 @@ async function fetchByHttps(folder: string, progress: Progress): Promise<void> {
 async function checkJars(folder: string): Promise<void> {
   for (const [path, sha256] of KAFKA_JARS) {
     const found = await fileSha256(join(folder, basename(path)));
-    if (found !== sha256) throw new Error(`${basename(path)}: SHA-256 ${found ?? 'absent'} where ${sha256} is expected`);
+    if (found !== sha256)
+      throw new Error(`${basename(path)}: SHA-256 ${found ?? 'absent'} where ${sha256} is expected`);
   }
 }
 
@@ -129,7 +134,13 @@ export async function startKafka(options: {
   const settings = join(directory, 'server.properties');
   const data = join(directory, 'data');
   await writeFile(settings, brokerSettings(port, await freePort(), data));
-  const runJava = [`-Xmx${options.memoryMb ?? 512}m`, '-XX:+UseSerialGC', '-Dorg.slf4j.simpleLogger.logFile=System.out', '-cp', join(jars, '*')];
+  const runJava = [
+    `-Xmx${options.memoryMb ?? 512}m`,
+    '-XX:+UseSerialGC',
+    '-Dorg.slf4j.simpleLogger.logFile=System.out',
+    '-cp',
+    join(jars, '*'),
+  ];
   const isFormatted = await readFile(join(data, 'meta.properties')).then(
     () => true,
     () => false,
@@ -141,7 +152,10 @@ export async function startKafka(options: {
   options.progress?.('starting Kafka');
   const logFile = join(directory, 'kafka.log');
   await rm(logFile, { force: true });
-  const identity = await startDetached(java, [...runJava, 'kafka.Kafka', settings], { logFile, cwd: dirname(settings) });
+  const identity = await startDetached(java, [...runJava, 'kafka.Kafka', settings], {
+    logFile,
+    cwd: dirname(settings),
+  });
   await awaitReady('kafka', identity, logFile, async () => {
     const log = await readFile(logFile, 'utf8').catch(() => '');
     return log.includes('Kafka Server started') && (await answers(port));

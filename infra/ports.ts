@@ -35,7 +35,11 @@ export async function requirePort(service: string, port: number): Promise<void> 
   if (!(await answers(port))) return;
   const pid = await portHolder(port);
   const holder = pid === null ? 'another process' : `process ${pid} (${(await commandOf(pid)) ?? 'unknown'})`;
-  throw new TidemillError('RUNTIME_PORT_TAKEN', `${service}: port ${port} is taken by ${holder}`, { service, port, pid });
+  throw new TidemillError('RUNTIME_PORT_TAKEN', `${service}: port ${port} is taken by ${holder}`, {
+    service,
+    port,
+    pid,
+  });
 }
 
 /** Process that listens on a TCP port of this machine; null where that cannot be told (another user's, or no /proc). */

@@ -30,7 +30,13 @@ export interface RuntimeOptions {
 export const DEFAULT_PORTS = { kafka: 9092, temporal: 7233, temporalUi: 8233 } as const;
 
 export type ServiceState =
-  | { readonly service: ServiceName; readonly state: 'running'; readonly address: string; readonly pid: number; readonly uiUrl?: string }
+  | {
+      readonly service: ServiceName;
+      readonly state: 'running';
+      readonly address: string;
+      readonly pid: number;
+      readonly uiUrl?: string;
+    }
   /** The address comes from the environment: nothing is started or stopped. */
   | { readonly service: ServiceName; readonly state: 'external'; readonly address: string }
   | { readonly service: ServiceName; readonly state: 'stopped' };
@@ -56,7 +62,11 @@ export async function upService(service: ServiceName, options: RuntimeOptions): 
   const progress: Progress = (text) => options.progress?.(service, text);
   const directory = join(options.home, service);
   if (service === 'kafka') {
-    const { identity, port, broker } = await startKafka({ directory, port: options.kafkaPort ?? DEFAULT_PORTS.kafka, progress });
+    const { identity, port, broker } = await startKafka({
+      directory,
+      port: options.kafkaPort ?? DEFAULT_PORTS.kafka,
+      progress,
+    });
     await remember(options.home, service, { ...identity, port, address: broker });
     return;
   }

@@ -1,7 +1,17 @@
 import type { Command } from 'commander';
 import { Listr } from 'listr2';
 import { diagnose } from '../../infra/doctor.js';
-import { DEFAULT_PORTS, down, SERVICES, status, up, upService, type RuntimeOptions, type ServiceName, type ServiceState } from '../../infra/runtime.js';
+import {
+  DEFAULT_PORTS,
+  down,
+  SERVICES,
+  status,
+  up,
+  upService,
+  type RuntimeOptions,
+  type ServiceName,
+  type ServiceState,
+} from '../../infra/runtime.js';
 import { formatTable } from '../output.js';
 
 interface Global {
@@ -47,7 +57,13 @@ export function addRuntimeCommands(program: Command): void {
       const { home, json } = globals();
       const checks = await diagnose(home);
       if (json) console.log(JSON.stringify(checks));
-      else console.log(formatTable(['', 'check', 'found'], checks.map(({ ok, name, found }) => [ok ? 'ok' : 'no', name, found])));
+      else
+        console.log(
+          formatTable(
+            ['', 'check', 'found'],
+            checks.map(({ ok, name, found }) => [ok ? 'ok' : 'no', name, found]),
+          ),
+        );
       if (checks.some(({ ok }) => !ok)) process.exitCode = 5;
     });
 }

@@ -82,9 +82,13 @@ describe('the local runtime', () => {
     const cli = join(process.cwd(), 'dist', 'cli', 'main.js');
     const empty = await mkdtemp(join(tmpdir(), 'tidemill-runtime-'));
     const env = { PATH: empty, TIDEMILL_CACHE: empty, HOME: empty, HTTPS_PROXY: '', NODE_OPTIONS: '' };
-    const failed = await run(process.execPath, [cli, '--home', empty, '--json', 'up', '--kafka-port', '1', '--temporal-port', '2'], {
-      env,
-    }).catch((reason: unknown) => reason as { code: number; stderr: string });
+    const failed = await run(
+      process.execPath,
+      [cli, '--home', empty, '--json', 'up', '--kafka-port', '1', '--temporal-port', '2'],
+      {
+        env,
+      },
+    ).catch((reason: unknown) => reason as { code: number; stderr: string });
     expect(failed).toMatchObject({ code: 5 });
     const { error } = JSON.parse((failed as { stderr: string }).stderr.trim().split('\n').at(-1) as string) as {
       error: { code: string; message: string };
