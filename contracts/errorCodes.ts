@@ -172,6 +172,62 @@ export const ERROR_CODES = {
     action: 'Key the view by the key of its stream, and look it up by a field of the request.',
   },
 
+  // Models
+  MODEL_INVALID: {
+    status: 422,
+    exit: 1,
+    summary: 'A saved model is not one that can be exported or served.',
+    action: 'Train it again with the current definition; external models must be ONNX without external data.',
+  },
+  MODEL_WIDTH_MISMATCH: {
+    status: 422,
+    exit: 1,
+    summary: "A model file reads another number of columns than the model's feature service has.",
+    action: 'Register a version that was trained on this feature service.',
+  },
+  MODEL_PARITY_FAILED: {
+    status: 422,
+    exit: 1,
+    summary: 'The exported model does not predict what the trained one does.',
+    action: 'Report it with the dataset manifest; the version was not registered.',
+  },
+  TRAINING_FAILED: {
+    status: 500,
+    exit: 1,
+    summary: 'A training ended with an error of its library.',
+    action: 'Read the message; the workflow retries from the last checkpoint where that can help.',
+  },
+  TRAINING_CANCELLED: {
+    status: 409,
+    exit: 1,
+    summary: 'A training was cancelled.',
+    action: 'Nothing: start it again when it is wanted.',
+  },
+  DATASET_HAS_NULLS: {
+    status: 422,
+    exit: 1,
+    summary: 'A linear model was given nulls.',
+    action: 'Give the feature a default with orElse, or train trees.',
+  },
+  OBJECT_NOT_FOUND: {
+    status: 404,
+    exit: 1,
+    summary: 'A stored object is not there.',
+    action: 'Check that TIDEMILL_HOME is the folder under which the object was stored.',
+  },
+  OBJECT_CORRUPT: {
+    status: 500,
+    exit: 1,
+    summary: "A stored object's SHA-256 is not the one that it was registered with.",
+    action: 'Restore the object from a backup; it was not used.',
+  },
+  OBJECT_OUTSIDE_ROOT: {
+    status: 403,
+    exit: 4,
+    summary: 'An address of an object points outside its store.',
+    action: 'Use addresses as the store gives them.',
+  },
+
   // Local runtime
   RUNTIME_UNAVAILABLE: {
     status: 503,
