@@ -228,6 +228,44 @@ export const ERROR_CODES = {
     action: 'Use addresses as the store gives them.',
   },
 
+  // Registry
+  REGISTRY_BUSY: {
+    status: 503,
+    exit: 5,
+    summary: 'Another process held the lock of the registry for too long.',
+    action: 'Look for a process that hangs inside a transaction; the change was not made and can be repeated.',
+  },
+  FENCED: {
+    status: 409,
+    exit: 1,
+    summary: 'A rollout tried to change something after another one had taken its place.',
+    action: 'Nothing: the newer rollout decides. Look at its journal.',
+  },
+  EPOCH_STALE: {
+    status: 409,
+    exit: 1,
+    summary: 'A deployment changed between being read and being changed.',
+    action: 'Read the deployment again and decide anew.',
+  },
+  VERSION_NOT_FOUND: {
+    status: 404,
+    exit: 1,
+    summary: 'A model has no such version.',
+    action: "List the model's versions.",
+  },
+  VERSION_WITHDRAWN: {
+    status: 409,
+    exit: 1,
+    summary: 'A version was rejected or withdrawn and may not serve again.',
+    action: 'Train a new version; a withdrawn artifact is refused whatever its number.',
+  },
+  VERSION_IN_USE: {
+    status: 409,
+    exit: 1,
+    summary: 'The champion cannot be rejected or withdrawn.',
+    action: 'Roll back first; that withdraws the version which is left.',
+  },
+
   // Local runtime
   RUNTIME_UNAVAILABLE: {
     status: 503,
