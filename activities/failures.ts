@@ -3,7 +3,13 @@ import { isTidemillError, type TidemillError } from '../contracts/errors.js';
 import type { ErrorCode } from '../contracts/errorCodes.js';
 
 /** What a later attempt may find healed. */
-const TRANSIENT: ReadonlySet<ErrorCode> = new Set(['LOG_UNAVAILABLE', 'REGISTRY_BUSY', 'TEMPORAL_UNAVAILABLE', 'ARCHIVE_BEHIND', 'TRAINING_CANCELLED']);
+const TRANSIENT: ReadonlySet<ErrorCode> = new Set([
+  'LOG_UNAVAILABLE',
+  'REGISTRY_BUSY',
+  'TEMPORAL_UNAVAILABLE',
+  'ARCHIVE_BEHIND',
+  'TRAINING_CANCELLED',
+]);
 
 /** Wraps activities so that coded errors reach workflows, and the command line, as typed failures. */
 export function withFailures<T extends Record<string, (...args: never[]) => Promise<unknown>>>(activities: T): T {

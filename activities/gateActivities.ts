@@ -23,14 +23,22 @@ export interface Judgement {
   readonly metrics: Record<string, number>;
 }
 
-const REPORTED_METRICS: readonly MetricName[] = ['auc', 'average_precision', 'log_loss', 'brier', 'calibration_error', 'precision_at_100'];
+const REPORTED_METRICS: readonly MetricName[] = [
+  'auc',
+  'average_precision',
+  'log_loss',
+  'brier',
+  'calibration_error',
+  'precision_at_100',
+];
 const BATCH_ROWS = 8_192;
 
 /** Judges data and models; verdicts are stored with the numbers that they rest on. */
 export function createGateActivities(dependencies: ActivityDependencies) {
   const { registry, objects, offline, modelOf } = dependencies;
   const store = async (fence: Fence, verdicts: readonly Verdict[]): Promise<void> => {
-    for (const verdict of verdicts) await registry.storeEvidence(fence, null, `${verdict.kind}/${verdict.gate}`, verdict);
+    for (const verdict of verdicts)
+      await registry.storeEvidence(fence, null, `${verdict.kind}/${verdict.gate}`, verdict);
   };
   return withFailures({
     async judgeDataset(fence: Fence, dataset: BuiltDataset): Promise<Judgement> {
@@ -45,7 +53,12 @@ export function createGateActivities(dependencies: ActivityDependencies) {
      * Judges the evaluation fit on the test rows, which are later than everything that it learned from, against the
      * champion on the same rows, or against the fallback rules where there is no champion.
      */
-    async judgeModel(fence: Fence, dataset: BuiltDataset, evaluation: FittedModel, trigger: TriggerKind): Promise<Judgement> {
+    async judgeModel(
+      fence: Fence,
+      dataset: BuiltDataset,
+      evaluation: FittedModel,
+      trigger: TriggerKind,
+    ): Promise<Judgement> {
       return journaled(registry, fence, 'gates', { evaluation: evaluation.artifact.sha256, trigger }, async () => {
         const model = modelOf(fence.model);
         const champion = (await registry.deployment(fence.model))?.champion ?? null;
@@ -55,13 +68,18 @@ export function createGateActivities(dependencies: ActivityDependencies) {
         const candidate = await scoresOf(evaluation.artifact, matrix, start, end);
         Context.current().heartbeat();
         const seedFor = (gate: string, reference: string): number =>
-          Number.parseInt(hashOf([evaluation.artifact.sha256, reference, dataset.data.sha256, gate, 1]).slice(0, 8), 16);
+          Number.parseInt(
+            hashOf([evaluation.artifact.sha256, reference, dataset.data.sha256, gate, 1]).slice(0, 8),
+            16,
+          );
 
         const verdicts: Verdict[] = model.gates.absolute.map((gate) => judgeAbsolute(gate, rows, candidate));
         const comparisons = trigger === 'drift' ? model.gates.drift : model.gates.refresh;
         if (champion === null) {
           const fallback = compileFallback(model);
-          const baseline = Float64Array.from({ length: end - start }, (_, row) => fallback(matrix.requests?.[start + row] ?? []));
+          const baseline = Float64Array.from({ length: end - start }, (_, row) =>
+            fallback(matrix.requests?.[start + row] ?? []),
+          );
           verdicts.push(...comparisons.map(notApplicable));
           const gate = { kind: 'superior', metric: 'average_precision', margin: 0 } as const;
           verdicts.push(judgeComparative(gate, 'baseline', rows, candidate, baseline, seedFor('baseline', 'fallback')));
@@ -70,7 +88,16 @@ export function createGateActivities(dependencies: ActivityDependencies) {
           if (version === null) throw new Error(`invariant broken: champion ${champion} is not registered`);
           const reference = await scoresOf(version.artifact, matrix, start, end);
           for (const gate of comparisons) {
-            verdicts.push(judgeComparative(gate, 'champion', rows, candidate, reference, seedFor(gate.kind, version.artifact.sha256)));
+            verdicts.push(
+              judgeComparative(
+                gate,
+                'champion',
+                rows,
+                candidate,
+                reference,
+                seedFor(gate.kind, version.artifact.sha256),
+              ),
+            );
             Context.current().heartbeat();
           }
         }
@@ -85,7 +112,12 @@ export function createGateActivities(dependencies: ActivityDependencies) {
     },
   });
 
-  async function scoresOf(artifact: { uri: string; sha256: string }, matrix: VectorMatrix, start: number, end: number): Promise<Float64Array> {
+  async function scoresOf(
+    artifact: { uri: string; sha256: string },
+    matrix: VectorMatrix,
+    start: number,
+    end: number,
+  ): Promise<Float64Array> {
     const columns = matrix.columns.length;
     const loaded = await OnnxModel.load(await objects.get(artifact.uri, artifact.sha256), columns, artifact.uri);
     const scores = new Float64Array(end - start);

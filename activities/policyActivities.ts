@@ -8,7 +8,8 @@ const LOOK_MS = 1_000;
 
 /** What a model's definition says about drift, against stream time: the watermark of its request stream. */
 export function createPolicyActivities({ registry, modelOf, project }: ActivityDependencies) {
-  const streamTime = async (model: string): Promise<number | null> => registry.watermark(streamTopic(project, modelOf(model).request.name));
+  const streamTime = async (model: string): Promise<number | null> =>
+    registry.watermark(streamTopic(project, modelOf(model).request.name));
   return withFailures({
     async driftPolicy(model: string): Promise<{ freshPositives: number; againAfterMs: number }> {
       const { drift } = modelOf(model);
@@ -27,7 +28,9 @@ export function createPolicyActivities({ registry, modelOf, project }: ActivityD
         return `quiet for ${formatDuration(quietMs)} after the last decision`;
       }
       const recent = history.automaticAt.filter((at) => at > now - budget.perMs).length;
-      return recent < budget.count ? null : `the budget of ${budget.count} per ${formatDuration(budget.perMs)} is used up`;
+      return recent < budget.count
+        ? null
+        : `the budget of ${budget.count} per ${formatDuration(budget.perMs)} is used up`;
     },
 
     /** Returns when stream time has gone on by so much. */

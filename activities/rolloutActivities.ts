@@ -4,7 +4,13 @@ import { checkRetrainInput } from '../contracts/schemas/retrainInput.js';
 import { TidemillError } from '../contracts/errors.js';
 import type { DeploymentRecord } from '../contracts/records.js';
 import { streamTopic } from '../contracts/topics.js';
-import { SKIPPED_STEPS, type AcquireAnswer, type Holder, type RetrainInput, type RolloutStep } from '../contracts/workflows.js';
+import {
+  SKIPPED_STEPS,
+  type AcquireAnswer,
+  type Holder,
+  type RetrainInput,
+  type RolloutStep,
+} from '../contracts/workflows.js';
 import type { Verdict } from '../models/gates/verdict.js';
 import type { Fence, ModelVersion } from '../stores/registry/registry.js';
 import { archiveFiles } from './dataset/archiveFiles.js';
@@ -46,17 +52,34 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
       await sleep(200, undefined, { signal: Context.current().cancellationSignal });
     }
     const live = await registry.liveInstances(model);
-    const behind = live.filter((instance) => instance[reached] < epoch).map(({ instance, problem }) => `${instance}${problem === null ? '' : ` (${problem})`}`);
+    const behind = live
+      .filter((instance) => instance[reached] < epoch)
+      .map(({ instance, problem }) => `${instance}${problem === null ? '' : ` (${problem})`}`);
     throw new TidemillError(
       'INSTANCES_BEHIND',
-      live.length === 0 ? `${model}: nobody is live` : `${model}: epoch ${epoch} is not followed by ${behind.join(', ')}`,
+      live.length === 0
+        ? `${model}: nobody is live`
+        : `${model}: epoch ${epoch} is not followed by ${behind.join(', ')}`,
       { model, epoch, live: live.length, behind },
     );
   };
 
-  const change = async (fence: Fence, step: string, next: Partial<Omit<DeploymentRecord, 'model' | 'epoch'>>, reason: string, evidence: unknown) => {
+  const change = async (
+    fence: Fence,
+    step: string,
+    next: Partial<Omit<DeploymentRecord, 'model' | 'epoch'>>,
+    reason: string,
+    evidence: unknown,
+  ) => {
     const head = await registry.deployment(fence.model);
-    const base = head ?? { mode: 'single' as const, champion: null, challenger: null, share: 0, salt: '', prepare: null };
+    const base = head ?? {
+      mode: 'single' as const,
+      champion: null,
+      challenger: null,
+      share: 0,
+      salt: '',
+      prepare: null,
+    };
     const { mode, champion, challenger, share, salt, prepare } = { ...base, ...next };
     return registry.changeDeployment({
       fence,
@@ -93,18 +116,26 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
         const offsets: Record<string, Record<number, number>> = {};
         for (const name of new Set([model.request.name, model.label.stream.name])) {
           const topic = streamTopic(project, name);
-          offsets[topic] = Object.fromEntries((await log.offsets(topic)).map(({ partition, high }) => [partition, high]));
+          offsets[topic] = Object.fromEntries(
+            (await log.offsets(topic)).map(({ partition, high }) => [partition, high]),
+          );
         }
         for (let waited = 0; waited < ARCHIVE_TIMEOUT_MS; waited += 1_000) {
           const archived = await archiveFiles(log, project);
           const isCovered = Object.entries(offsets).every(([topic, partitions]) =>
-            Object.entries(partitions).every(([partition, high]) => (archived.get(topic)?.upTo[Number(partition)] ?? 0) >= high),
+            Object.entries(partitions).every(
+              ([partition, high]) => (archived.get(topic)?.upTo[Number(partition)] ?? 0) >= high,
+            ),
           );
           if (isCovered) return { offsets };
           Context.current().heartbeat();
           await sleep(1_000, undefined, { signal: Context.current().cancellationSignal });
         }
-        throw new TidemillError('ARCHIVE_BEHIND', `${fence.model}: the archive has not reached the end of the streams`, { offsets });
+        throw new TidemillError(
+          'ARCHIVE_BEHIND',
+          `${fence.model}: the archive has not reached the end of the streams`,
+          { offsets },
+        );
       });
     },
 
@@ -125,26 +156,35 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
     ): Promise<number> {
       const model = dependencies.modelOf(fence.model);
       const info = Context.current().info;
-      const version = await journaled(registry, fence, 'register', { sha256: release.artifact.sha256 }, async (): Promise<ModelVersion> =>
-        registry.registerVersion(
-          {
-            model: fence.model,
-            artifact: release.artifact,
-            service: model.service.hash,
-            columns: dataset.columns,
-            dataset: dataset.manifest,
-            trainer: model.trainer.kind,
-            hyperparameters: model.trainer as unknown as Record<string, unknown>,
-            codeVersion: dependencies.codeVersion,
-            workflow: info.workflowExecution === undefined ? null : { id: info.workflowExecution.workflowId, runId: info.workflowExecution.runId },
-            trigger,
-            metrics,
-            lineage: { split: dataset.split, rows: dataset.rows, asServed: dataset.asServed, parity: release.parity },
-          },
-          fence,
-        ),
+      const version = await journaled(
+        registry,
+        fence,
+        'register',
+        { sha256: release.artifact.sha256 },
+        async (): Promise<ModelVersion> =>
+          registry.registerVersion(
+            {
+              model: fence.model,
+              artifact: release.artifact,
+              service: model.service.hash,
+              columns: dataset.columns,
+              dataset: dataset.manifest,
+              trainer: model.trainer.kind,
+              hyperparameters: model.trainer as unknown as Record<string, unknown>,
+              codeVersion: dependencies.codeVersion,
+              workflow:
+                info.workflowExecution === undefined
+                  ? null
+                  : { id: info.workflowExecution.workflowId, runId: info.workflowExecution.runId },
+              trigger,
+              metrics,
+              lineage: { split: dataset.split, rows: dataset.rows, asServed: dataset.asServed, parity: release.parity },
+            },
+            fence,
+          ),
       );
-      for (const verdict of verdicts) await registry.storeEvidence(fence, version.version, `${verdict.kind}/${verdict.gate}`, verdict);
+      for (const verdict of verdicts)
+        await registry.storeEvidence(fence, version.version, `${verdict.kind}/${verdict.gate}`, verdict);
       return version.version;
     },
 
@@ -159,7 +199,13 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
     /** The commit point: one transaction moves the alias. Afterwards nothing is undone for one bad instance. */
     async commitVersion(fence: Fence, version: number, verdicts: readonly Verdict[]): Promise<number> {
       return journaled(registry, fence, 'commit', { version }, async () => {
-        const { epoch } = await change(fence, 'commit', { champion: version, challenger: null, prepare: null }, `promote version ${version}`, verdicts);
+        const { epoch } = await change(
+          fence,
+          'commit',
+          { champion: version, challenger: null, prepare: null },
+          `promote version ${version}`,
+          verdicts,
+        );
         return epoch;
       });
     },
@@ -174,8 +220,10 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
       const prepared = journal.find(({ step }) => step === 'prepare');
       const registered = journal.find(({ step }) => step === 'register')?.result as ModelVersion | null | undefined;
       const head = await registry.deployment(fence.model);
-      if (prepared !== undefined && head !== null && head.prepare !== null) await change(fence, 'abort', { prepare: null }, reason, null);
-      if (registered !== undefined && registered !== null) await registry.rejectVersion(fence.model, registered.version, reason, fence);
+      if (prepared !== undefined && head !== null && head.prepare !== null)
+        await change(fence, 'abort', { prepare: null }, reason, null);
+      if (registered !== undefined && registered !== null)
+        await registry.rejectVersion(fence.model, registered.version, reason, fence);
     },
 
     /** Ends the rollout, and tells the lifecycle. */

@@ -32,7 +32,9 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
   return withFailures({
     async buildDataset(fence: Fence, onset: number | null): Promise<BuiltDataset> {
       return journaled(registry, fence, 'dataset', { onset }, () =>
-        buildDataset(dependencies, dependencies.modelOf(fence.model), onset, (share) => Context.current().heartbeat({ share })),
+        buildDataset(dependencies, dependencies.modelOf(fence.model), onset, (share) =>
+          Context.current().heartbeat({ share }),
+        ),
       );
     },
 
@@ -68,7 +70,12 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
         checkpoint = next;
       });
       const artifact = await objects.put('models', 'onnx', exported.onnx);
-      return { artifact, rows: train.rows, positives: train.labels.reduce((sum, label) => sum + label, 0), parity: exported.parity };
+      return {
+        artifact,
+        rows: train.rows,
+        positives: train.labels.reduce((sum, label) => sum + label, 0),
+        parity: exported.parity,
+      };
     } finally {
       clearInterval(timer);
     }
@@ -84,7 +91,10 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     const parityRows = { rows: test.rows, columns: test.columns, values: test.values };
     if (trainer.kind === 'logistic') {
       const model = fitLogistic(train.values, train.columns, train.labels, { ...trainer, columnNames: columns });
-      return exportModel({ kind: 'logistic', model }, { ...parityRows, native: logisticProbabilities(model, test.values, test.rows) });
+      return exportModel(
+        { kind: 'logistic', model },
+        { ...parityRows, native: logisticProbabilities(model, test.values, test.rows) },
+      );
     }
     const earlier = Context.current().info.heartbeatDetails as Checkpoint | null | undefined;
     const resume =
@@ -128,4 +138,3 @@ function slice(matrix: VectorMatrix, range: readonly [number, number]): Rows {
     labels: (matrix.labels as Float64Array).slice(start, end),
   };
 }
-

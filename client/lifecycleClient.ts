@@ -30,8 +30,14 @@ export class LifecycleClient {
   ) {}
 
   /** @throws TidemillError TEMPORAL_UNAVAILABLE */
-  static async connect(options: { readonly address: string; readonly namespace: string; readonly project: string }): Promise<LifecycleClient> {
-    const connection = await reached(() => Connection.connect({ address: options.address, connectTimeout: '10 seconds' }));
+  static async connect(options: {
+    readonly address: string;
+    readonly namespace: string;
+    readonly project: string;
+  }): Promise<LifecycleClient> {
+    const connection = await reached(() =>
+      Connection.connect({ address: options.address, connectTimeout: '10 seconds' }),
+    );
     return new LifecycleClient(connection, new Client({ connection, namespace: options.namespace }), options.project);
   }
 
@@ -77,7 +83,11 @@ export class LifecycleClient {
   async startRetrain(input: RetrainInput, id = `${input.trigger?.kind ?? 'manual'}-${Date.now()}`): Promise<string> {
     const workflowId = retrainId(this.project, input.model, id);
     await reached(() =>
-      this.temporal.workflow.start('retrainModel', { workflowId, taskQueue: lifecycleQueue(this.project), args: [input] }),
+      this.temporal.workflow.start('retrainModel', {
+        workflowId,
+        taskQueue: lifecycleQueue(this.project),
+        args: [input],
+      }),
     );
     return workflowId;
   }
@@ -108,7 +118,8 @@ async function reached<T>(act: () => Promise<T>): Promise<T> {
     return await act();
   } catch (error) {
     const text = messageOf(error);
-    const code = (error as { code?: unknown; cause?: { code?: unknown } }).cause?.code ?? (error as { code?: unknown }).code;
+    const code =
+      (error as { code?: unknown; cause?: { code?: unknown } }).cause?.code ?? (error as { code?: unknown }).code;
     // gRPC 14: unavailable; 4: deadline exceeded.
     if (code === 14 || code === 4 || /ECONNREFUSED|UNAVAILABLE|Failed to connect|timed? ?out/i.test(text)) {
       throw new TidemillError('TEMPORAL_UNAVAILABLE', text, {}, { cause: error });

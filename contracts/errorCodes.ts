@@ -283,7 +283,8 @@ export const ERROR_CODES = {
     status: 503,
     exit: 6,
     summary: 'Live instances did not follow a deployment in time, or nobody is live.',
-    action: 'Start workers, or look at the problem that an instance reports; pass allowNoInstances to promote without any.',
+    action:
+      'Start workers, or look at the problem that an instance reports; pass allowNoInstances to promote without any.',
   },
   ARCHIVE_BEHIND: {
     status: 503,

@@ -65,11 +65,29 @@ export const ROLLOUT_STEPS = [
   'probation',
 ] as const;
 export type RolloutStep = (typeof ROLLOUT_STEPS)[number];
-export const SKIPPED_STEPS: readonly RolloutStep[] = ['readyFeatures', 'shadow', 'canary', 'approval', 'bake', 'probation'];
+export const SKIPPED_STEPS: readonly RolloutStep[] = [
+  'readyFeatures',
+  'shadow',
+  'canary',
+  'approval',
+  'bake',
+  'probation',
+];
 
 export type RetrainResult =
-  | { readonly outcome: 'promoted'; readonly version: number; readonly epoch: number; readonly token: number; readonly trigger: TriggerKind }
-  | { readonly outcome: 'notPromoted'; readonly version: number | null; readonly token: number; readonly reason: string }
+  | {
+      readonly outcome: 'promoted';
+      readonly version: number;
+      readonly epoch: number;
+      readonly token: number;
+      readonly trigger: TriggerKind;
+    }
+  | {
+      readonly outcome: 'notPromoted';
+      readonly version: number | null;
+      readonly token: number;
+      readonly reason: string;
+    }
   | { readonly outcome: 'refused'; readonly reason: string };
 
 export interface RetrainStatus {
@@ -121,7 +139,8 @@ export interface Holder {
   readonly trigger: TriggerKind;
 }
 
-export type AcquireAnswer = { readonly kind: 'granted' } | { readonly kind: 'queued' } | { readonly kind: 'refused'; readonly reason: string };
+export type AcquireAnswer =
+  { readonly kind: 'granted' } | { readonly kind: 'queued' } | { readonly kind: 'refused'; readonly reason: string };
 
 export interface LifecycleStatus {
   readonly model: string;

@@ -4,4 +4,8 @@ import { build, installDependencies, root, run } from './prerequisites.mjs';
 
 installDependencies();
 build();
-run(process.execPath, ['--max-old-space-size=6144', join(root, 'dist', 'examples', 'fraud', 'demo', 'demo.js'), ...process.argv.slice(2)]);
+run(process.execPath, [
+  '--max-old-space-size=6144',
+  join(root, 'dist', 'examples', 'fraud', 'demo', 'demo.js'),
+  ...process.argv.slice(2),
+]);

@@ -37,7 +37,9 @@ const RECONCILE_MS = 10_000;
 const VERSION = '0.1.0';
 
 const logger = pino({ name: 'lifecycle' });
-const { NativeConnection, Runtime, Worker } = createRequire(import.meta.url)('@temporalio/worker') as typeof TemporalWorker;
+const { NativeConnection, Runtime, Worker } = createRequire(import.meta.url)(
+  '@temporalio/worker',
+) as typeof TemporalWorker;
 
 async function main(): Promise<void> {
   const configuration = configurationFrom(process.env);
@@ -82,7 +84,12 @@ async function main(): Promise<void> {
   };
 
   const connection = await NativeConnection.connect({ address: configuration.temporalAddress });
-  const common = { connection, namespace: configuration.temporalNamespace, maxHeartbeatThrottleInterval: '500 ms', shutdownGraceTime: '5 seconds' } as const;
+  const common = {
+    connection,
+    namespace: configuration.temporalNamespace,
+    maxHeartbeatThrottleInterval: '500 ms',
+    shutdownGraceTime: '5 seconds',
+  } as const;
   const workers = await Promise.all([
     Worker.create({
       ...common,
@@ -104,7 +111,12 @@ async function main(): Promise<void> {
     }),
   ]);
   const producer = await log.producer();
-  const upkeep = startUpkeep(registry, producer, id, project.models.map(({ name }) => name));
+  const upkeep = startUpkeep(
+    registry,
+    producer,
+    id,
+    project.models.map(({ name }) => name),
+  );
 
   let stopping = false;
   const shutdown = (): void => {
@@ -126,7 +138,12 @@ async function main(): Promise<void> {
 }
 
 /** Copies the outbox to the topic `deployments`, republishes heads, and sweeps expired leases. */
-function startUpkeep(registry: Registry, producer: LogProducer, project: string, models: readonly string[]): { stop(): Promise<void> } {
+function startUpkeep(
+  registry: Registry,
+  producer: LogProducer,
+  project: string,
+  models: readonly string[],
+): { stop(): Promise<void> } {
   const topic = deploymentsTopic(project);
   let stopped = false;
   let lastReconcile = 0;
@@ -134,13 +151,17 @@ function startUpkeep(registry: Registry, producer: LogProducer, project: string,
     const rows = await registry.pendingOutbox(100);
     if (rows.length > 0) {
       // Sent before it is marked: a crash between both repeats an epoch, which readers ignore.
-      await producer.send(rows.map(({ model, deployment }) => ({ topic, partition: 0, key: model, value: JSON.stringify(deployment) })));
+      await producer.send(
+        rows.map(({ model, deployment }) => ({ topic, partition: 0, key: model, value: JSON.stringify(deployment) })),
+      );
       await registry.markPublished(rows.map(({ id }) => id));
     }
     if (performance.now() - lastReconcile < RECONCILE_MS) return;
     lastReconcile = performance.now();
     const heads = await Promise.all(models.map((model) => registry.deployment(model)));
-    const records = heads.flatMap((head) => (head === null ? [] : [{ topic, partition: 0, key: head.model, value: JSON.stringify(head) }]));
+    const records = heads.flatMap((head) =>
+      head === null ? [] : [{ topic, partition: 0, key: head.model, value: JSON.stringify(head) }],
+    );
     if (records.length > 0) await producer.send(records);
     await registry.sweepInstances();
   };
@@ -165,7 +186,10 @@ async function ensureSearchAttributes({ temporal }: LifecycleClient, namespace: 
   // 2 is Keyword.
   const missing = [SEARCH_MODEL, SEARCH_PHASE, SEARCH_VERSION].filter((name) => !(name in customAttributes));
   if (missing.length > 0) {
-    await service.addSearchAttributes({ namespace, searchAttributes: Object.fromEntries(missing.map((name) => [name, 2])) });
+    await service.addSearchAttributes({
+      namespace,
+      searchAttributes: Object.fromEntries(missing.map((name) => [name, 2])),
+    });
   }
 }
 
@@ -173,7 +197,8 @@ try {
   await main();
   process.exit(0);
 } catch (error) {
-  if (isTidemillError(error)) logger.error({ code: error.code, details: error.details }, `${error.message}. ${error.action}`);
+  if (isTidemillError(error))
+    logger.error({ code: error.code, details: error.details }, `${error.message}. ${error.action}`);
   else logger.error({ err: error }, messageOf(error));
   process.exit(isTidemillError(error) ? error.description.exit : 1);
 }

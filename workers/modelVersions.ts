@@ -8,7 +8,11 @@ import type { Registry } from '../stores/registry/registry.js';
 export function versionLoader(model: CompiledModel, registry: Registry, objects: ObjectStore): LoadVersion {
   return async (version) => {
     const found = await registry.version(model.name, version);
-    if (found === null) throw new TidemillError('VERSION_NOT_FOUND', `${model.name} has no version ${version}`, { model: model.name, version });
+    if (found === null)
+      throw new TidemillError('VERSION_NOT_FOUND', `${model.name} has no version ${version}`, {
+        model: model.name,
+        version,
+      });
     if (found.service !== model.service.hash) {
       throw new TidemillError(
         'MODEL_WIDTH_MISMATCH',

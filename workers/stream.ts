@@ -40,7 +40,8 @@ async function main(): Promise<void> {
       initialise: { type: 'string' },
     },
   });
-  if (values.model === undefined) throw new TidemillError('CONFIGURATION_INVALID', '--model is not given', { option: 'model' });
+  if (values.model === undefined)
+    throw new TidemillError('CONFIGURATION_INVALID', '--model is not given', { option: 'model' });
   const names = topologyNames(values.topologies);
   const configuration = configurationFrom(process.env);
   const { project: id, home } = configuration;
@@ -52,7 +53,8 @@ async function main(): Promise<void> {
   });
   const requestTopic = streamTopic(id, model.request.name);
   const partitions = await log.partitionCount(requestTopic);
-  if (partitions === null) throw new TidemillError('STREAM_NOT_FOUND', `topic ${requestTopic} does not exist`, { topic: requestTopic });
+  if (partitions === null)
+    throw new TidemillError('STREAM_NOT_FOUND', `topic ${requestTopic} does not exist`, { topic: requestTopic });
 
   const registry = await openSqliteRegistry({ file: join(home, 'registry.db') });
   const objects = openDiskObjectStore(join(home, 'objects'));
@@ -67,7 +69,11 @@ async function main(): Promise<void> {
     objects,
     offline: () => (offline ??= openDuckdbStore({ threads: 1, memoryLimit: '512MB' })),
     lifecycle: () =>
-      (lifecycle ??= LifecycleClient.connect({ address: configuration.temporalAddress, namespace: configuration.temporalNamespace, project: id })),
+      (lifecycle ??= LifecycleClient.connect({
+        address: configuration.temporalAddress,
+        namespace: configuration.temporalNamespace,
+        project: id,
+      })),
     generation: (topology: string) => registry.generation(topology),
   };
   const topologies = [];
@@ -82,7 +88,11 @@ async function main(): Promise<void> {
   };
   if (values.initialise !== undefined) {
     if (values.initialise !== 'start' && values.initialise !== 'end') {
-      throw new TidemillError('CONFIGURATION_INVALID', `--initialise ${values.initialise} is neither start nor end`, {});
+      throw new TidemillError(
+        'CONFIGURATION_INVALID',
+        `--initialise ${values.initialise} is neither start nor end`,
+        {},
+      );
     }
     for (const { topology } of topologies) {
       const set = await initialiseGroup(log, topology, values.initialise);
@@ -123,7 +133,9 @@ async function main(): Promise<void> {
       scorer,
       onProblem: (text) => logger.error(text),
       onRenew: async () => {
-        const watermarks = running.flatMap(({ status }) => status.flatMap(({ watermark }) => (watermark === null ? [] : [watermark])));
+        const watermarks = running.flatMap(({ status }) =>
+          status.flatMap(({ watermark }) => (watermark === null ? [] : [watermark])),
+        );
         if (watermarks.length > 0) await registry.advanceWatermark(requestTopic, Math.min(...watermarks));
       },
     });
@@ -145,11 +157,15 @@ async function main(): Promise<void> {
       }),
     );
   }
-  logger.info({ topologies: topologies.map(({ topology }) => topology.identity.name), instance: values.instance }, 'running');
+  logger.info(
+    { topologies: topologies.map(({ topology }) => topology.identity.name), instance: values.instance },
+    'running',
+  );
 }
 
 function report(error: unknown): void {
-  if (isTidemillError(error)) logger.error({ code: error.code, details: error.details }, `${error.message}. ${error.action}`);
+  if (isTidemillError(error))
+    logger.error({ code: error.code, details: error.details }, `${error.message}. ${error.action}`);
   else logger.error({ err: error }, messageOf(error));
 }
 

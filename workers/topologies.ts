@@ -32,7 +32,11 @@ export function topologyNames(text: string): TopologyName[] {
   return text.split(',').map((name) => {
     const known = TOPOLOGY_NAMES.find((each) => each === name);
     if (known !== undefined) return known;
-    throw new TidemillError('CONFIGURATION_INVALID', `there is no topology ${JSON.stringify(name)}; there are ${TOPOLOGY_NAMES.join(', ')}`, { name });
+    throw new TidemillError(
+      'CONFIGURATION_INVALID',
+      `there is no topology ${JSON.stringify(name)}; there are ${TOPOLOGY_NAMES.join(', ')}`,
+      { name },
+    );
   });
 }
 

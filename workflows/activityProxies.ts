@@ -1,5 +1,11 @@
 import { ActivityCancellationType, proxyActivities, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
-import type { createGateActivities, createLabelActivities, createPolicyActivities, createRolloutActivities, createTrainingActivities } from '../activities/index.js';
+import type {
+  createGateActivities,
+  createLabelActivities,
+  createPolicyActivities,
+  createRolloutActivities,
+  createTrainingActivities,
+} from '../activities/index.js';
 import { projectOfQueue, trainingQueue } from '../contracts/workflows.js';
 
 type Rollouts = ReturnType<typeof createRolloutActivities>;

@@ -1,7 +1,11 @@
 import { ActivityFailure, ApplicationFailure, CancelledFailure } from '@temporalio/workflow';
 
 /** A table for the UI: what has been done, and what is being done. */
-export function describeSteps(model: string, phase: string, steps: readonly { readonly step: string; readonly result: string }[]): string {
+export function describeSteps(
+  model: string,
+  phase: string,
+  steps: readonly { readonly step: string; readonly result: string }[],
+): string {
   const rows = steps.map(({ step, result }) => `| ${step} | ${result} |`);
   return [`**${model}**: ${phase}`, '', '| step | result |', '| --- | --- |', ...rows].join('\n');
 }

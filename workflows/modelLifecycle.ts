@@ -65,10 +65,24 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   let automaticAt: number[] = [...(carried?.automaticAt ?? [])];
 
   const show = (): void => {
-    const rows = cases.map(({ id, state, note, onset }) => `| ${id} | ${state} | ${new Date(onset).toISOString()} | ${note} |`);
-    const rollout = holder === null ? 'none' : `${holder.workflowId}${queued === null ? '' : ` (then ${queued.workflowId})`}`;
-    setCurrentDetails([`**${model}** rollout: ${rollout}`, '', '| case | state | onset | note |', '| --- | --- | --- | --- |', ...rows].join('\n'));
-    upsertSearchAttributes({ [SEARCH_MODEL]: [model], [SEARCH_PHASE]: [cases.find(({ state }) => state !== 'decided')?.state ?? 'watching'] });
+    const rows = cases.map(
+      ({ id, state, note, onset }) => `| ${id} | ${state} | ${new Date(onset).toISOString()} | ${note} |`,
+    );
+    const rollout =
+      holder === null ? 'none' : `${holder.workflowId}${queued === null ? '' : ` (then ${queued.workflowId})`}`;
+    setCurrentDetails(
+      [
+        `**${model}** rollout: ${rollout}`,
+        '',
+        '| case | state | onset | note |',
+        '| --- | --- | --- | --- |',
+        ...rows,
+      ].join('\n'),
+    );
+    upsertSearchAttributes({
+      [SEARCH_MODEL]: [model],
+      [SEARCH_PHASE]: [cases.find(({ state }) => state !== 'decided')?.state ?? 'watching'],
+    });
   };
   const change = (id: string, changed: Partial<DriftCase>): void => {
     cases = cases.map((each) => (each.id === id ? { ...each, ...changed } : each));
@@ -82,12 +96,17 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     const mark = markSequence(sources.get(drift.source), drift.sequence);
     if (mark === null) return;
     sources.set(drift.source, mark);
-    const open = cases.find(({ source, state, version }) => source === drift.source && state !== 'decided' && version === drift.version);
+    const open = cases.find(
+      ({ source, state, version }) => source === drift.source && state !== 'decided' && version === drift.version,
+    );
     if (open !== undefined) change(open.id, { findings: open.findings + 1 });
     else {
       const id = `${drift.source.replaceAll('/', '-')}-${drift.sequence}`;
       const { source, version, onset, detectedAt } = drift;
-      cases = [...cases, { id, source, version, onset, detectedAt, findings: 1, state: 'open' as const, note: '' }].slice(-MAX_CASES);
+      cases = [
+        ...cases,
+        { id, source, version, onset, detectedAt, findings: 1, state: 'open' as const, note: '' },
+      ].slice(-MAX_CASES);
     }
     show();
   });
@@ -147,14 +166,22 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
       await policies().awaitStreamTime(model, policy.againAfterMs);
       continue;
     }
-    change(open.id, { state: 'waiting-for-labels', note: `until ${policy.freshPositives} positives after the onset are labelled` });
+    change(open.id, {
+      state: 'waiting-for-labels',
+      note: `until ${policy.freshPositives} positives after the onset are labelled`,
+    });
     const positives = await waiting().awaitFreshPositives(model, open.onset, policy.freshPositives);
     change(open.id, { state: 'training', note: `${positives} positives after the onset` });
     automaticAt = [...automaticAt, open.detectedAt].slice(-50);
     try {
       const result: RetrainResult = await executeChild(retrainModel, {
         workflowId: retrainId(project(), model, `drift-${open.id}`),
-        args: [{ model, trigger: { kind: 'drift', reason: open.source, onset: new Date(open.onset).toISOString(), case: open.id } }],
+        args: [
+          {
+            model,
+            trigger: { kind: 'drift', reason: open.source, onset: new Date(open.onset).toISOString(), case: open.id },
+          },
+        ],
         parentClosePolicy: ParentClosePolicy.ABANDON,
       });
       change(open.id, { state: 'decided', note: describeResult(result) });

@@ -50,7 +50,11 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   });
   const enter = (next: RetrainStatus['phase']): void => {
     phase = next;
-    upsertSearchAttributes({ [SEARCH_MODEL]: [model], [SEARCH_PHASE]: [next], ...(version === null ? {} : { [SEARCH_VERSION]: [String(version)] }) });
+    upsertSearchAttributes({
+      [SEARCH_MODEL]: [model],
+      [SEARCH_PHASE]: [next],
+      ...(version === null ? {} : { [SEARCH_VERSION]: [String(version)] }),
+    });
     setCurrentDetails(describeSteps(model, next, steps));
   };
   const done = (step: RolloutStep, result: string): void => {
@@ -68,7 +72,10 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   }
   if (lease.answer.kind !== 'granted' || lease.token === null) {
     enter('done');
-    return { outcome: 'refused', reason: lease.answer.kind === 'refused' ? lease.answer.reason : 'the lease was not granted' };
+    return {
+      outcome: 'refused',
+      reason: lease.answer.kind === 'refused' ? lease.answer.reason : 'the lease was not granted',
+    };
   }
   token = lease.token;
   const fence = { model, token };
@@ -143,7 +150,11 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
 }
 
 function normalised(input: RetrainInput): Required<Pick<RetrainInput, 'model' | 'trigger' | 'allowNoInstances'>> {
-  return { model: input.model, trigger: input.trigger ?? { kind: 'manual' }, allowNoInstances: input.allowNoInstances ?? false };
+  return {
+    model: input.model,
+    trigger: input.trigger ?? { kind: 'manual' },
+    allowNoInstances: input.allowNoInstances ?? false,
+  };
 }
 
 interface Said {

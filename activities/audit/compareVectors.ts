@@ -50,16 +50,24 @@ export async function compareVectors(
   onProgress: (share: number) => void,
 ): Promise<VectorComparison> {
   const { service, request } = model;
-  const cuts = new Map((await readTopic(log, cutsTopic(project, model.name))).map((record) => jsonOf<CutRecord>(record)).map((cut) => [cut.id, cut]));
+  const cuts = new Map(
+    (await readTopic(log, cutsTopic(project, model.name)))
+      .map((record) => jsonOf<CutRecord>(record))
+      .map((cut) => [cut.id, cut]),
+  );
   const requests = new Map(
-    expected.flatMap(({ event, outcome }) => (event !== null && outcome === 'prediction' ? [[`${event.partition}/${event.offset}`, event]] : [])),
+    expected.flatMap(({ event, outcome }) =>
+      event !== null && outcome === 'prediction' ? [[`${event.partition}/${event.offset}`, event]] : [],
+    ),
   );
   const indexes = new Map<string, Map<Value, IndexedEvent[]>>();
   for (const input of service.inputs) {
     if (input.kind === 'request') continue;
     const { view } = input;
     const isOwn = view.stream.name === request.name;
-    const outcomes = isOwn ? expected : expectedOutcomes(view.stream, await readTopic(log, streamTopic(project, view.stream.name)));
+    const outcomes = isOwn
+      ? expected
+      : expectedOutcomes(view.stream, await readTopic(log, streamTopic(project, view.stream.name)));
     indexes.set(view.hash, byKey(view, outcomes));
   }
 
@@ -95,7 +103,9 @@ export async function compareVectors(
       if (Object.is(served, found)) continue;
       const difference = Math.abs(served - found);
       maxDifference = Math.max(maxDifference, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
-      find(`prediction ${prediction.id}, ${name}: served ${served}, the interpreter says ${found} within cut ${prediction.cut}`);
+      find(
+        `prediction ${prediction.id}, ${name}: served ${served}, the interpreter says ${found} within cut ${prediction.cut}`,
+      );
     }
     if (beyond.length === 0) continue;
     const eventTime = interpretService(service, event, (view) => {

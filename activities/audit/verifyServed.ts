@@ -1,11 +1,5 @@
 import type { PredictionRecord, SetAsideRecord } from '../../contracts/records.js';
-import {
-  deadLetterTopic,
-  duplicatesTopic,
-  lateTopic,
-  predictionsTopic,
-  streamTopic,
-} from '../../contracts/topics.js';
+import { deadLetterTopic, duplicatesTopic, lateTopic, predictionsTopic, streamTopic } from '../../contracts/topics.js';
 import type { CompiledModel } from '../../models/definition.js';
 import type { Log } from '../../stores/log/log.js';
 import { compareVectors, type Skew } from './compareVectors.js';
@@ -124,4 +118,3 @@ export async function verifyServed(
     findings,
   };
 }
-

@@ -48,13 +48,16 @@ export async function buildDataset(
       Promise.all((archived.get(topic)?.files ?? []).map(({ uri, sha256 }) => objects.localPath(uri, sha256)));
     const filesOf = async (stream: CompiledStream): Promise<string[]> => local(streamTopic(project, stream.name));
     const streams = new Map([model.request, model.label.stream].map((stream) => [stream.name, stream]));
-    for (const input of model.service.inputs) if (input.kind === 'view') streams.set(input.view.stream.name, input.view.stream);
+    for (const input of model.service.inputs)
+      if (input.kind === 'view') streams.set(input.view.stream.name, input.view.stream);
     const files: Record<string, string[]> = {};
     for (const stream of streams.values()) files[stream.name] = await filesOf(stream);
 
     const labelFiles = files[model.label.stream.name] ?? [];
     if (labelFiles.length === 0) {
-      throw new TidemillError('ARCHIVE_BEHIND', `the archive has no labels of ${model.label.stream.name} yet`, { stream: model.label.stream.name });
+      throw new TidemillError('ARCHIVE_BEHIND', `the archive has no labels of ${model.label.stream.name} yet`, {
+        stream: model.label.stream.name,
+      });
     }
     const cutOff = await newestTime(offline, model.label.stream, labelFiles);
     const window = datasetWindow(cutOff - model.label.delayMs, model.split, model.label.delayMs, onset);
@@ -113,7 +116,8 @@ export async function buildDataset(
 /** Greatest event time of a stream's files: up to there its labels are known. */
 async function newestTime(offline: OfflineStore, stream: CompiledStream, files: readonly string[]): Promise<number> {
   let newest = Number.NEGATIVE_INFINITY;
-  for await (const events of offline.readEvents(stream, files)) for (const { time } of events) newest = Math.max(newest, time);
+  for await (const events of offline.readEvents(stream, files))
+    for (const { time } of events) newest = Math.max(newest, time);
   return Math.floor(newest - LABEL_SLACK_MS);
 }
 

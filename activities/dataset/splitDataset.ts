@@ -48,7 +48,8 @@ export function splitDataset(
   }
   const positives: number[] = [];
   for (let row = 0; row < matrix.rows; row++) {
-    if ((matrix.times[row] as number) >= onset && matrix.labels?.[row] === 1) positives.push(matrix.times[row] as number);
+    if ((matrix.times[row] as number) >= onset && matrix.labels?.[row] === 1)
+      positives.push(matrix.times[row] as number);
   }
   const middle = positives[Math.floor(positives.length / 2)] ?? to;
   const trainFrom = middle - split.trainMs;
@@ -56,7 +57,10 @@ export function splitDataset(
 }
 
 /** Row numbers [from, to) of a range; rows are in time order. */
-export function rowsOf(matrix: Pick<VectorMatrix, 'rows' | 'times'>, [from, to]: readonly [number, number]): { start: number; end: number } {
+export function rowsOf(
+  matrix: Pick<VectorMatrix, 'rows' | 'times'>,
+  [from, to]: readonly [number, number],
+): { start: number; end: number } {
   let start = 0;
   while (start < matrix.rows && (matrix.times[start] as number) < from) start++;
   let end = start;

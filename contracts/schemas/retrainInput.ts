@@ -32,13 +32,21 @@ export function checkRetrainInput(input: unknown): RetrainInput {
   const [first] = [...Value.Errors(RetrainSchema, input)];
   if (first !== undefined) {
     const path = first.path === '' ? 'the input' : first.path.slice(1).replaceAll('/', '.');
-    throw new TidemillError('INPUT_INVALID', `retrainModel: ${path}: ${first.message}, found ${JSON.stringify(first.value) ?? 'nothing'}`, {
-      path: first.path,
-    });
+    throw new TidemillError(
+      'INPUT_INVALID',
+      `retrainModel: ${path}: ${first.message}, found ${JSON.stringify(first.value) ?? 'nothing'}`,
+      {
+        path: first.path,
+      },
+    );
   }
   const checked = input as RetrainInput;
   if (checked.trigger?.kind === 'drift' && checked.trigger.onset === undefined) {
-    throw new TidemillError('INPUT_INVALID', 'retrainModel: trigger.onset is needed after drift: rows before it cannot judge', { path: '/trigger/onset' });
+    throw new TidemillError(
+      'INPUT_INVALID',
+      'retrainModel: trigger.onset is needed after drift: rows before it cannot judge',
+      { path: '/trigger/onset' },
+    );
   }
   return checked;
 }

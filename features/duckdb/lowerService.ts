@@ -101,7 +101,8 @@ export function lowerService(query: ServiceQuery): string {
     ({ name, input, feature }) =>
       `CAST(${(columns[input] as readonly string[])[feature] as string} AS DOUBLE) AS ${identifier(name)}`,
   );
-  const fields = query.withFields === true ? request.fields.map((_, at) => `r.${fieldName(request, at)} AS __field_${at}`) : [];
+  const fields =
+    query.withFields === true ? request.fields.map((_, at) => `r.${fieldName(request, at)} AS __field_${at}`) : [];
   const entity = query.entity === null ? 'NULL' : `r.${fieldName(request, query.entity)}`;
   return `WITH ${parts.join(',\n')}
 SELECT r.${time} AS __time, r.${id} AS __id, ${entity} AS __entity, ${[...fields, ...vector].join(',\n  ')}

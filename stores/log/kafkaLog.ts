@@ -1,6 +1,7 @@
-import type { Admin, Kafka, ITopicConfig } from 'kafkajs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Admin, ITopicConfig, ITopicMetadata, Kafka } from 'kafkajs';
 import { TidemillError } from '../../contracts/errors.js';
-import { codedError, createKafka, type KafkaOptions } from './kafkaClient.js';
+import { codedError, createKafka, protocolType, type KafkaOptions } from './kafkaClient.js';
 import { joinGroup } from './kafkaGroup.js';
 import { openProducer, openTransactionalProducer } from './kafkaProducer.js';
 import { readPartition } from './kafkaReader.js';
@@ -53,8 +54,11 @@ class KafkaLog implements Log {
       const existing = new Set(await admin.listTopics());
       const missing = topics.filter(({ topic }) => !existing.has(topic));
       // Two processes may start at once: a topic that exists by then is as good as created.
-      if (missing.length > 0) await admin.createTopics({ topics: missing.map(topicConfig), waitForLeaders: true });
-      const { topics: described } = await admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) });
+      if (missing.length > 0) await admin.createTopics({ topics: missing.map(topicConfig), waitForLeaders: false });
+      const described = await describe(
+        admin,
+        topics.map(({ topic }) => topic),
+      );
       for (const { topic, partitions } of topics) {
         const found = described.find(({ name }) => name === topic)?.partitions.length;
         if (found !== partitions) {
@@ -143,6 +147,18 @@ class KafkaLog implements Log {
     const connecting = this.connecting;
     this.connecting = null;
     if (connecting !== null) await (await connecting).disconnect();
+  }
+}
+
+/** Metadata of topics; one that was created just now takes a moment to be known to the broker that answers. */
+async function describe(admin: Admin, topics: string[]): Promise<ITopicMetadata[]> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return (await admin.fetchTopicMetadata({ topics })).topics;
+    } catch (error) {
+      if (attempt >= 200 || !/UNKNOWN_TOPIC_OR_PARTITION|LEADER_NOT_AVAILABLE/.test(protocolType(error))) throw error;
+      await sleep(50);
+    }
   }
 }
 

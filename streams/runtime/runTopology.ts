@@ -103,7 +103,7 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
 /** Sources are the users' own and must exist; what the topology writes is created. */
 async function ensureTopics({ sources, outputs, identity }: Topology, { log }: RuntimeOptions): Promise<void> {
   const [first] = sources;
-  let partitions = 1;
+  let partitions = outputs[0]?.partitions ?? 1;
   for (const { topic } of sources) {
     if (outputs.some((output) => output.topic === topic)) continue;
     const count = await log.partitionCount(topic);

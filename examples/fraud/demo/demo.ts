@@ -58,7 +58,11 @@ export interface DemoResult {
   readonly promotions: number;
   readonly kills: number;
   readonly seconds: number;
-  readonly versions: readonly { readonly version: number; readonly promotedBy: string; readonly metrics: Readonly<Record<string, number>> }[];
+  readonly versions: readonly {
+    readonly version: number;
+    readonly promotedBy: string;
+    readonly metrics: Readonly<Record<string, number>>;
+  }[];
 }
 
 async function demo(seed: number, timeline: Timeline): Promise<DemoResult> {
@@ -74,7 +78,8 @@ async function demo(seed: number, timeline: Timeline): Promise<DemoResult> {
     temporalUiPort: await free(DEFAULT_PORTS.temporalUi),
     progress: (service, text) => timeline.say(`${service}: ${text}`),
   });
-  if (kafka === undefined || temporal === undefined || kafka.state === 'stopped' || temporal.state === 'stopped') throw new Error('invariant broken: not up');
+  if (kafka === undefined || temporal === undefined || kafka.state === 'stopped' || temporal.state === 'stopped')
+    throw new Error('invariant broken: not up');
   const configuration: Configuration = {
     project,
     projectModule: fileURLToPath(new URL('../project.js', import.meta.url)),
@@ -95,7 +100,12 @@ async function demo(seed: number, timeline: Timeline): Promise<DemoResult> {
     start(name, 'workers/stream.js', ['--topologies', 'score', '--model', model.name, '--instance', name]);
   try {
     // 1 history
-    await log.ensureTopics([model.request.name, model.label.stream.name].map((name) => ({ topic: streamTopic(project, name), partitions: PARTITIONS })));
+    await log.ensureTopics(
+      [model.request.name, model.label.stream.name].map((name) => ({
+        topic: streamTopic(project, name),
+        partitions: PARTITIONS,
+      })),
+    );
     const producer = await log.producer();
     const days = mergedEvents(generateFraud({ seed, days: HISTORY_DAYS + LIVE_DAYS, driftDay: DRIFT_DAY }));
     const loaded = await loadHistory(producer, project, take(days, HISTORY_DAYS), (day, records) =>
@@ -104,14 +114,36 @@ async function demo(seed: number, timeline: Timeline): Promise<DemoResult> {
     timeline.say(`history: ${HISTORY_DAYS} days, ${loaded} records in Kafka`);
 
     // 2 the first version
-    await (await start('initialise', 'workers/stream.js', ['--topologies', 'score,outcome', '--model', model.name, '--initialise', 'end'])).end();
-    const liveFrom = new Map((await log.offsets(streamTopic(project, model.request.name))).map(({ partition, high }) => [partition, high]));
+    await (
+      await start('initialise', 'workers/stream.js', [
+        '--topologies',
+        'score,outcome',
+        '--model',
+        model.name,
+        '--initialise',
+        'end',
+      ])
+    ).end();
+    const liveFrom = new Map(
+      (await log.offsets(streamTopic(project, model.request.name))).map(({ partition, high }) => [partition, high]),
+    );
     await start('lifecycle', 'workers/lifecycle.js', []);
-    await start('support', 'workers/stream.js', ['--topologies', 'archive,outcome,monitor,relay', '--model', model.name, '--instance', 'support']);
-    const first = await lifecycle.startRetrain({ model: model.name, trigger: { kind: 'first' }, allowNoInstances: true }, 'first');
+    await start('support', 'workers/stream.js', [
+      '--topologies',
+      'archive,outcome,monitor,relay',
+      '--model',
+      model.name,
+      '--instance',
+      'support',
+    ]);
+    const first = await lifecycle.startRetrain(
+      { model: model.name, trigger: { kind: 'first' }, allowNoInstances: true },
+      'first',
+    );
     await follow(lifecycle, first, timeline, workers);
     const firstResult = await lifecycle.retrainResult(first);
-    if (firstResult.outcome !== 'promoted') throw new Error(`version 1 was not promoted: ${JSON.stringify(firstResult)}`);
+    if (firstResult.outcome !== 'promoted')
+      throw new Error(`version 1 was not promoted: ${JSON.stringify(firstResult)}`);
     timeline.say(`version ${firstResult.version} promoted`);
 
     // 3 live
@@ -133,7 +165,9 @@ async function demo(seed: number, timeline: Timeline): Promise<DemoResult> {
       seed,
       pace: async ({ at, requests }) => {
         for (const worker of workers) if (worker.name !== 'initialise') worker.requireRunning();
-        timeline.progress(`live: ${dayOf(at)}, ${requests} requests sent, ${answered.count} answered${watch.phase === '' ? '' : `, ${watch.phase}`}`);
+        timeline.progress(
+          `live: ${dayOf(at)}, ${requests} requests sent, ${answered.count} answered${watch.phase === '' ? '' : `, ${watch.phase}`}`,
+        );
         if (kills === 0 && at >= GENERATOR_START + KILL_DAY * DAY_MS) {
           kills++;
           cpuSeconds += await two.cpuSeconds();
@@ -152,13 +186,25 @@ async function demo(seed: number, timeline: Timeline): Promise<DemoResult> {
       },
     });
     await producer.close();
-    timeline.say(`live: ${sent.requests} requests sent until ${dayOf(sent.at)} in ${((performance.now() - startedLive) / 1_000).toFixed(0)} s`);
+    timeline.say(
+      `live: ${sent.requests} requests sent until ${dayOf(sent.at)} in ${((performance.now() - startedLive) / 1_000).toFixed(0)} s`,
+    );
 
     // 4 until everything is answered and decided
-    const topics = [streamTopic(project, model.request.name), `${project}.score.fraud.g1.hop.terminal`, streamTopic(project, model.label.stream.name)];
-    while (!(await caughtUp(log, groupId({ project, name: `score.${model.name}`, generation: 1 }), topics))) await sleep(200);
-    const drained = [predictionsTopic(project, model.name), `${project}.outcome.fraud.g1.hop.event`, streamTopic(project, model.label.stream.name)];
-    while (!(await caughtUp(log, groupId({ project, name: `outcome.${model.name}`, generation: 1 }), drained))) await sleep(200);
+    const topics = [
+      streamTopic(project, model.request.name),
+      `${project}.score.fraud.g1.hop.terminal`,
+      streamTopic(project, model.label.stream.name),
+    ];
+    while (!(await caughtUp(log, groupId({ project, name: `score.${model.name}`, generation: 1 }), topics)))
+      await sleep(200);
+    const drained = [
+      predictionsTopic(project, model.name),
+      `${project}.outcome.fraud.g1.hop.event`,
+      streamTopic(project, model.label.stream.name),
+    ];
+    while (!(await caughtUp(log, groupId({ project, name: `outcome.${model.name}`, generation: 1 }), drained)))
+      await sleep(200);
     if (retrain !== null) await lifecycle.retrainResult(retrain);
     cpuSeconds += (await one.cpuSeconds()) + (await two.cpuSeconds());
     watch.stop();
@@ -169,7 +215,9 @@ async function demo(seed: number, timeline: Timeline): Promise<DemoResult> {
     for (const worker of [...workers].reverse()) await worker.stop();
     workers.length = 0;
     timeline.say('proving from the topics: every record once, every vector recomputed');
-    const audit = await verifyServed(log, project, model, liveFrom, (share) => timeline.progress(`recomputing vectors: ${Math.round(share * 100)} %`));
+    const audit = await verifyServed(log, project, model, liveFrom, (share) =>
+      timeline.progress(`recomputing vectors: ${Math.round(share * 100)} %`),
+    );
     for (const finding of audit.findings) timeline.say(`finding: ${finding}`);
     const objects = openDiskObjectStore(join(home, 'objects'));
     const quality = await qualityAfterPromotion(log, project, model, registry, objects);
@@ -227,7 +275,12 @@ function* take<T>(items: Generator<T>, count: number): Generator<T> {
 }
 
 /** Prints the steps of a rollout as they finish, until it has ended. */
-async function follow(lifecycle: LifecycleClient, workflowId: string, timeline: Timeline, workers: readonly WorkerProcess[]): Promise<void> {
+async function follow(
+  lifecycle: LifecycleClient,
+  workflowId: string,
+  timeline: Timeline,
+  workers: readonly WorkerProcess[],
+): Promise<void> {
   let shown = 0;
   for (;;) {
     for (const worker of workers) if (worker.name !== 'initialise') worker.requireRunning();
@@ -241,7 +294,12 @@ async function follow(lifecycle: LifecycleClient, workflowId: string, timeline: 
 }
 
 /** Follows the model's lifecycle and prints what changes. */
-function watchLifecycle(lifecycle: LifecycleClient, model: string, timeline: Timeline, onRetrain: (workflowId: string) => void) {
+function watchLifecycle(
+  lifecycle: LifecycleClient,
+  model: string,
+  timeline: Timeline,
+  onRetrain: (workflowId: string) => void,
+) {
   const state = { phase: '', isTraining: false, stop: () => undefined as void };
   let stopped = false;
   state.stop = () => {
@@ -254,7 +312,10 @@ function watchLifecycle(lifecycle: LifecycleClient, model: string, timeline: Tim
     for (const each of status?.cases ?? []) {
       const text = `case ${each.id}: ${each.state}${each.note === '' ? '' : ` (${each.note})`}`;
       if (text === before) continue;
-      if (before === '') timeline.say(`drift: ${each.source} of version ${each.version}, onset ${dayOf(each.onset)}, detected ${dayOf(each.detectedAt)}`);
+      if (before === '')
+        timeline.say(
+          `drift: ${each.source} of version ${each.version}, onset ${dayOf(each.onset)}, detected ${dayOf(each.detectedAt)}`,
+        );
       timeline.say(text);
       before = text;
       state.phase = each.state;
@@ -286,7 +347,8 @@ async function predictionCounter(log: Log, project: string, model: string) {
     count: 0,
     stop: () => undefined as void,
     /** Seconds until every partition has had a new prediction after a moment. */
-    nextFromTasksOf: (since: number): Promise<number> => new Promise((resolve) => waiting.push({ since, resolve, seen: new Map() })),
+    nextFromTasksOf: (since: number): Promise<number> =>
+      new Promise((resolve) => waiting.push({ since, resolve, seen: new Map() })),
   };
   let stopped = false;
   const readers = Array.from({ length: PARTITIONS }, (_, partition) => {
@@ -318,7 +380,10 @@ async function caughtUp(log: Log, group: string, topics: readonly string[]): Pro
     const ends = await log.offsets(topic);
     const places: TopicPartition[] = ends.map(({ partition }) => ({ topic, partition }));
     const committed = await log.committed(group, places);
-    if (ends.some(({ partition, high }) => (committed.find((each) => each.partition === partition)?.offset ?? 0) < high)) return false;
+    if (
+      ends.some(({ partition, high }) => (committed.find((each) => each.partition === partition)?.offset ?? 0) < high)
+    )
+      return false;
   }
   return true;
 }
@@ -345,10 +410,17 @@ async function main(): Promise<number> {
   }
   const timeline = new Timeline();
   const result = await demo(Number(values.seed), timeline);
-  const holds = result.missing === 0 && result.repeated === 0 && result.maxDifference === 0 && result.records > 0 && result.vectorsCompared === result.predictions;
+  const holds =
+    result.missing === 0 &&
+    result.repeated === 0 &&
+    result.maxDifference === 0 &&
+    result.records > 0 &&
+    result.vectorsCompared === result.predictions;
   const second = result.versions.find(({ version }) => version === 2);
   const promotedForDrift = result.promotions >= 2 && second?.promotedBy === 'drift';
-  timeline.say(`${holds ? 'the proof holds' : 'THE PROOF DOES NOT HOLD'}; version 2 was ${promotedForDrift ? '' : 'NOT '}promoted after drift; ${result.seconds} s`);
+  timeline.say(
+    `${holds ? 'the proof holds' : 'THE PROOF DOES NOT HOLD'}; version 2 was ${promotedForDrift ? '' : 'NOT '}promoted after drift; ${result.seconds} s`,
+  );
   if (values.json !== undefined) {
     await mkdir(dirname(resolve(values.json)), { recursive: true });
     await writeFile(values.json, `${JSON.stringify(result, null, 2)}\n`);

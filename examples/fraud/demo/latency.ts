@@ -4,7 +4,12 @@ import { readTopic } from '../../../activities/audit/readTopic.js';
 import type { Log } from '../../../stores/log/log.js';
 
 /** Milliseconds from a request's append to the log to its prediction's, by the broker's own clock. */
-export async function latencies(log: Log, project: string, stream: string, model: string): Promise<{ p50: number; p99: number }> {
+export async function latencies(
+  log: Log,
+  project: string,
+  stream: string,
+  model: string,
+): Promise<{ p50: number; p99: number }> {
   const appended = new Map<string, number>();
   for (const { partition, offset, timestamp } of await readTopic(log, streamTopic(project, stream))) {
     appended.set(`${partition}/${offset}`, timestamp);

@@ -67,7 +67,10 @@ function withAccidents(project: string, event: GeneratedEvent, chance: number): 
   if (chance < 0.002) {
     // A day late: far behind what the stream allows.
     const old = JSON.parse(value) as { id: number; at: number };
-    return [record, { ...record, value: JSON.stringify({ ...old, id: old.id + 1_000_000_000, at: old.at - 86_400_000 }) }];
+    return [
+      record,
+      { ...record, value: JSON.stringify({ ...old, id: old.id + 1_000_000_000, at: old.at - 86_400_000 }) },
+    ];
   }
   if (chance < 0.003) return [record, { ...record, value: value.slice(0, -5) }];
   return [record, { ...record, value: JSON.stringify({ ...(JSON.parse(value) as object), amount: 'NaN' }) }];

@@ -35,7 +35,11 @@ export async function qualityAfterPromotion(
   }
   const result = new Map<number, number>();
   for (const version of versions) {
-    const loaded = await OnnxModel.load(await objects.get(version.artifact.uri, version.artifact.sha256), columns, `version ${version.version}`);
+    const loaded = await OnnxModel.load(
+      await objects.get(version.artifact.uri, version.artifact.sha256),
+      columns,
+      `version ${version.version}`,
+    );
     const scores: number[] = [];
     for (let start = 0; start < vectors.length; start += 4_096) {
       const batch = vectors.slice(start, start + 4_096);

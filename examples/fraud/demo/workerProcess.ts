@@ -54,7 +54,8 @@ export class WorkerProcess {
 
   /** Fails where the worker ended although nobody asked it to. */
   requireRunning(): void {
-    if (!this.isRunning) throw new Error(`${this.name} ended by itself; the end of ${this.logFile}:\n${this.last.slice(-1_000)}`);
+    if (!this.isRunning)
+      throw new Error(`${this.name} ended by itself; the end of ${this.logFile}:\n${this.last.slice(-1_000)}`);
   }
 
   /** CPU seconds that the process has used; 0 where the system does not tell. */
@@ -82,6 +83,7 @@ export class WorkerProcess {
   /** Waits for a process that ends by itself. */
   async end(): Promise<void> {
     const code = await this.ended;
-    if (code !== 0) throw new Error(`${this.name} ended with ${code}; the end of ${this.logFile}:\n${this.last.slice(-1_000)}`);
+    if (code !== 0)
+      throw new Error(`${this.name} ended with ${code}; the end of ${this.logFile}:\n${this.last.slice(-1_000)}`);
   }
 }

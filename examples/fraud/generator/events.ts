@@ -18,7 +18,12 @@ export function transactionEvent({ id, at, customer, terminal, amount }: Generat
 /** The label of a transaction is an event of its own, a week later. */
 export function labelEvent({ id, at, customer, terminal, fraud }: GeneratedTransaction): GeneratedEvent {
   const known = at + LABEL_DELAY_MS;
-  return { stream: 'fraud-labels', at: known, key: String(terminal), value: JSON.stringify({ id, at: known, customer, terminal, fraud }) };
+  return {
+    stream: 'fraud-labels',
+    at: known,
+    key: String(terminal),
+    value: JSON.stringify({ id, at: known, customer, terminal, fraud }),
+  };
 }
 
 /** Transactions and the labels that become known, merged by time, a day at a time. Labels after the last day are left out. */

@@ -55,7 +55,9 @@ interface Draft {
  * - The new pattern, from `driftDay` on, is card testing: stolen cards make bursts of tiny payments at terminals anywhere
  *   within half an hour. A tiny amount alone looks harmless; many of them in a day do not.
  */
-export function* generateFraud(options: GeneratorOptions): Generator<{ day: number; transactions: GeneratedTransaction[] }> {
+export function* generateFraud(
+  options: GeneratorOptions,
+): Generator<{ day: number; transactions: GeneratedTransaction[] }> {
   const { seed, days, driftDay } = options;
   const world = createWorld(seed, options.customers ?? 5_000, options.terminals ?? 10_000);
   const testedCards = Math.round((TESTED_CARDS_PER_DAY * world.customers.length) / 5_000);
@@ -111,7 +113,12 @@ function amountOf({ meanAmount, deviationAmount }: Customer, random: ReturnType<
 }
 
 /** Who was compromised within reach of a day. */
-function compromisedOn(day: number, seed: number, customers: number, terminals: number): { customers: Set<number>; terminals: Set<number> } {
+function compromisedOn(
+  day: number,
+  seed: number,
+  customers: number,
+  terminals: number,
+): { customers: Set<number>; terminals: Set<number> } {
   const found = { customers: new Set<number>(), terminals: new Set<number>() };
   for (let since = Math.max(0, day - TERMINAL_DAYS + 1); since <= day; since++) {
     const random = seededRandom(seed * 7_919 + since * 31 + 17);

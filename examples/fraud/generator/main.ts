@@ -15,13 +15,20 @@ const { values } = parseArgs({
 });
 const drift = values.drift === undefined ? null : /^new-pattern@(\d+)$/.exec(values.drift);
 const [days, seed] = [Number(values.days), Number(values.seed)];
-if (!Number.isSafeInteger(days) || days < 1 || !Number.isSafeInteger(seed) || (values.drift !== undefined && drift === null)) {
+if (
+  !Number.isSafeInteger(days) ||
+  days < 1 ||
+  !Number.isSafeInteger(seed) ||
+  (values.drift !== undefined && drift === null)
+) {
   console.error('usage: tidemill generate fraud --days N [--seed S] [--drift new-pattern@DAY] [--output FILE|-]');
   process.exit(2);
 }
 const output = values.output === '-' ? process.stdout : createWriteStream(values.output);
 const counts = { transactions: 0, 'fraud-labels': 0 };
-for (const { events } of mergedEvents(generateFraud({ seed, days, driftDay: drift === null ? null : Number(drift[1]) }))) {
+for (const { events } of mergedEvents(
+  generateFraud({ seed, days, driftDay: drift === null ? null : Number(drift[1]) }),
+)) {
   let text = '';
   for (const { stream, key, value } of events) {
     counts[stream]++;

@@ -57,7 +57,11 @@ class ArchiveTask implements StreamTask {
   private rows = 0;
 
   constructor(
-    private readonly options: { readonly project: string; readonly offline: OfflineStore; readonly objects: ObjectStore },
+    private readonly options: {
+      readonly project: string;
+      readonly offline: OfflineStore;
+      readonly objects: ObjectStore;
+    },
     private readonly identity: TopologyIdentity,
     topics: readonly ArchivedTopic[],
     inputs: readonly TopicPartition[],
@@ -80,7 +84,13 @@ class ArchiveTask implements StreamTask {
     buffer.last = record.offset;
     const values = content as readonly Value[] | null;
     if (values === null) return;
-    buffer.events.push({ time: record.timestamp, id: record.offset, values, partition: record.partition, offset: record.offset });
+    buffer.events.push({
+      time: record.timestamp,
+      id: record.offset,
+      values,
+      partition: record.partition,
+      offset: record.offset,
+    });
     this.rows++;
   }
 
@@ -94,8 +104,20 @@ class ArchiveTask implements StreamTask {
       const { topic, partition, first, last, events } = buffer;
       if (first === null) continue;
       const files = events.length === 0 ? [] : [await this.write(topic, events)];
-      const manifest: ArchiveManifestRecord = { topic: topic.topic, partition, first, last, rows: events.length, files };
-      output.emit({ topic: archiveTopic(this.options.project), partition, key: partitionName({ topic: topic.topic, partition }), value: JSON.stringify(manifest) });
+      const manifest: ArchiveManifestRecord = {
+        topic: topic.topic,
+        partition,
+        first,
+        last,
+        rows: events.length,
+        files,
+      };
+      output.emit({
+        topic: archiveTopic(this.options.project),
+        partition,
+        key: partitionName({ topic: topic.topic, partition }),
+        value: JSON.stringify(manifest),
+      });
       buffer.first = null;
       buffer.events = [];
     }
@@ -105,7 +127,11 @@ class ArchiveTask implements StreamTask {
   private async write(topic: ArchivedTopic, events: readonly LoggedEvent[]): Promise<{ uri: string; sha256: string }> {
     const file = join(tmpdir(), `tidemill-archive-${randomUUID()}.parquet`);
     await this.options.offline.writeEvents(topic.stream, file, events);
-    const { uri, sha256 } = await this.options.objects.putFile(`archive/${this.identity.project}/${topic.topic}`, 'parquet', file);
+    const { uri, sha256 } = await this.options.objects.putFile(
+      `archive/${this.identity.project}/${topic.topic}`,
+      'parquet',
+      file,
+    );
     return { uri, sha256 };
   }
 

@@ -84,7 +84,11 @@ export function predictionStream(model: CompiledModel): CompiledStream {
     { name: 'cut', type: TEXT, nullable: true },
     { name: 'request_partition', type: INT, nullable: false },
     { name: 'request_offset', type: INT, nullable: false },
-    ...model.service.columns.map((_, at): CompiledField => ({ name: `column_${at}`, type: { kind: 'double' }, nullable: true })),
+    ...model.service.columns.map((_, at): CompiledField => ({
+      name: `column_${at}`,
+      type: { kind: 'double' },
+      nullable: true,
+    })),
   ]);
 }
 

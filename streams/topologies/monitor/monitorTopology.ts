@@ -77,7 +77,12 @@ class MonitorTask implements StreamTask {
     try {
       this.monitor.decode(JSON.parse(Buffer.from(value).toString('utf8')) as ReturnType<PerformanceMonitor['encode']>);
     } catch (error) {
-      throw new TidemillError('STATE_CORRUPT', `the monitor's state cannot be read: ${messageOf(error)}`, {}, { cause: error });
+      throw new TidemillError(
+        'STATE_CORRUPT',
+        `the monitor's state cannot be read: ${messageOf(error)}`,
+        {},
+        { cause: error },
+      );
     }
   }
 }

@@ -1,6 +1,12 @@
 import type { OutcomeRecord, PredictionRecord } from '../../../contracts/records.js';
 import { TidemillError } from '../../../contracts/errors.js';
-import { hopTopic, outcomesTopic, predictionsTopic, streamTopic, type TopologyIdentity } from '../../../contracts/topics.js';
+import {
+  hopTopic,
+  outcomesTopic,
+  predictionsTopic,
+  streamTopic,
+  type TopologyIdentity,
+} from '../../../contracts/topics.js';
 import { checkFuture, parseEvent } from '../../../features/eventContract.js';
 import type { EventId } from '../../../features/types.js';
 import type { CompiledModel } from '../../../models/definition.js';
@@ -34,9 +40,13 @@ export function outcomeTopology(options: {
       { topic: predictionsTopic(project, model.name), start: 'earliest' },
       { topic: hop, start: 'earliest' },
     ],
-    outputs: [hop, predictionsTopic(project, model.name), outcomesTopic(project, model.name)].map((topic) => ({ topic, partitions })),
+    outputs: [hop, predictionsTopic(project, model.name), outcomesTopic(project, model.name)].map((topic) => ({
+      topic,
+      partitions,
+    })),
     taskOf: ({ topic, partition }) => (topic === hop ? `join-${partition}` : `split-${partition}`),
-    createTask: (id) => (id.startsWith('join') ? new JoinTask(project, model) : new SplitTask(model, labels, hop, partitions)),
+    createTask: (id) =>
+      id.startsWith('join') ? new JoinTask(project, model) : new SplitTask(model, labels, hop, partitions),
   };
 }
 
@@ -62,14 +72,20 @@ class SplitTask implements StreamTask {
 
   parse(record: LogRecord): ParsedRecord<Half | null> {
     if (record.topic !== this.labels) {
-      const { id, at, model, version, role, epoch, score, entity } = JSON.parse(record.value?.toString('utf8') ?? 'null') as PredictionRecord;
+      const { id, at, model, version, role, epoch, score, entity } = JSON.parse(
+        record.value?.toString('utf8') ?? 'null',
+      ) as PredictionRecord;
       return { record, time: at, content: { side: 'prediction', id, at, model, version, role, epoch, score, entity } };
     }
     const { stream, field } = this.model.label;
     try {
       const event = parseEvent(stream, record.value);
       checkFuture(stream, event.time, record.timestamp);
-      return { record, time: event.time, content: { side: 'label', id: event.id, knownAt: event.time, label: Number(event.values[field]) } };
+      return {
+        record,
+        time: event.time,
+        content: { side: 'label', id: event.id, knownAt: event.time, label: Number(event.values[field]) },
+      };
     } catch {
       // The score topology reads labels, too, and sets a broken one aside with its reason: once is enough.
       return { record, time: Number.NEGATIVE_INFINITY, content: null };
@@ -169,7 +185,12 @@ class JoinTask implements StreamTask {
       if (half.side === 'prediction') this.predictions.set(Buffer.from(key).toString('utf8'), half);
       else this.waitingLabels.set(Buffer.from(key).toString('utf8'), half);
     } catch (error) {
-      throw new TidemillError('STATE_CORRUPT', 'a waiting prediction in a snapshot cannot be read', {}, { cause: error });
+      throw new TidemillError(
+        'STATE_CORRUPT',
+        'a waiting prediction in a snapshot cannot be read',
+        {},
+        { cause: error },
+      );
     }
   }
 }
