@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { isTidemillError } from '../contracts/errors.js';
+import { addGenerateCommands } from './commands/generate.js';
 import { addRuntimeCommands } from './commands/runtime.js';
 import { addStreamCommands } from './commands/stream.js';
 import { printError } from './output.js';
@@ -19,6 +20,7 @@ export function createProgram(): Command {
     .configureOutput({ writeErr: (text) => process.stderr.write(text) });
   addRuntimeCommands(program);
   addStreamCommands(program);
+  addGenerateCommands(program);
   return program;
 }
 

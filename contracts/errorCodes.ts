@@ -266,6 +266,32 @@ export const ERROR_CODES = {
     action: 'Roll back first; that withdraws the version which is left.',
   },
 
+  // Workflows
+  INPUT_INVALID: {
+    status: 422,
+    exit: 2,
+    summary: "A workflow's input is not what it takes.",
+    action: 'Correct the field that the message names; every field but `model` has a default.',
+  },
+  TEMPORAL_UNAVAILABLE: {
+    status: 503,
+    exit: 5,
+    summary: 'The Temporal server does not answer.',
+    action: 'Check TIDEMILL_TEMPORAL and the server; signals are repeated until they are taken.',
+  },
+  INSTANCES_BEHIND: {
+    status: 503,
+    exit: 6,
+    summary: 'Live instances did not follow a deployment in time, or nobody is live.',
+    action: 'Start workers, or look at the problem that an instance reports; pass allowNoInstances to promote without any.',
+  },
+  ARCHIVE_BEHIND: {
+    status: 503,
+    exit: 6,
+    summary: 'The archive did not reach the offsets of a snapshot in time.',
+    action: 'Start the archive topology, or look at why it does not proceed.',
+  },
+
   // Local runtime
   RUNTIME_UNAVAILABLE: {
     status: 503,

@@ -13,3 +13,8 @@ export async function readTopic(log: Log, topic: string): Promise<LogRecord[]> {
   );
   return partitions.flat();
 }
+
+/** The JSON value of a record. */
+export function jsonOf<T>({ value }: LogRecord): T {
+  return JSON.parse(value?.toString('utf8') ?? 'null') as T;
+}

@@ -20,6 +20,8 @@ export interface ServiceQuery {
   readonly to: number;
   /** Field of the request stream for `__entity`; null for none. */
   readonly entity: number | null;
+  /** Adds the request's own fields as `__field_0, …`. @default false */
+  readonly withFields?: boolean;
   /** What the data is like, by index of the input; see factsQuery. Request inputs need none. */
   readonly facts: readonly (ViewFacts | null)[];
   /** Are there several records of one request? */
@@ -99,9 +101,10 @@ export function lowerService(query: ServiceQuery): string {
     ({ name, input, feature }) =>
       `CAST(${(columns[input] as readonly string[])[feature] as string} AS DOUBLE) AS ${identifier(name)}`,
   );
+  const fields = query.withFields === true ? request.fields.map((_, at) => `r.${fieldName(request, at)} AS __field_${at}`) : [];
   const entity = query.entity === null ? 'NULL' : `r.${fieldName(request, query.entity)}`;
   return `WITH ${parts.join(',\n')}
-SELECT r.${time} AS __time, r.${id} AS __id, ${entity} AS __entity, ${vector.join(',\n  ')}
+SELECT r.${time} AS __time, r.${id} AS __id, ${entity} AS __entity, ${[...fields, ...vector].join(',\n  ')}
 FROM requests r ${joins.join('\n')}
 ORDER BY r.__row`;
 }

@@ -47,7 +47,8 @@ class KafkaLog implements Log {
     }
   }
 
-  async ensureTopics(topics: readonly TopicSpec[]): Promise<void> {
+  async ensureTopics(wanted: readonly TopicSpec[]): Promise<void> {
+    const topics = [...new Map(wanted.map((spec) => [spec.topic, spec])).values()];
     await this.admin('create topics', async (admin) => {
       const existing = new Set(await admin.listTopics());
       const missing = topics.filter(({ topic }) => !existing.has(topic));

@@ -22,7 +22,7 @@ import {
 } from '../../features/duckdb/lowerService.js';
 import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
 import type { EventId, LoggedEvent, Value } from '../../features/types.js';
-import type { OfflineStore, VectorMatrix, VectorQuery, VectorTable } from './offlineStore.js';
+import type { DatasetQuery, OfflineStore, VectorMatrix, VectorQuery, VectorTable } from './offlineStore.js';
 
 export interface DuckdbStoreOptions {
   /** Like `2GB`. @default 80 % of the machine's memory, DuckDB's own default */
@@ -183,20 +183,68 @@ class DuckdbStore implements OfflineStore {
       entity: query.entity,
       facts,
       repeatedRequests: requests.repeats,
+      withFields: query.withFields === true,
     });
     await mkdir(dirname(query.output), { recursive: true });
-    const unfinished = `${query.output}.${randomUUID()}.unfinished`;
+    const rows = await this.copy(service.name, sql, query.output);
+    query.onProgress?.(1);
+    const fields = query.withFields === true ? request.fields.length : 0;
+    return { file: query.output, rows, columns: service.columns.map(({ name }) => name), labelled: false, fields };
+  }
+
+  /** Writes a query's rows; the file appears under its name only when it is whole. Returns how many. */
+  private async copy(what: string, sql: string, output: string): Promise<number> {
+    await mkdir(dirname(output), { recursive: true });
+    const unfinished = `${output}.${randomUUID()}.unfinished`;
     try {
-      const copied = await this.guarded(service.name, () =>
+      const copied = await this.guarded(what, () =>
         this.connection.runAndReadAll(`COPY (${sql}) TO ${textLiteral(unfinished)} (FORMAT parquet)`),
       );
-      await rename(unfinished, query.output);
-      query.onProgress?.(1);
-      const rows = Number(copied.getRows()[0]?.[0]);
-      return { file: query.output, rows, columns: service.columns.map(({ name }) => name), labelled: false };
+      await rename(unfinished, output);
+      return Number(copied.getRows()[0]?.[0]);
     } finally {
       await rm(unfinished, { force: true });
     }
+  }
+
+  async joinDataset(query: DatasetQuery): Promise<VectorTable & { asServed: number; positives: number }> {
+    const { vectors, service, labels, served } = query;
+    const field = (at: number): string => identifier(labels.stream.fields[at]?.name ?? '');
+    const [id, time] = [field(labels.stream.eventId), field(labels.stream.eventTime)];
+    const servedColumns = vectors.columns.map((_, at) => `column_${at}`);
+    const servedRows =
+      served.length === 0
+        ? `SELECT NULL::BIGINT AS id, NULL::BIGINT AS at, ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false`
+        : `SELECT id, at, ${servedColumns.join(', ')} FROM ${parquet(served)} WHERE service = ${textLiteral(service.hash)}
+           QUALIFY row_number() OVER (PARTITION BY id, at ORDER BY __partition, __offset) = 1`;
+    const fields = Array.from({ length: vectors.fields }, (_, at) => `v.__field_${at}`);
+    const columns = vectors.columns.map(
+      (name, at) => `CASE WHEN s.id IS NULL THEN v.${identifier(name)} ELSE s.column_${at} END AS ${identifier(name)}`,
+    );
+    // A label counts from when it became known; of several the first record does.
+    const sql = `WITH known AS (SELECT ${id} AS id, CAST(${field(labels.field)} AS DOUBLE) AS label, ${time} AS known_at
+        FROM ${parquet(labels.files)} WHERE ${time} <= ${query.labelCutOff}
+        QUALIFY row_number() OVER (PARTITION BY ${id} ORDER BY ${time}, __partition, __offset) = 1),
+      served AS (${servedRows})
+      SELECT v.__time, v.__id, v.__entity, ${[...fields, ...columns].join(', ')},
+        l.label AS __label, l.known_at AS __known_at, s.id IS NOT NULL AS __served
+      FROM ${parquet([vectors.file])} v JOIN known l ON l.id = v.__id
+      LEFT JOIN served s ON s.id = v.__id AND s.at = v.__time ORDER BY v.__time, v.__id`;
+    const rows = await this.copy(service.name, sql, query.output);
+    const [counts] = (
+      await this.connection.runAndReadAll(
+        `SELECT coalesce(sum(CAST(__served AS INTEGER)), 0)::DOUBLE, coalesce(sum(__label), 0) FROM ${parquet([query.output])}`,
+      )
+    ).getRows();
+    return {
+      file: query.output,
+      rows,
+      columns: vectors.columns,
+      labelled: true,
+      fields: vectors.fields,
+      asServed: counts?.[0] as number,
+      positives: counts?.[1] as number,
+    };
   }
 
   private async facts(sql: string, what: string): Promise<ViewFacts> {
@@ -215,6 +263,9 @@ class DuckdbStore implements OfflineStore {
     // __id and __entity are BIGINT or VARCHAR; toValue makes ids numbers again.
     const select = ['CAST(__time AS DOUBLE)', '__id', '__entity', ...columns.map(identifier)];
     if (labelled) select.push('__label', 'CAST(__known_at AS DOUBLE)');
+    const fieldsAt = select.length;
+    for (let field = 0; field < table.fields; field++) select.push(`__field_${field}`);
+    const requests: Value[][] | null = table.fields === 0 ? null : [];
     let at = 0;
     for await (const chunk of this.stream(`SELECT ${select.join(', ')} FROM ${parquet([table.file])}`, table.file)) {
       for (const row of chunk) {
@@ -230,11 +281,12 @@ class DuckdbStore implements OfflineStore {
           labels[at] = row[3 + columns.length] as number;
           knownAt[at] = row[4 + columns.length] as number;
         }
+        requests?.push(row.slice(fieldsAt).map(toValue));
         at++;
       }
     }
     if (at !== rows) throw rowCountWrong(table, String(at));
-    return { rows, columns, values, times, ids, entities, labels, knownAt };
+    return { rows, columns, values, times, ids, entities, labels, knownAt, requests };
   }
 
   async close(): Promise<void> {

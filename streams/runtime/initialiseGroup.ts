@@ -10,7 +10,9 @@ import type { Topology } from './topology.js';
 export async function initialiseGroup(log: Log, topology: Topology, at: 'start' | 'end'): Promise<number> {
   const group = groupId(topology.identity);
   let set = 0;
-  for (const { topic } of topology.sources) {
+  for (const { topic, start } of topology.sources) {
+    // Topics that the platform itself fills are read from their start.
+    if (start === 'earliest') continue;
     const ranges = (await log.partitionCount(topic)) === null ? [] : await log.offsets(topic);
     const partitions: TopicPartition[] = ranges.map(({ partition }) => ({ topic, partition }));
     const known = partitions.length === 0 ? [] : await log.committed(group, partitions);

@@ -329,6 +329,8 @@ function isHealing(error: unknown): boolean {
     isTidemillError(error, 'PRODUCER_UNUSABLE') ||
     isTidemillError(error, 'LOG_UNAVAILABLE') ||
     isTidemillError(error, 'SNAPSHOT_NOT_OWNED') ||
+    isTidemillError(error, 'TEMPORAL_UNAVAILABLE') ||
+    isTidemillError(error, 'REGISTRY_BUSY') ||
     (error instanceof Error && error.name.startsWith('KafkaJS'))
   );
 }
