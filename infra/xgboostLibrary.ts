@@ -12,12 +12,14 @@ export const XGBOOST_VERSION = '3.2.0';
 /** SHA-256 of the wheels of `xgboost-cpu`, by machine. */
 const WHEELS: Readonly<Record<string, string>> = {
   'linux-x64': '9c10b1653e1a689bf4094a328144cf3633c9be0e5217a76fbdc2fde6abcb2950',
+  'linux-arm64': '896b9e2bc52ec0921edf92ddd1cebedf47032e94992b7aca0293524d380ce6e9',
 };
 
 const SYSTEM_LIBRARIES = [
   '/usr/lib/libxgboost.so',
   '/usr/local/lib/libxgboost.so',
   '/usr/lib/x86_64-linux-gnu/libxgboost.so',
+  '/usr/lib/aarch64-linux-gnu/libxgboost.so',
 ];
 
 /**
@@ -28,13 +30,13 @@ const SYSTEM_LIBRARIES = [
  */
 export async function findXgboostLibrary(progress: Progress = () => undefined): Promise<string> {
   const given = process.env['TIDEMILL_XGBOOST'];
-  if (given !== undefined) return given;
+  if (given !== undefined && given !== '') return given;
   const folder = cacheFolder(`xgboost-${XGBOOST_VERSION}`);
   const cached = join(folder, 'xgboost', 'lib', 'libxgboost.so');
   if (await exists(cached)) return cached;
   let problem: string;
   try {
-    await fetchWheel(folder, progress);
+    await fetchWheel(folder, cached, progress);
     return cached;
   } catch (error) {
     problem = messageOf(error);
@@ -48,7 +50,7 @@ export async function findXgboostLibrary(progress: Progress = () => undefined): 
   );
 }
 
-async function fetchWheel(folder: string, progress: Progress): Promise<void> {
+async function fetchWheel(folder: string, library: string, progress: Progress): Promise<void> {
   const machine = `${process.platform}-${process.arch}`;
   const sha256 = WHEELS[machine];
   if (sha256 === undefined) throw new Error(`no wheel is pinned for ${machine}`);
@@ -75,7 +77,10 @@ async function fetchWheel(folder: string, progress: Progress): Promise<void> {
     await runCommand(python, ['-m', 'zipfile', '-e', join(unfinished, wheel), unfinished]);
     await rm(join(unfinished, wheel));
     // Another process may have been faster: then its folder counts.
-    await rename(unfinished, folder).catch(() => rm(unfinished, { recursive: true }));
+    await rename(unfinished, folder).catch(async (error: unknown) => {
+      await rm(unfinished, { recursive: true });
+      if (!(await exists(library))) throw error;
+    });
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
     throw error;

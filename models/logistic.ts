@@ -1,4 +1,4 @@
-import { TidemillError } from '../contracts/errors.js';
+import { assert, TidemillError } from '../contracts/errors.js';
 
 /** Logistic regression on standardised inputs. */
 export interface LogisticModel {
@@ -31,6 +31,7 @@ export function fitLogistic(
   },
 ): LogisticModel {
   const rows = labels.length;
+  assert(rows > 0, 'a logistic regression without rows');
   const { means, scales } = standardisation(values, columns, rows, options.columnNames);
   const size = columns + 1;
   let weights = new Float64Array(size);

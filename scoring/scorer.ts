@@ -20,7 +20,8 @@ export interface Scorer {
    * @param requests the requests' own fields, for decisions and for the fallback.
    * @param vectors rows times columns, NaN for null, row-major; converted to float32 for the model.
    * @returns one score per row and which version and role gave it. A version that fails or answers NaN opens the
-   * breaker; the rows are then scored by the previous version, else by the model's fallback rules.
+   * breaker; the rows are then scored by the previous version, else by the model's fallback rules. Where NaN is the
+   * answer to rows with nulls alone, as of a linear model, the batch is scored in the same order, with the breaker closed.
    */
   score(vectors: Float64Array, rows: number, requests: readonly (readonly Value[])[]): Promise<ScoredBatch>;
   close(): Promise<void>;

@@ -1,3 +1,5 @@
+import { checkRows } from './checkRows.js';
+
 /**
  * Precision at the top k entities of a day, as fraud investigators work: per day each entity has its greatest score, the k
  * highest (ties by smaller entity) are looked at, and the share of them with a positive row counts. Entities found on one
@@ -14,6 +16,7 @@ export function precisionAtTop(
     readonly entities: readonly (number | string)[];
   },
 ): number | null {
+  checkRows(rows.labels, rows.scores);
   const byDay = new Map<number, Map<number | string, { score: number; isPositive: boolean }>>();
   for (let row = 0; row < rows.labels.length; row++) {
     const day = rows.days[row] as number;

@@ -1,7 +1,10 @@
+import { checkProbabilities } from './checkRows.js';
+
 /** Metrics of probabilities. Null over no rows. */
 
 /** Mean negative log-likelihood, natural logarithm; probabilities are clipped to [1e-15, 1 - 1e-15]. */
 export function logLoss(labels: Float64Array, probabilities: Float64Array): number | null {
+  checkProbabilities(labels, probabilities);
   if (labels.length === 0) return null;
   let sum = 0;
   for (let row = 0; row < labels.length; row++) sum += rowLogLoss(labels[row] as number, probabilities[row] as number);
@@ -15,6 +18,7 @@ export function rowLogLoss(label: number, probability: number): number {
 
 /** Mean squared error of probabilities. */
 export function brier(labels: Float64Array, probabilities: Float64Array): number | null {
+  checkProbabilities(labels, probabilities);
   if (labels.length === 0) return null;
   let sum = 0;
   for (let row = 0; row < labels.length; row++) sum += ((labels[row] as number) - (probabilities[row] as number)) ** 2;
@@ -23,6 +27,7 @@ export function brier(labels: Float64Array, probabilities: Float64Array): number
 
 /** Expected calibration error over ten bins of equal width: weighted mean of |mean probability - share of positives|. */
 export function calibrationError(labels: Float64Array, probabilities: Float64Array): number | null {
+  checkProbabilities(labels, probabilities);
   if (labels.length === 0) return null;
   const [positives, sums] = [new Float64Array(10), new Float64Array(10)];
   for (let row = 0; row < labels.length; row++) {

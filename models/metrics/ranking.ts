@@ -1,3 +1,5 @@
+import { checkRows } from './checkRows.js';
+
 /** Metrics of a ranking by scores: labels are 0 or 1, ties in the scores are treated as one group. */
 
 /** Indices of rows by descending score. */
@@ -13,6 +15,7 @@ function byScore(scores: Float64Array): Uint32Array {
  * @returns null without positives.
  */
 export function averagePrecision(labels: Float64Array, scores: Float64Array): number | null {
+  checkRows(labels, scores);
   const order = byScore(scores);
   let positives = 0;
   for (const label of labels) positives += label;
@@ -34,6 +37,7 @@ export function averagePrecision(labels: Float64Array, scores: Float64Array): nu
 
 /** Area under the ROC curve: the chance that a positive is scored above a negative, ties counting half. Null without both. */
 export function rocAuc(labels: Float64Array, scores: Float64Array): number | null {
+  checkRows(labels, scores);
   const order = byScore(scores);
   let above = 0;
   let area = 0;

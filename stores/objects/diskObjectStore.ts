@@ -35,16 +35,17 @@ export function openDiskObjectStore(root: string): ObjectStore {
     }
     return { uri, sha256, bytes: (await stat(path)).size };
   };
+  const check = (uri: string, found: string, sha256: string): void => {
+    if (found === sha256) return;
+    throw new TidemillError('OBJECT_CORRUPT', `${uri}: SHA-256 ${found} where ${sha256} is expected`, {
+      uri,
+      found,
+      sha256,
+    });
+  };
   const localPath = async (uri: string, sha256: string): Promise<string> => {
     const path = pathOf(uri);
-    const found = await sha256Of(path, uri);
-    if (found !== sha256) {
-      throw new TidemillError('OBJECT_CORRUPT', `${uri}: SHA-256 ${found} where ${sha256} is expected`, {
-        uri,
-        found,
-        sha256,
-      });
-    }
+    check(uri, await sha256Of(path, uri), sha256);
     return path;
   };
   return {
@@ -58,7 +59,14 @@ export function openDiskObjectStore(root: string): ObjectStore {
           await rm(path);
         });
       }),
-    get: async (uri, sha256) => readFile(await localPath(uri, sha256)),
+    // What is checked is what is given back: between a check of the file and a second reading it could change.
+    get: async (uri, sha256) => {
+      const bytes = await readFile(pathOf(uri)).catch((error: unknown) => {
+        throw missing(uri, error);
+      });
+      check(uri, createHash('sha256').update(bytes).digest('hex'), sha256);
+      return bytes;
+    },
     localPath,
   };
 }
@@ -68,8 +76,13 @@ async function sha256Of(path: string, uri: string): Promise<string> {
   try {
     for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    throw new TidemillError('OBJECT_NOT_FOUND', `${uri} is not there`, { uri }, { cause: error });
+    throw missing(uri, error);
   }
   return hash.digest('hex');
+}
+
+/** OBJECT_NOT_FOUND where the file is absent; any other failure as it is. */
+function missing(uri: string, error: unknown): unknown {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return error;
+  return new TidemillError('OBJECT_NOT_FOUND', `${uri} is not there`, { uri }, { cause: error });
 }

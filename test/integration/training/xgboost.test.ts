@@ -8,6 +8,10 @@ import { randomNumbers } from '../../support/payments.js';
 
 const COLUMNS = 4;
 
+interface SavedModel {
+  readonly learner: { readonly gradient_booster: { readonly model: { readonly trees: readonly unknown[] } } };
+}
+
 /** Positives where the second column is high and the first low; a tenth of the values is missing. */
 function rows(count: number, seed: number): TrainingRows {
   const random = randomNumbers(seed);
@@ -29,14 +33,25 @@ describe('training with XGBoost', () => {
     library = await findXgboostLibrary();
   });
 
-  test('ends in the same bytes whether or not it was interrupted', async () => {
+  test.each([
+    ['hist', null],
+    ['exact', 0.5],
+    ['approx', null],
+  ] as const)('ends in the same bytes whether or not it was interrupted (%s)', async (treeMethod, baseScore) => {
+    const options = { ...spec, treeMethod, baseScore };
     const segments = new Map<number, Uint8Array>();
-    const whole = await trainXgboost({ library, spec, train, onSegment: (round, model) => segments.set(round, model) });
+    const whole = await trainXgboost({
+      library,
+      spec: options,
+      train,
+      onSegment: (round, model) => segments.set(round, model),
+    });
     expect([...segments.keys()]).toEqual([10, 20]);
     for (const [rounds, model] of segments) {
-      const resumed = await trainXgboost({ library, spec, train, resume: { rounds, model } });
+      const resumed = await trainXgboost({ library, spec: options, train, resume: { rounds, model } });
       expect(resumed.model.equals(whole.model)).toBe(true);
     }
+    expect((JSON.parse(whole.model.toString()) as SavedModel).learner.gradient_booster.model.trees).toHaveLength(30);
   });
 
   test('exports to ONNX with the same probabilities for every row, missing values too', async () => {

@@ -59,6 +59,66 @@ describe('a scoring engine', () => {
     expect(engine.breaker).toBe('open');
   });
 
+  test('keeps what a later deployment was prepared with while an earlier one comes into force', async () => {
+    const engine = createScoringEngine(model, (version) => Promise.resolve(constant(version)));
+    for (const epoch of [1, 2, 3]) await engine.prepare(deployment(epoch, epoch));
+    for (const epoch of [1, 2, 3]) {
+      engine.activate(deployment(epoch, epoch));
+      expect(await scoreOne(engine)).toMatchObject({ version: epoch, role: 'champion', epoch });
+    }
+    expect(() => engine.activate(deployment(4, 4))).toThrow(/not prepared/);
+  });
+
+  test('loads a version once, however many deployments name it at a time', async () => {
+    let loads = 0;
+    const engine = createScoringEngine(model, () => {
+      loads++;
+      return Promise.resolve(constant(0));
+    });
+    await Promise.all([engine.prepare(deployment(1, 1)), engine.prepare(deployment(2, 1, 1))]);
+    expect(loads).toBe(1);
+    expect(engine.readyEpoch).toBe(2);
+  });
+
+  test('lets a batch end that is being scored while the engine closes', async () => {
+    const engine = createScoringEngine(model, (version) => Promise.resolve(constant(version)));
+    await engine.prepare(deployment(1, 1));
+    engine.activate(deployment(1, 1));
+    const scoring = scoreOne(engine);
+    const closing = engine.close();
+    expect(await scoring).toMatchObject({ version: 1, role: 'champion' });
+    await closing;
+    expect(engine.breaker).toBe('closed');
+  });
+
+  test('scores a batch with a null by the fallback rules where the version takes none, and serves on', async () => {
+    const engine = createScoringEngine(model, (version) => Promise.resolve(constant(version)));
+    await engine.prepare(deployment(1, 1));
+    engine.activate(deployment(1, 1));
+    const withNull = new Float64Array(columns);
+    withNull[3] = Number.NaN;
+    expect(await engine.score(withNull, 1, [request])).toMatchObject({ version: 0, role: 'fallback' });
+    expect(engine.problem).toContain(model.service.columns[3]?.name);
+    expect(engine.breaker).toBe('closed');
+    expect(await scoreOne(engine)).toMatchObject({ version: 1, role: 'champion' });
+  });
+
+  test('opens the breaker and falls back where the champion cannot be loaded, until one can', async () => {
+    const engine = createScoringEngine(model, (version) =>
+      version === 1 ? Promise.reject(new Error('no such object')) : Promise.resolve(constant(0)),
+    );
+    await expect(engine.prepare(deployment(1, 1))).rejects.toThrow('no such object');
+    expect(engine).toMatchObject({ breaker: 'open', problem: 'no such object', readyEpoch: 0 });
+    expect(await scoreOne(engine)).toMatchObject({ version: 0, role: 'fallback' });
+    await engine.prepare(deployment(2, 2));
+    engine.activate(deployment(2, 2));
+    expect(engine).toMatchObject({ breaker: 'closed', problem: null });
+    // A version that is only to be prepared does not serve: its failure is a problem, not an outage.
+    await expect(engine.prepare(deployment(3, 2, 1))).rejects.toThrow('no such object');
+    expect(engine).toMatchObject({ breaker: 'closed', problem: 'no such object', readyEpoch: 2 });
+    expect(await scoreOne(engine)).toMatchObject({ version: 2, role: 'champion' });
+  });
+
   test('refuses a file of another width, and one that is no model', async () => {
     const code = async (bytes: Uint8Array): Promise<string> =>
       createScoringEngine(model, () => Promise.resolve(bytes))
