@@ -15,7 +15,17 @@ function outcomes(seed: number, days: number, changes: boolean): OutcomeRecord[]
     const unseen = changes && at >= CHANGE && random.next() < 0.012;
     const score = known ? 0.7 : 0.003;
     return {
-      id, at, knownAt: at + 7 * DAY, model: 'm', version: 1, role: 'champion', epoch: 1, score, label: known || unseen ? 1 : 0, entity: null, revision: 0,
+      id,
+      at,
+      knownAt: at + 7 * DAY,
+      model: 'm',
+      version: 1,
+      role: 'champion',
+      epoch: 1,
+      score,
+      label: known || unseen ? 1 : 0,
+      entity: null,
+      revision: 0,
     };
   });
 }
@@ -35,15 +45,22 @@ describe('the performance monitor', () => {
 
   test('stays silent while nothing changes', () => {
     for (const seed of [1, 2, 3, 4, 5]) {
-      expect(detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY }), outcomes(seed, 40, false))).toEqual([]);
+      expect(detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY }), outcomes(seed, 40, false))).toEqual(
+        [],
+      );
     }
   });
 
   test('does not depend on the order in which labels of the same time arrive', () => {
     const rows = outcomes(1, 40, true);
     // Several partitions: each its own order, mixed differently.
-    const mixed = [...rows].sort((a, b) => Math.floor(a.knownAt / 300_000) - Math.floor(b.knownAt / 300_000) || Number(a.id) % 4 - (Number(b.id) % 4));
-    const [straight, other] = [rows, mixed].map((each) => detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY }), each));
+    const mixed = [...rows].sort(
+      (a, b) =>
+        Math.floor(a.knownAt / 300_000) - Math.floor(b.knownAt / 300_000) || (Number(a.id) % 4) - (Number(b.id) % 4),
+    );
+    const [straight, other] = [rows, mixed].map((each) =>
+      detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY }), each),
+    );
     expect(other?.map(({ onset }) => onset)).toEqual(straight?.map(({ onset }) => onset));
   });
 
