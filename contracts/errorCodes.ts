@@ -80,6 +80,61 @@ export const ERROR_CODES = {
     summary: 'Encoded state cannot be read: torn, flipped bytes, or of another definition.',
     action: 'Nothing by hand: the snapshot is discarded and the state is rebuilt from the log.',
   },
+  // Registry
+  REGISTRY_BUSY: {
+    status: 503,
+    exit: 5,
+    summary: 'Another writer held the registry through every attempt.',
+    action: 'Repeat; where it stays so, find the process that keeps the database file of the message locked.',
+  },
+  REGISTRY_INCOMPATIBLE: {
+    status: 500,
+    exit: 5,
+    summary: 'A newer program wrote the registry: its schema is not known to this one.',
+    action: 'Run the version of Tidemill that wrote the file, or a later one.',
+  },
+  EPOCH_STALE: {
+    status: 409,
+    exit: 1,
+    summary: 'The deployment changed since it was read.',
+    action: 'Read the deployment again and decide anew.',
+  },
+  FENCED: {
+    status: 409,
+    exit: 4,
+    summary: 'A rollout acted under a token that is closed or no longer the newest of its model.',
+    action: 'Nothing: the rollout with the newer token decides; start another rollout where one is still wanted.',
+  },
+  ROLLOUT_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    summary: 'The model has no rollout with this token.',
+    action: 'List the rollouts of the model and name one of them.',
+  },
+  JOURNAL_INTENT_MISSING: {
+    status: 409,
+    exit: 1,
+    summary: 'The result of a step was to be written, but not what the step intended.',
+    action: 'Report it: a step writes its intent before its side effect.',
+  },
+  VERSION_UNKNOWN: {
+    status: 404,
+    exit: 1,
+    summary: 'The model has no version of this number.',
+    action: 'List the versions of the model and name one of them.',
+  },
+  VERSION_SERVING: {
+    status: 409,
+    exit: 4,
+    summary: 'The champion cannot be rejected or withdrawn while it serves.',
+    action: 'Roll back or promote another version first.',
+  },
+  VERSION_UNSERVABLE: {
+    status: 409,
+    exit: 4,
+    summary: 'A version or an artifact that was rejected or withdrawn cannot be put to use again.',
+    action: 'Train and register another version, or name one that is neither rejected nor withdrawn.',
+  },
 } as const satisfies Record<string, ErrorDescription>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
