@@ -14,10 +14,7 @@ export default tseslint.config(
       '@typescript-eslint/restrict-template-expressions': 'off',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/require-await': 'off',
-      'no-restricted-syntax': [
-        'error',
-        { selector: 'ExportDefaultDeclaration', message: 'Name what you export.' },
-      ],
+      'no-restricted-syntax': ['error', { selector: 'ExportDefaultDeclaration', message: 'Name what you export.' }],
       eqeqeq: 'error',
       'no-console': 'off',
     },
@@ -34,7 +31,19 @@ export default tseslint.config(
       ],
       'no-restricted-imports': [
         'error',
-        { patterns: ['fs', 'node:fs', 'node:fs/*', 'node:net', 'node:http', 'node:child_process', 'kafkajs', 'ioredis', '@duckdb/*'] },
+        {
+          patterns: [
+            'fs',
+            'node:fs',
+            'node:fs/*',
+            'node:net',
+            'node:http',
+            'node:child_process',
+            'kafkajs',
+            'ioredis',
+            '@duckdb/*',
+          ],
+        },
       ],
     },
   },

@@ -73,6 +73,20 @@ export const ERROR_CODES = {
     action: 'Read it from the late topic; raise allowedLateness if such events should count.',
   },
 
+  // Batch
+  OFFLINE_TIES_OVERFLOW: {
+    status: 422,
+    exit: 1,
+    summary: 'Too many events of one key share one time for the time range that was asked for.',
+    action: 'Ask for a shorter range, or give the events distinct times.',
+  },
+  OFFLINE_FILE_INVALID: {
+    status: 422,
+    exit: 1,
+    summary: 'A file of events or vectors is missing or has other columns than its stream or table.',
+    action: 'Check the path; write the file again with the current definition of the stream.',
+  },
+
   // State
   STATE_CORRUPT: {
     status: 500,
@@ -80,60 +94,242 @@ export const ERROR_CODES = {
     summary: 'Encoded state cannot be read: torn, flipped bytes, or of another definition.',
     action: 'Nothing by hand: the snapshot is discarded and the state is rebuilt from the log.',
   },
+
+  // Log
+  LOG_UNAVAILABLE: {
+    status: 503,
+    exit: 5,
+    summary: 'No Kafka broker answers at the configured addresses.',
+    action: 'Check TIDEMILL_KAFKA and the broker; `tidemill up` starts one on this machine.',
+  },
+  TOPIC_MISMATCH: {
+    status: 409,
+    exit: 1,
+    summary: 'A topic has another number of partitions than the topology needs.',
+    action: 'Use topics with equal numbers of partitions, or a new generation of the topology.',
+  },
+  OFFSET_LOST: {
+    status: 410,
+    exit: 1,
+    summary: 'An offset that is needed is no longer retained in the log.',
+    action: 'Raise the retention of the topic; reset the topology explicitly if the lost records do not matter.',
+  },
+  PRODUCER_FENCED: {
+    status: 409,
+    exit: 1,
+    summary: 'Another process took over the task; this one may not commit any more.',
+    action: 'Nothing: the task is given up, or taken back where the group still assigns it here.',
+  },
+  PRODUCER_UNUSABLE: {
+    status: 409,
+    exit: 1,
+    summary: 'A producer was used after a failure whose outcome is unknown.',
+    action: 'Nothing: the task opens a new producer and rebuilds its state from the log.',
+  },
+
+  // Stream runtime
+  STREAM_NOT_FOUND: {
+    status: 404,
+    exit: 5,
+    summary: 'A topic that a topology reads does not exist.',
+    action: 'Create the topic, or correct the project id.',
+  },
+  GROUP_NOT_INITIALISED: {
+    status: 409,
+    exit: 1,
+    summary: 'A new topology has not been told whether it starts at the start or at the end of its topics.',
+    action: 'Run the topology once with --initialise start or --initialise end.',
+  },
+  OFFSETS_MISSING: {
+    status: 409,
+    exit: 1,
+    summary:
+      'A task has a snapshot but its group has no committed offset (offsets expire in groups that are idle too long).',
+    action: 'Reset the topology explicitly: what was answered cannot be told from the log alone.',
+  },
+  SNAPSHOT_NOT_OWNED: {
+    status: 409,
+    exit: 1,
+    summary: 'Another process took over the snapshots of a task.',
+    action: 'Nothing: the task is given up, or rebuilt where the group still assigns it here.',
+  },
+  FOLD_FAILED: {
+    status: 500,
+    exit: 1,
+    summary: 'A record made the computation of its features fail in an unforeseen way; it is in the dead-letter topic.',
+    action: 'Report it with the record; replay it once the cause is removed.',
+  },
+  BLOCK_INVALID: {
+    status: 500,
+    exit: 1,
+    summary: 'A record of an internal topic is torn or of another feature service.',
+    action: 'Do not write to internal topics; give a changed feature service a new generation.',
+  },
+  TOPOLOGY_UNSUPPORTED: {
+    status: 422,
+    exit: 2,
+    summary: 'A model reads a view that this version cannot compute on the stream.',
+    action: 'Key the view by the key of its stream, and look it up by a field of the request.',
+  },
+
+  // Models
+  MODEL_INVALID: {
+    status: 422,
+    exit: 1,
+    summary: 'A saved model is not one that can be exported or served.',
+    action: 'Train it again with the current definition; external models must be ONNX without external data.',
+  },
+  MODEL_WIDTH_MISMATCH: {
+    status: 422,
+    exit: 1,
+    summary: "A model file reads another number of columns than the model's feature service has.",
+    action: 'Register a version that was trained on this feature service.',
+  },
+  MODEL_PARITY_FAILED: {
+    status: 422,
+    exit: 1,
+    summary: 'The exported model does not predict what the trained one does.',
+    action: 'Report it with the dataset manifest; the version was not registered.',
+  },
+  TRAINING_FAILED: {
+    status: 500,
+    exit: 1,
+    summary: 'A training ended with an error of its library.',
+    action: 'Read the message; the workflow retries from the last checkpoint where that can help.',
+  },
+  TRAINING_CANCELLED: {
+    status: 409,
+    exit: 1,
+    summary: 'A training was cancelled.',
+    action: 'Nothing: start it again when it is wanted.',
+  },
+  DATASET_HAS_NULLS: {
+    status: 422,
+    exit: 1,
+    summary: 'A linear model was given nulls.',
+    action: 'Give the feature a default with orElse, or train trees.',
+  },
+  OBJECT_NOT_FOUND: {
+    status: 404,
+    exit: 1,
+    summary: 'A stored object is not there.',
+    action: 'Check that TIDEMILL_HOME is the folder under which the object was stored.',
+  },
+  OBJECT_CORRUPT: {
+    status: 500,
+    exit: 1,
+    summary: "A stored object's SHA-256 is not the one that it was registered with.",
+    action: 'Restore the object from a backup; it was not used.',
+  },
+  OBJECT_OUTSIDE_ROOT: {
+    status: 403,
+    exit: 4,
+    summary: 'An address of an object points outside its store.',
+    action: 'Use addresses as the store gives them.',
+  },
+
   // Registry
   REGISTRY_BUSY: {
     status: 503,
     exit: 5,
-    summary: 'Another writer held the registry through every attempt.',
-    action: 'Repeat; where it stays so, find the process that keeps the database file of the message locked.',
+    summary: 'Another process held the lock of the registry for too long.',
+    action: 'Look for a process that hangs inside a transaction; the change was not made and can be repeated.',
   },
+  FENCED: {
+    status: 409,
+    exit: 1,
+    summary: 'A rollout tried to change something after another one had taken its place.',
+    action: 'Nothing: the newer rollout decides. Look at its journal.',
+  },
+  EPOCH_STALE: {
+    status: 409,
+    exit: 1,
+    summary: 'A deployment changed between being read and being changed.',
+    action: 'Read the deployment again and decide anew.',
+  },
+  VERSION_NOT_FOUND: {
+    status: 404,
+    exit: 1,
+    summary: 'A model has no such version.',
+    action: "List the model's versions.",
+  },
+  VERSION_WITHDRAWN: {
+    status: 409,
+    exit: 1,
+    summary: 'A version was rejected or withdrawn and may not serve again.',
+    action: 'Train a new version; a withdrawn artifact is refused whatever its number.',
+  },
+  VERSION_IN_USE: {
+    status: 409,
+    exit: 1,
+    summary: 'The champion cannot be rejected or withdrawn.',
+    action: 'Roll back first; that withdraws the version which is left.',
+  },
+
+  // Workflows
+  INPUT_INVALID: {
+    status: 422,
+    exit: 2,
+    summary: "A workflow's input is not what it takes.",
+    action: 'Correct the field that the message names; every field but `model` has a default.',
+  },
+  TEMPORAL_UNAVAILABLE: {
+    status: 503,
+    exit: 5,
+    summary: 'The Temporal server does not answer.',
+    action: 'Check TIDEMILL_TEMPORAL and the server; signals are repeated until they are taken.',
+  },
+  INSTANCES_BEHIND: {
+    status: 503,
+    exit: 6,
+    summary: 'Live instances did not follow a deployment in time, or nobody is live.',
+    action:
+      'Start workers, or look at the problem that an instance reports; pass allowNoInstances to promote without any.',
+  },
+  ARCHIVE_BEHIND: {
+    status: 503,
+    exit: 6,
+    summary: 'The archive did not reach the offsets of a snapshot in time.',
+    action: 'Start the archive topology, or look at why it does not proceed.',
+  },
+
+  // Local runtime
+  RUNTIME_UNAVAILABLE: {
+    status: 503,
+    exit: 5,
+    summary: 'A server of the local runtime is not on this machine and cannot be fetched.',
+    action: 'Supply it in one of the three ways that the message names.',
+  },
+  RUNTIME_PORT_TAKEN: {
+    status: 503,
+    exit: 5,
+    summary: 'Another process listens on a port that the local runtime needs.',
+    action: 'Stop that process, or pass another port (--kafka-port, --temporal-port, --temporal-ui-port).',
+  },
+  RUNTIME_START_FAILED: {
+    status: 503,
+    exit: 5,
+    summary: 'A server of the local runtime ended or stayed silent while it started.',
+    action: 'Read the end of its log in the message; `tidemill down --purge` removes damaged data.',
+  },
+  // Registry file
   REGISTRY_INCOMPATIBLE: {
     status: 500,
     exit: 5,
     summary: 'A newer program wrote the registry: its schema is not known to this one.',
     action: 'Run the version of Tidemill that wrote the file, or a later one.',
   },
-  EPOCH_STALE: {
-    status: 409,
-    exit: 1,
-    summary: 'The deployment changed since it was read.',
-    action: 'Read the deployment again and decide anew.',
-  },
-  FENCED: {
-    status: 409,
-    exit: 4,
-    summary: 'A rollout acted under a token that is closed or no longer the newest of its model.',
-    action: 'Nothing: the rollout with the newer token decides; start another rollout where one is still wanted.',
-  },
-  ROLLOUT_UNKNOWN: {
+  ROLLOUT_NOT_FOUND: {
     status: 404,
     exit: 1,
-    summary: 'The model has no rollout with this token.',
-    action: 'List the rollouts of the model and name one of them.',
+    summary: 'A model has no rollout with this token.',
+    action: "List the model's rollouts.",
   },
   JOURNAL_INTENT_MISSING: {
     status: 409,
     exit: 1,
     summary: 'The result of a step was to be written, but not what the step intended.',
     action: 'Report it: a step writes its intent before its side effect.',
-  },
-  VERSION_UNKNOWN: {
-    status: 404,
-    exit: 1,
-    summary: 'The model has no version of this number.',
-    action: 'List the versions of the model and name one of them.',
-  },
-  VERSION_SERVING: {
-    status: 409,
-    exit: 4,
-    summary: 'The champion cannot be rejected or withdrawn while it serves.',
-    action: 'Roll back or promote another version first.',
-  },
-  VERSION_UNSERVABLE: {
-    status: 409,
-    exit: 4,
-    summary: 'A version or an artifact that was rejected or withdrawn cannot be put to use again.',
-    action: 'Train and register another version, or name one that is neither rejected nor withdrawn.',
   },
 } as const satisfies Record<string, ErrorDescription>;
 

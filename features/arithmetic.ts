@@ -56,7 +56,10 @@ export function compareNumbers(leftType: ValueType, left: number, rightType: Val
   return exactA < exactB ? -1 : exactA > exactB ? 1 : 0;
 }
 
-/** add, sub, mul, div with a result of `type`; operands of the given types. */
+/**
+ * add, sub, mul, div with a result of `type`; operands of the given types. An exact operand beyond 2^53 - 1 (a sum may be)
+ * is no longer known to the last digit: null.
+ */
 export function calculate(
   op: 'add' | 'sub' | 'mul' | 'div',
   type: ValueType,
@@ -65,6 +68,8 @@ export function calculate(
   rightType: ValueType,
   right: number,
 ): number | null {
+  if (leftType.kind !== 'double' && !Number.isSafeInteger(left)) return null;
+  if (rightType.kind !== 'double' && !Number.isSafeInteger(right)) return null;
   if (type.kind === 'double') {
     const a = asDouble(leftType, left);
     const b = asDouble(rightType, right);

@@ -50,10 +50,10 @@ function wallClock(zone: string, time: number): number {
   return Date.UTC(
     part['year'] as number,
     (part['month'] as number) - 1,
-    part['day'] as number,
-    part['hour'] as number,
-    part['minute'] as number,
-    part['second'] as number,
+    part['day'],
+    part['hour'],
+    part['minute'],
+    part['second'],
   );
 }
 

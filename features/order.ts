@@ -33,7 +33,10 @@ export function comparePositions(a: Position, b: Position): number {
 }
 
 /** Order of log places: partition, then offset. Of records with equal key, time and id the lowest counts. */
-export function comparePlaces(a: Pick<LoggedEvent, 'partition' | 'offset'>, b: Pick<LoggedEvent, 'partition' | 'offset'>): number {
+export function comparePlaces(
+  a: Pick<LoggedEvent, 'partition' | 'offset'>,
+  b: Pick<LoggedEvent, 'partition' | 'offset'>,
+): number {
   return a.partition - b.partition || a.offset - b.offset;
 }
 

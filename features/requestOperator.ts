@@ -8,7 +8,10 @@ export type RequestOperator = (values: readonly Value[], out: Float64Array, star
 
 /** Compiles request features once; the operator allocates nothing per request. */
 export function createRequestOperator(view: CompiledRequestView): RequestOperator {
-  const features = view.features.map(({ type, value }) => ({ type, run: compileExpression(value, view.stream.fields) }));
+  const features = view.features.map(({ type, value }) => ({
+    type,
+    run: compileExpression(value, view.stream.fields),
+  }));
   return (values, out, start) => {
     for (let at = 0; at < features.length; at++) {
       const feature = features[at] as (typeof features)[number];

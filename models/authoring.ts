@@ -1,6 +1,6 @@
 import { durationMs } from '../contracts/duration.js';
+import type { BoolExpression } from '../features/authoring/index.js';
 import {
-  BoolExpression,
   featureService,
   NumberExpression,
   type EventStream,
@@ -80,18 +80,28 @@ export function model<const S extends Schema>(name: string, options: ModelOption
   const request = options.on.compiled;
   const service = featureService(name, { on: options.on, inputs: options.inputs }).compiled;
   const entity = request.fields.findIndex((field) => field.name === options.entity);
-  if (entity === -1) throw definitionError(`${name}.entity`, `${request.name} has no field ${JSON.stringify(options.entity)}`);
+  if (entity === -1)
+    throw definitionError(`${name}.entity`, `${request.name} has no field ${JSON.stringify(options.entity)}`);
   const label = options.label.stream.fields[options.label.field];
   if (label === undefined || (label.type.kind !== 'bool' && label.type.kind !== 'int')) {
-    throw definitionError(`${name}.label`, `${label?.name ?? 'the field'} is ${label?.type.kind ?? 'unknown'}; it must be bool, or int 0 and 1`);
+    throw definitionError(
+      `${name}.label`,
+      `${label?.name ?? 'the field'} is ${label?.type.kind ?? 'unknown'}; it must be bool, or int 0 and 1`,
+    );
   }
   if (options.label.stream.labels !== request.name) {
-    throw definitionError(`${name}.label`, `${options.label.stream.name} does not label ${request.name}: declare labels: on the stream`);
+    throw definitionError(
+      `${name}.label`,
+      `${options.label.stream.name} does not label ${request.name}: declare labels: on the stream`,
+    );
   }
   const fields = options.on.fields;
   const score = new NumberExpression({ op: 'field', name: 'score', type: { kind: 'double' } });
   if (request.fields.some((field) => field.name === 'score')) {
-    throw definitionError(`${name}.on`, `${request.name} has a field named score, which decision rules need for the model's score`);
+    throw definitionError(
+      `${name}.on`,
+      `${request.name} has a field named score, which decision rules need for the model's score`,
+    );
   }
   const definition: Omit<CompiledModel, 'hash'> = {
     kind: 'model',
@@ -102,14 +112,24 @@ export function model<const S extends Schema>(name: string, options: ModelOption
     label: { stream: options.label.stream, field: options.label.field, delayMs: durationMs(options.labelDelay) },
     entity,
     trainer: options.train,
-    split: { trainMs: positive(`${name}.split.train`, options.split.train), testMs: positive(`${name}.split.test`, options.split.test) },
+    split: {
+      trainMs: positive(`${name}.split.train`, options.split.train),
+      testMs: positive(`${name}.split.test`, options.split.test),
+    },
     gates: options.gates,
     rollout: {
-      shadow: options.shadow === undefined ? null : { requests: options.shadow.requests, atMostMs: durationMs(options.shadow.atMost) },
+      shadow:
+        options.shadow === undefined
+          ? null
+          : { requests: options.shadow.requests, atMostMs: durationMs(options.shadow.atMost) },
       canary:
         options.canary === undefined
           ? null
-          : { shares: options.canary.shares, requests: options.canary.requests, atMostMs: durationMs(options.canary.atMost) },
+          : {
+              shares: options.canary.shares,
+              requests: options.canary.requests,
+              atMostMs: durationMs(options.canary.atMost),
+            },
       bakeMs: options.bake === undefined ? null : durationMs(options.bake),
       probation:
         options.probation === undefined
@@ -128,7 +148,10 @@ export function model<const S extends Schema>(name: string, options: ModelOption
     approval: options.approval ?? 'automatic',
   };
   if (definition.gates.absolute.length === 0) {
-    throw definitionError(`${name}.gates.absolute`, 'at least one absolute gate is needed: without one a first version has no evidence');
+    throw definitionError(
+      `${name}.gates.absolute`,
+      'at least one absolute gate is needed: without one a first version has no evidence',
+    );
   }
   return deepFreeze({ kind: 'model', compiled: { ...definition, hash: hashOf(definition) } });
 }
@@ -179,8 +202,15 @@ export function xgboost(options: {
 }
 
 /** Logistic regression on inputs standardised over the training rows. `l2`: strength of the penalty, default 1. */
-export function logistic(options: { readonly l2?: number; readonly maxIterations?: number; readonly seed?: number } = {}): TrainerSpec {
-  return { kind: 'logistic', l2: options.l2 ?? 1, maxIterations: options.maxIterations ?? 200, seed: options.seed ?? 0 };
+export function logistic(
+  options: { readonly l2?: number; readonly maxIterations?: number; readonly seed?: number } = {},
+): TrainerSpec {
+  return {
+    kind: 'logistic',
+    l2: options.l2 ?? 1,
+    maxIterations: options.maxIterations ?? 200,
+    seed: options.seed ?? 0,
+  };
 }
 
 /** The metric must be at least `bound`. */

@@ -40,7 +40,11 @@ export function defineProject(id: string, definitions: { readonly models: readon
 }
 
 /** Definitions once each; the same name for two different definitions is an error. */
-function distinct<T extends { readonly name: string; readonly hash: string }>(id: string, what: string, all: readonly T[]): T[] {
+function distinct<T extends { readonly name: string; readonly hash: string }>(
+  id: string,
+  what: string,
+  all: readonly T[],
+): T[] {
   const byName = new Map<string, T>();
   for (const definition of all) {
     const known = byName.get(definition.name);
@@ -60,7 +64,9 @@ function distinct<T extends { readonly name: string; readonly hash: string }>(id
 export function projectFrom(module: unknown, path: string): Project {
   const project = (module as { project?: unknown } | null)?.project as Partial<Project> | undefined;
   if (project === undefined || project === null || project.kind !== 'project') {
-    throw new TidemillError('PROJECT_NOT_FOUND', `${path} does not export \`project\` made by defineProject()`, { path });
+    throw new TidemillError('PROJECT_NOT_FOUND', `${path} does not export \`project\` made by defineProject()`, {
+      path,
+    });
   }
   return project as Project;
 }
@@ -69,5 +75,8 @@ export function projectFrom(module: unknown, path: string): Project {
 export function modelOf(project: Project, name: string): CompiledModel {
   const found = project.models.find((candidate) => candidate.name === name);
   if (found !== undefined) return found;
-  throw definitionError(`${project.id}.models`, `there is no model ${JSON.stringify(name)}; there are ${project.models.map((each) => each.name).join(', ')}`);
+  throw definitionError(
+    `${project.id}.models`,
+    `there is no model ${JSON.stringify(name)}; there are ${project.models.map((each) => each.name).join(', ')}`,
+  );
 }

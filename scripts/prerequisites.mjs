@@ -28,8 +28,9 @@ export function installDependencies() {
     console.error(`Tidemill needs Node.js 20.19 or newer; this is ${process.version}.`);
     process.exit(2);
   }
-  console.error('installing dependencies (npm ci)');
-  run('npm', ['ci', '--no-audit', '--no-fund'], { stdio: ['ignore', 2, 2] });
+  console.error('installing dependencies (npm install)');
+  // Not `npm ci`: it refuses a lock file without the optional packages of other platforms. What is locked is installed.
+  run('npm', ['install', '--no-audit', '--no-fund'], { stdio: ['ignore', 2, 2] });
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, lock);
 }

@@ -88,7 +88,10 @@ export const fraud = model('fraud', {
   },
   drift: { season: '7d', quiet: '1d', budget: '3 per 7d', freshPositives: 300 },
   decide: ({ score, amount }) =>
-    rules().block(score.gt(0.9)).review(score.gt(0.6).or(amount.gt(2000))).otherwise('allow'),
+    rules()
+      .block(score.gt(0.9))
+      .review(score.gt(0.6).or(amount.gt(2000)))
+      .otherwise('allow'),
   fallback: ({ amount }) => rules().score(amount.gt(220).if(0.9, 0.01)),
 });
 

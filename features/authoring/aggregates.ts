@@ -4,7 +4,8 @@ import type { CompiledAggregation, CompiledWindow } from '../compiledView.js';
 import type { Expression } from '../expression.js';
 import type { ValueType } from '../types.js';
 import { powerOfTen } from '../vector.js';
-import { arithmeticType, BoolExpression, literal, NumberExpression, numberNode, type AuthoredExpression } from './expressions.js';
+import type { NumberExpression } from './expressions.js';
+import { arithmeticType, BoolExpression, literal, numberNode, type AuthoredExpression } from './expressions.js';
 import { definitionError } from './names.js';
 
 const INT: ValueType = { kind: 'int' };
@@ -54,8 +55,7 @@ export class Aggregate {
 
   /** Only events for which `condition` is true (not false, not null); several conditions must all hold. */
   where(condition: BoolExpression): Aggregate {
-    const both =
-      this.condition === null ? condition.node : new BoolExpression(this.condition).and(condition).node;
+    const both = this.condition === null ? condition.node : new BoolExpression(this.condition).and(condition).node;
     return new Aggregate(this.aggregate, this.input, both);
   }
 
@@ -155,7 +155,10 @@ function delayed(node: WindowedNode, delayMs: number): WindowedNode {
   switch (node.kind) {
     case 'aggregation': {
       const { window } = node.aggregation;
-      return { ...node, aggregation: { ...node.aggregation, window: { ...window, delayMs: window.delayMs + delayMs } } };
+      return {
+        ...node,
+        aggregation: { ...node.aggregation, window: { ...window, delayMs: window.delayMs + delayMs } },
+      };
     }
     case 'literal':
       return node;

@@ -68,7 +68,8 @@ export function eventStream<const S extends Schema>(name: string, options: Event
   const indexOf = (option: string, field: string, kinds: readonly Kind[]): number => {
     const at = fields.findIndex((candidate) => candidate.name === field);
     const found = fields[at];
-    if (found === undefined) throw definitionError(`${name}.${option}`, `the schema has no field ${JSON.stringify(field)}`);
+    if (found === undefined)
+      throw definitionError(`${name}.${option}`, `the schema has no field ${JSON.stringify(field)}`);
     if (!kinds.includes(found.type.kind)) {
       throw definitionError(`${name}.${option}`, `${field} is ${found.type.kind}; it must be ${kinds.join(' or ')}`);
     }
@@ -107,7 +108,5 @@ export function eventStream<const S extends Schema>(name: string, options: Event
 
 /** The fields of a stream as expressions, by name. */
 export function fieldExpressions(stream: CompiledStream): Record<string, ReturnType<typeof expressionOf>> {
-  return Object.fromEntries(
-    stream.fields.map(({ name, type }) => [name, expressionOf({ op: 'field', name, type })]),
-  );
+  return Object.fromEntries(stream.fields.map(({ name, type }) => [name, expressionOf({ op: 'field', name, type })]));
 }

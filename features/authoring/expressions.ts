@@ -189,11 +189,17 @@ export function literal(value: Value, type: ValueType): Expression {
 }
 
 function boolNode(operand: BoolExpression | boolean): Expression {
-  return operand instanceof BoolExpression ? operand.node : literal(operand, BOOL);
+  if (operand instanceof BoolExpression) return operand.node;
+  if (typeof operand !== 'boolean')
+    throw definitionError('literal', `${String(operand)} is not true or false`, { value: operand });
+  return literal(operand, BOOL);
 }
 
 function stringNode(operand: StringExpression | string): Expression {
-  return operand instanceof StringExpression ? operand.node : literal(operand, { kind: 'string' });
+  if (operand instanceof StringExpression) return operand.node;
+  if (typeof operand !== 'string')
+    throw definitionError('literal', `${String(operand)} is not a string`, { value: operand });
+  return literal(operand, { kind: 'string' });
 }
 
 /** Type of left op right: exact while both are, double otherwise and for every division. */
@@ -234,7 +240,9 @@ function orElse(of: NumberExpression, otherwise: Expression): NumberExpression {
 
 function calendar(part: CalendarPart, zone: string, of: TimestampExpression): NumberExpression {
   if (typeof zone !== 'string' || !isZone(zone)) {
-    throw definitionError(part, `${JSON.stringify(zone)} is not an IANA time zone such as UTC or Europe/Berlin`, { zone });
+    throw definitionError(part, `${JSON.stringify(zone)} is not an IANA time zone such as UTC or Europe/Berlin`, {
+      zone,
+    });
   }
   return new NumberExpression({ op: 'calendar', part, zone, of: of.node, type: INT });
 }

@@ -37,7 +37,10 @@ export function featureService(
   const columns: ServiceColumn[] = inputs.flatMap((input, at) =>
     input.view.features.map((feature, index) => {
       if (feature.type.kind === 'string') {
-        throw definitionError(`${name}.${input.view.name}.${feature.name}`, 'a string cannot be a column of the vector');
+        throw definitionError(
+          `${name}.${input.view.name}.${feature.name}`,
+          'a string cannot be a column of the vector',
+        );
       }
       const column = repeated.has(feature.name) ? `${input.view.name}.${feature.name}` : feature.name;
       return { name: column, type: feature.type, input: at, feature: index };
@@ -51,7 +54,10 @@ export function featureService(
 function compiledInput(service: string, request: CompiledStream, input: ServiceInput): CompiledInput {
   if (input.kind === 'requestFeatures') {
     if (input.compiled.stream.hash !== request.hash) {
-      throw definitionError(`${service}.${input.compiled.name}`, `reads ${input.compiled.stream.name}, not ${request.name}`);
+      throw definitionError(
+        `${service}.${input.compiled.name}`,
+        `reads ${input.compiled.stream.name}, not ${request.name}`,
+      );
     }
     return { kind: 'request', view: input.compiled };
   }
@@ -60,7 +66,10 @@ function compiledInput(service: string, request: CompiledStream, input: ServiceI
   const requestKey = request.fields.findIndex((field) => field.name === keyName);
   const field = request.fields[requestKey];
   if (field === undefined) {
-    throw definitionError(`${service}.${view.name}`, `${request.name} has no field ${JSON.stringify(keyName)} to look the view up by`);
+    throw definitionError(
+      `${service}.${view.name}`,
+      `${request.name} has no field ${JSON.stringify(keyName)} to look the view up by`,
+    );
   }
   if (field.type.kind !== view.entity.type.kind) {
     throw definitionError(

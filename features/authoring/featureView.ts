@@ -89,7 +89,10 @@ export function featureView<const S extends Schema>(name: string, options: Featu
   const longestMs = Math.max(...aggregations.map(({ window }) => window.lengthMs + window.delayMs));
   const keepMs = options.keep === undefined ? longestMs : durationMs(options.keep);
   if (keepMs < longestMs) {
-    throw definitionError(`${name}.keep`, `${options.keep} is shorter than the longest window plus delay (${longestMs} ms)`);
+    throw definitionError(
+      `${name}.keep`,
+      `${options.keep} is shorter than the longest window plus delay (${longestMs} ms)`,
+    );
   }
   const definition: Omit<CompiledView, 'hash'> = {
     kind: 'view',

@@ -35,7 +35,8 @@ export function encodeState(view: CompiledView, state: KeyState): Uint8Array {
   } else {
     for (const id of ids) at = bytes.writeDoubleLE(id as number, at);
   }
-  for (let index = state.start; index < state.end; index++) at = bytes.writeInt32LE(state.partitions[index] as number, at);
+  for (let index = state.start; index < state.end; index++)
+    at = bytes.writeInt32LE(state.partitions[index] as number, at);
   writeDoubles(state.offsets);
   for (const track of state.tracks) writeDoubles(track);
 

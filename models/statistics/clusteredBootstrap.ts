@@ -1,5 +1,5 @@
 import { assert } from '../../contracts/errors.js';
-import { createRandom } from './random.js';
+import { seededRandom } from './random.js';
 import { rankScores, weightedMetric, type RankedScores, type RankMetric } from './rankedScores.js';
 
 /**
@@ -36,6 +36,8 @@ export interface BootstrapSample {
   readonly rows: number;
   readonly positives: number;
   readonly clusters: number;
+  /** Clusters with a positive. */
+  readonly positiveClusters: number;
 }
 
 /** `value`, `mean`, `sd` and `sorted` are those of the difference a - b. */
@@ -80,7 +82,7 @@ function resample(
 ): BootstrapSample {
   const resamples = options.resamples ?? DEFAULT_RESAMPLES;
   assert(Number.isSafeInteger(resamples) && resamples >= 2, `${resamples} resamples are at least 2`);
-  const random = createRandom(options.seed);
+  const random = seededRandom(options.seed);
   const weights = new Int32Array(clusters);
   const draws = new Float64Array(resamples);
   let defined = 0;
@@ -110,6 +112,7 @@ function resample(
     rows: ranked.rows,
     positives: ranked.positiveClusters.length,
     clusters,
+    positiveClusters: new Set(ranked.positiveClusters).size,
   };
 }
 

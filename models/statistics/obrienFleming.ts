@@ -49,7 +49,7 @@ export function lookLevels(shares: readonly number[], alpha: number): readonly n
     const crossing = crossingProbability(paths, step);
     const bound = solveFalling(crossing, spend, GRID_REACH_SD * Math.sqrt(share));
     levels.push(normalUpper(bound / Math.sqrt(share)));
-    paths = advance(paths, step, bound, -GRID_REACH_SD * Math.sqrt(share));
+    if (share < 1) paths = advance(paths, step, bound, -GRID_REACH_SD * Math.sqrt(share));
     before = share;
   }
   return levels;

@@ -6,7 +6,7 @@ export interface Log {
   /** Creates what is missing; a topic that exists with another partition count is an error (TOPIC_MISMATCH). */
   ensureTopics(topics: readonly TopicSpec[]): Promise<void>;
   partitionCount(topic: string): Promise<number | null>;
-  /** First retained offset and the high watermark (the offset after the last record, pending transactions included). */
+  /** First retained offset and the last stable offset: the one after the last record that no open transaction hides. */
   offsets(topic: string): Promise<readonly PartitionOffsets[]>;
   /** Committed offsets of a group; null where there is none. */
   committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]>;
@@ -112,12 +112,14 @@ export interface ConsumerGroupOptions {
   /** Directory in which the member id is remembered for that. */
   readonly memberDirectory?: string;
   /** All partitions with the same task id go to one member; assignments are sticky. */
-  taskOf(partition: TopicPartition): string;
+  readonly taskOf: (partition: TopicPartition) => string;
   /** Called synchronously when an assignment is known: everything is paused until `resume`. */
-  onAssigned(assignment: Assignment): void;
+  readonly onAssigned: (assignment: Assignment) => void;
   /** Only enqueues. Records of stale epochs are never delivered. */
-  onRecords(records: readonly LogRecord[], highWatermark: number, epoch: number): void;
-  onError(error: unknown): void;
+  readonly onRecords: (records: readonly LogRecord[], epoch: number) => void;
+  /** How far a partition has been read, markers and aborted records included, and the high watermark as last seen. */
+  readonly onPosition: (partition: TopicPartition, position: number, highWatermark: number, epoch: number) => void;
+  readonly onError: (error: unknown) => void;
   readonly sessionTimeoutMs?: number;
 }
 
@@ -131,6 +133,11 @@ export interface GroupMember {
   seekAndResume(partition: TopicPartition, offset: number): void;
   pause(partitions: readonly TopicPartition[]): void;
   resume(partitions: readonly TopicPartition[]): void;
+  /**
+   * True after the next successful heartbeat under this assignment, false where another one came first: only then may a
+   * fenced task take its transactional id back, or a zombie would fence the rightful owner.
+   */
+  confirmAssigned(epoch: number): Promise<boolean>;
   /** Leaves the group at once. */
   leave(): Promise<void>;
 }

@@ -20,6 +20,11 @@ export interface OfflineStore {
    * null).
    */
   computeVectors(query: VectorQuery): Promise<VectorTable>;
+  /**
+   * A dataset: the rows of `vectors` whose label was known by the cut-off, with the vector as it was served where there is
+   * one. Adds `__label DOUBLE, __known_at BIGINT, __served BOOLEAN`.
+   */
+  joinDataset(query: DatasetQuery): Promise<VectorTable & { readonly asServed: number; readonly positives: number }>;
   /** Loads a vector table or dataset into memory. */
   readVectors(table: VectorTable): Promise<VectorMatrix>;
   close(): Promise<void>;
@@ -34,10 +39,26 @@ export interface VectorQuery {
   readonly to: number;
   /** Field of the request stream for `__entity`, by index; null for none. */
   readonly entity: number | null;
+  /** Adds the request's own fields, in their in-memory form, as `__field_0, …`. @default false */
+  readonly withFields?: boolean;
   /** Where the result goes. */
   readonly output: string;
   /** Called with 0..1 as far as it can be told. */
   readonly onProgress?: (share: number) => void;
+}
+
+/** Files that become a dataset; see joinDataset. */
+export interface DatasetQuery {
+  /** One row per request: see computeVectors. */
+  readonly vectors: VectorTable;
+  readonly service: CompiledService;
+  /** Event files of the label stream; the label's event id is the request's. */
+  readonly labels: { readonly stream: CompiledStream; readonly field: number; readonly files: readonly string[] };
+  /** Files of served predictions: id, at, service, column_0, …; empty where nothing was served. */
+  readonly served: readonly string[];
+  /** Labels known after this do not count. */
+  readonly labelCutOff: number;
+  readonly output: string;
 }
 
 export interface VectorTable {
@@ -46,6 +67,8 @@ export interface VectorTable {
   readonly columns: readonly string[];
   /** Set where the table has labels (`__label DOUBLE`, `__known_at BIGINT`). */
   readonly labelled: boolean;
+  /** Number of the request's own fields that the table has. */
+  readonly fields: number;
 }
 
 /** Row-major vectors with what belongs to each row; NaN for null. */
@@ -58,6 +81,8 @@ export interface VectorMatrix {
   readonly entities: readonly Value[];
   readonly labels: Float64Array | null;
   readonly knownAt: Float64Array | null;
+  /** The requests' own fields, where the table has them. */
+  readonly requests: readonly (readonly Value[])[] | null;
 }
 
 /** Manifest of a dataset: the version of the data. */

@@ -24,7 +24,7 @@ export function auditHash(row: Omit<AuditRow, 'hash'>): string {
 /**
  * Checks the chain of one model.
  *
- * @param rows all rows of the model, oldest first, as `Registry.audit` gives them.
+ * @param rows all rows of the model, oldest first, as `Registry.auditRows` gives them.
  * @param expectedHead hash of the newest row where the caller kept it: shows rows that were cut off.
  */
 export function verifyAudit(rows: readonly AuditRow[], expectedHead?: string): AuditVerdict {

@@ -58,7 +58,7 @@ export interface Registry {
   ): Promise<readonly { gate: string; version: number | null; evidence: unknown }[]>;
 
   /** Audit rows, oldest first. */
-  audit(model: string): Promise<readonly AuditRow[]>;
+  auditRows(model: string): Promise<readonly AuditRow[]>;
 
   // Stream time: watermark of a stream as the monitor last saw it; never goes back.
   advanceWatermark(stream: string, watermark: number): Promise<void>;

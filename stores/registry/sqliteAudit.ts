@@ -34,9 +34,9 @@ export function appendAudit(sql: Sql, entry: AuditEntry): void {
   );
 }
 
-export function auditMethods(database: SqliteDatabase): Pick<Registry, 'audit'> {
+export function auditMethods(database: SqliteDatabase): Pick<Registry, 'auditRows'> {
   return {
-    audit: (model) =>
+    auditRows: (model) =>
       database.read((sql) =>
         sql
           .rows('SELECT row, hash FROM audit WHERE project = ? AND model = ? ORDER BY sequence', sql.project, model)

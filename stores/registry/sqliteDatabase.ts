@@ -49,12 +49,12 @@ const MAX_RETRY_DELAY_MS = 200;
  *
  * @throws TidemillError REGISTRY_BUSY, REGISTRY_INCOMPATIBLE
  */
-export function openSqliteDatabase(options: SqliteDatabaseOptions): SqliteDatabase {
+export async function openSqliteDatabase(options: SqliteDatabaseOptions): Promise<SqliteDatabase> {
   const { file, project, clock, busyTimeoutMs, busyAttempts } = options;
   mkdirSync(dirname(file), { recursive: true });
   const connection = new Database(file);
   try {
-    prepareFile(connection, file, busyTimeoutMs);
+    await prepareFile(connection, file, busyTimeoutMs);
   } catch (error) {
     connection.close();
     throw error;
@@ -106,7 +106,7 @@ export function openSqliteDatabase(options: SqliteDatabaseOptions): SqliteDataba
   };
 }
 
-function prepareFile(connection: Database.Database, file: string, busyTimeoutMs: number): void {
+async function prepareFile(connection: Database.Database, file: string, busyTimeoutMs: number): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       connection.exec(`PRAGMA busy_timeout = ${Math.trunc(busyTimeoutMs)}`);
@@ -120,8 +120,7 @@ function prepareFile(connection: Database.Database, file: string, busyTimeoutMs:
       if (!isBusy(error)) throw error;
       if (attempt >= OPEN_ATTEMPTS) throw busyError(file, attempt, error);
     }
-    // Opening is synchronous, so the pause is as well.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OPEN_RETRY_MS);
+    await sleep(OPEN_RETRY_MS);
   }
 }
 

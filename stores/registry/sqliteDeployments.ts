@@ -154,7 +154,7 @@ function requireServable(sql: Sql, model: string, version: number, role: string)
   const { status, reason } = requireVersion(sql, model, version);
   if (status === 'registered') return;
   throw new TidemillError(
-    'VERSION_UNSERVABLE',
+    'VERSION_WITHDRAWN',
     `version ${version} of ${model} is ${status} (${reason ?? 'no reason'}): it cannot become ${role}`,
     { model, version, status, role },
   );

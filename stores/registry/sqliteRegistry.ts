@@ -24,8 +24,8 @@ export interface SqliteRegistryOptions {
  *
  * @throws TidemillError REGISTRY_INCOMPATIBLE where a newer program wrote the file, REGISTRY_BUSY
  */
-export function openSqliteRegistry(options: SqliteRegistryOptions): Registry {
-  const database = openSqliteDatabase({
+export async function openSqliteRegistry(options: SqliteRegistryOptions): Promise<Registry> {
+  const database = await openSqliteDatabase({
     file: options.file,
     project: options.project ?? 'default',
     clock: options.clock ?? Date.now,

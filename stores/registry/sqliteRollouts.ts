@@ -7,7 +7,7 @@ import { jsonText } from './jsonText.js';
 /**
  * The rollout of the fence, which must hold the newest token of its model.
  *
- * @throws TidemillError FENCED, ROLLOUT_UNKNOWN
+ * @throws TidemillError FENCED, ROLLOUT_NOT_FOUND
  */
 export function requireNewest(sql: Sql, { model, token }: Fence): Rollout {
   const row = sql.row(
@@ -17,7 +17,7 @@ export function requireNewest(sql: Sql, { model, token }: Fence): Rollout {
   );
   const newest = row === null ? null : rolloutOf(row);
   if (newest === null || token > newest.token || !Number.isSafeInteger(token) || token < 1) {
-    throw new TidemillError('ROLLOUT_UNKNOWN', `${model} has no rollout ${token}`, { model, token });
+    throw new TidemillError('ROLLOUT_NOT_FOUND', `${model} has no rollout ${token}`, { model, token });
   }
   if (token < newest.token) {
     throw new TidemillError('FENCED', `rollout ${token} of ${model} was fenced by rollout ${newest.token}`, {
@@ -55,6 +55,8 @@ export function rolloutMethods(
           model,
         );
         const before = last === null ? null : rolloutOf(last);
+        // The same holder asking again, after its answer was lost, gets the rollout that it has.
+        if (before !== null && before.holder === holder && before.closedAt === null) return before;
         const token = (before?.token ?? 0) + 1;
         // At most one rollout of a model is open; who held it learns by FENCED, who recovers it by its journal.
         sql.run(
@@ -107,9 +109,11 @@ export function rolloutMethods(
       }),
     closeRollout: (fence, outcome) =>
       database.write((sql) => {
-        const before = requireNewest(sql, fence);
-        if (before.closedAt !== null && before.outcome === outcome) return;
-        const rollout = requireOpen(sql, fence);
+        const rollout = findRollout(sql, fence.model, fence.token);
+        // Closed already, by a lost attempt or by a newer rollout: there is nothing left to change.
+        if (rollout !== null && rollout.closedAt !== null) return;
+        requireOpen(sql, fence);
+        if (rollout === null) return;
         sql.run(
           'UPDATE rollouts SET closed_at = ?, outcome = ? WHERE project = ? AND model = ? AND token = ?',
           sql.now,
@@ -128,16 +132,7 @@ export function rolloutMethods(
           evidence: null,
         });
       }),
-    rollout: (model, token) =>
-      database.read((sql) => {
-        const row = sql.row(
-          'SELECT * FROM rollouts WHERE project = ? AND model = ? AND token = ?',
-          sql.project,
-          model,
-          token,
-        );
-        return row === null ? null : rolloutOf(row);
-      }),
+    rollout: (model, token) => database.read((sql) => findRollout(sql, model, token)),
     rollouts: (model) =>
       database.read((sql) =>
         sql
@@ -210,18 +205,23 @@ export function journalMethods(
       database.write((sql) => {
         requireOpen(sql, fence);
         const text = jsonText(evidence);
-        // The same evidence again is a repeated attempt; other evidence of the gate is a later look and is kept beside it.
-        const known = sql.rows(
-          `SELECT 1 FROM evidence
-           WHERE project = ? AND model = ? AND token = ? AND gate = ? AND version IS ? AND evidence = ?`,
+        // The same evidence again is a repeated attempt, or gets the version that there is now; other evidence of the gate
+        // is a later look and is kept beside it.
+        const known = sql.row(
+          `SELECT id, version FROM evidence
+           WHERE project = ? AND model = ? AND token = ? AND gate = ? AND evidence = ? AND (version IS ? OR version IS NULL)
+           ORDER BY version DESC LIMIT 1`,
           sql.project,
           fence.model,
           fence.token,
           gate,
-          version,
           text,
+          version,
         );
-        if (known.length > 0) return;
+        if (known !== null) {
+          sql.run('UPDATE evidence SET version = ? WHERE id = ?', version, known['id'] as number);
+          return;
+        }
         sql.run(
           `INSERT INTO evidence (project, model, token, version, gate, evidence, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
           sql.project,
@@ -249,6 +249,16 @@ export function journalMethods(
           })),
       ),
   };
+}
+
+function findRollout(sql: Sql, model: string, token: number): Rollout | null {
+  const row = sql.row(
+    'SELECT * FROM rollouts WHERE project = ? AND model = ? AND token = ?',
+    sql.project,
+    model,
+    token,
+  );
+  return row === null ? null : rolloutOf(row);
 }
 
 function rolloutOf(row: Row): Rollout {

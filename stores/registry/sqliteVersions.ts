@@ -34,11 +34,11 @@ export function findVersion(sql: Sql, model: string, version: number): ModelVers
   return row === null ? null : versionOf(row);
 }
 
-/** @throws TidemillError VERSION_UNKNOWN */
+/** @throws TidemillError VERSION_NOT_FOUND */
 export function requireVersion(sql: Sql, model: string, version: number): ModelVersion {
   const found = findVersion(sql, model, version);
   if (found !== null) return found;
-  throw new TidemillError('VERSION_UNKNOWN', `${model} has no version ${version}`, { model, version });
+  throw new TidemillError('VERSION_NOT_FOUND', `${model} has no version ${version}`, { model, version });
 }
 
 /** Champion of the newest deployment, or null. */
@@ -72,7 +72,7 @@ function register(sql: Sql, draft: VersionDraft, fence: Fence): ModelVersion {
   );
   if (withdrawn !== null) {
     throw new TidemillError(
-      'VERSION_UNSERVABLE',
+      'VERSION_WITHDRAWN',
       `the artifact ${sha256} of ${draft.model} was withdrawn as version ${String(withdrawn['version'])}: ${String(withdrawn['reason'])}`,
       { model: draft.model, sha256, version: withdrawn['version'] },
     );
@@ -123,7 +123,7 @@ function mark(sql: Sql, { model, version, status, reason, fence }: Mark): ModelV
   requireOpen(sql, fence);
   if (championOf(sql, model) === version) {
     throw new TidemillError(
-      'VERSION_SERVING',
+      'VERSION_IN_USE',
       `version ${version} of ${model} is the champion: it cannot be ${status}`,
       {
         model,
@@ -134,7 +134,7 @@ function mark(sql: Sql, { model, version, status, reason, fence }: Mark): ModelV
   }
   if (before.status === 'withdrawn') {
     throw new TidemillError(
-      'VERSION_UNSERVABLE',
+      'VERSION_WITHDRAWN',
       `version ${version} of ${model} is withdrawn (${before.reason ?? 'no reason'}): it stays withdrawn`,
       { model, version, status: before.status },
     );

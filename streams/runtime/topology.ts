@@ -67,6 +67,6 @@ export interface StreamTask {
   restore(key: Uint8Array, value: Uint8Array): void;
   /** Identity of the state's format and meaning (view hashes): a snapshot with another one is discarded. */
   readonly stateIdentity: string;
-  /** Called between records when a new deployment or other control change is to take effect; optional. */
-  atRecordBoundary?(): void;
+  /** Watermark of the task as event time, where it has one: for progress and status. */
+  readonly watermark: number | null;
 }

@@ -11,9 +11,9 @@ interface Recorded {
 }
 
 const present = hasGoldens('drift');
-const series = present ? golden<Record<string, { x: number[] }>>('drift/series.json.gz') : {};
+const series = present ? golden<Record<string, { x: number[] }>>('drift', 'series.json.gz') : {};
 const detections = present
-  ? golden<{ series: Record<string, Record<string, Recorded>> }>('drift/detections.json').series
+  ? golden<{ series: Record<string, Record<string, Recorded>> }>('drift', 'detections.json').series
   : {};
 
 function recorded(kind: string): [string, string, Recorded][] {

@@ -31,9 +31,13 @@ interface GoldenStatistics {
   readonly binomial: readonly { k: number; n: number; ci95_wilson: [number, number]; ci99_wilson: [number, number] }[];
 }
 
-describe.skipIf(!hasGoldens('model-comparison'))('comparison of models', () => {
-  const rows = golden<GoldenBootstrap>('model-comparison/cluster_bootstrap.json.gz');
-  const statistics = golden<GoldenStatistics>('model-comparison/statistics.json');
+const present = hasGoldens('model-comparison');
+
+describe.skipIf(!present)('comparison of models', () => {
+  // The body of a skipped suite still runs.
+  if (!present) return void test('needs the goldens', () => undefined);
+  const rows = golden<GoldenBootstrap>('model-comparison', 'cluster_bootstrap.json.gz');
+  const statistics = golden<GoldenStatistics>('model-comparison', 'statistics.json');
 
   test.for([
     ['average_precision', rows.ap_a, rows.ap_b, rows.delta_ap],

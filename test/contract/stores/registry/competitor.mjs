@@ -5,7 +5,7 @@
  */
 const [module, file, name, changes] = process.argv.slice(2);
 const { openSqliteRegistry } = await import(module);
-const registry = openSqliteRegistry({ file });
+const registry = await openSqliteRegistry({ file });
 const fence = { model: 'fraud', token: 1 };
 let stale = 0;
 const tokens = [];
@@ -24,7 +24,7 @@ for (let made = 0; made < Number(changes);) {
       evidence: null,
     });
     made++;
-    tokens.push((await registry.openRollout('churn', name, 'competition')).token);
+    tokens.push((await registry.openRollout('churn', `${name}-${made}`, 'competition')).token);
   } catch (error) {
     if (error.code !== 'EPOCH_STALE') throw error;
     stale++;

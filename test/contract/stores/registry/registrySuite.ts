@@ -13,7 +13,7 @@ import type {
 /** An empty store under a clock that the test sets. */
 export interface RegistryUnderTest {
   /** Opens the store once more, as another process would. */
-  open(project?: string): Registry;
+  open(project?: string): Promise<Registry>;
   setClock(nowMs: number): void;
   dispose(): Promise<void>;
 }
@@ -68,10 +68,10 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
     let store: RegistryUnderTest;
     let registry: Registry;
 
-    beforeEach(() => {
+    beforeEach(async () => {
       store = create();
       store.setClock(START_MS);
-      registry = store.open();
+      registry = await store.open();
     });
     afterEach(async () => {
       await registry.close();
@@ -86,7 +86,6 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         expect([first.token, other.token, second.token]).toEqual([1, 1, 2]);
         for (const work of [
           registry.setPhase(first, 'training'),
-          registry.closeRollout(first, 'promoted'),
           registry.journalIntent(first, 'snapshot', {}),
           registry.journalResult(first, 'snapshot', {}),
           registry.storeEvidence(first, null, 'auc', {}),
@@ -95,6 +94,7 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         ]) {
           await expectCode(work, 'FENCED');
         }
+        await registry.closeRollout(first, 'promoted');
         expect((await registry.rollout('fraud', 1))?.outcome).toBe('superseded');
         expect((await registry.rollouts('fraud')).map(({ token, closedAt }) => [token, closedAt])).toEqual([
           [2, null],
@@ -102,14 +102,22 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         ]);
       });
 
+      test('a holder that asks again gets the rollout that it has, and another one once that is closed', async () => {
+        const first = await registry.openRollout('fraud', 'w1', 'manual');
+        expect(await registry.openRollout('fraud', 'w1', 'manual')).toEqual(first);
+        expect(await registry.auditRows('fraud')).toHaveLength(1);
+        await registry.closeRollout(first, 'promoted');
+        expect((await registry.openRollout('fraud', 'w1', 'manual')).token).toBe(2);
+      });
+
       test('a token that was never issued is unknown', async () => {
         await registry.openRollout('fraud', 'w1', 'manual');
-        await expectCode(registry.setPhase({ model: 'fraud', token: 2 }, 'x'), 'ROLLOUT_UNKNOWN');
-        await expectCode(registry.setPhase({ model: 'none', token: 1 }, 'x'), 'ROLLOUT_UNKNOWN');
+        await expectCode(registry.setPhase({ model: 'fraud', token: 2 }, 'x'), 'ROLLOUT_NOT_FOUND');
+        await expectCode(registry.setPhase({ model: 'none', token: 1 }, 'x'), 'ROLLOUT_NOT_FOUND');
         expect(await registry.rollout('fraud', 2)).toBeNull();
       });
 
-      test('closing twice with one outcome is one closing; nothing happens under a closed rollout', async () => {
+      test('the first closing stands; nothing happens under a closed rollout', async () => {
         const fence = await registry.openRollout('fraud', 'w1', 'manual');
         await registry.setPhase(fence, 'training');
         store.setClock(START_MS + 5);
@@ -126,7 +134,8 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
           closedAt: START_MS + 5,
           outcome: 'rejected',
         });
-        await expectCode(registry.closeRollout(fence, 'promoted'), 'FENCED');
+        await registry.closeRollout(fence, 'promoted');
+        expect((await registry.rollout('fraud', 1))?.outcome).toBe('rejected');
         await expectCode(registry.changeDeployment(changeOf(fence, 'commit', 0)), 'FENCED');
         await expectCode(registry.registerVersion(draftOf('fraud', 'a'), fence), 'FENCED');
       });
@@ -154,16 +163,22 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         await expectCode(registry.journalResult(fence, 'gates', {}), 'JOURNAL_INTENT_MISSING');
       });
 
-      test('evidence that repeats is stored once, other evidence of the same gate beside it', async () => {
+      test('evidence that repeats is stored once, gets its version later, and stands beside other evidence of the gate', async () => {
         const fence = await registry.openRollout('fraud', 'w1', 'manual');
         await registry.storeEvidence(fence, null, 'auc', { value: 0.9, look: 1 });
         await registry.storeEvidence(fence, null, 'auc', { look: 1, value: 0.9 });
         await registry.storeEvidence(fence, null, 'auc', { value: 0.9, look: 2 });
-        await registry.storeEvidence(fence, 3, 'auc', { value: 0.9, look: 1 });
         expect(await registry.evidence('fraud', 1)).toEqual([
           { gate: 'auc', version: null, evidence: { value: 0.9, look: 1 } },
           { gate: 'auc', version: null, evidence: { value: 0.9, look: 2 } },
+        ]);
+        await registry.storeEvidence(fence, 3, 'auc', { value: 0.9, look: 1 });
+        await registry.storeEvidence(fence, 3, 'auc', { value: 0.9, look: 1 });
+        await registry.storeEvidence(fence, 3, 'brier', { value: 0.1 });
+        expect(await registry.evidence('fraud', 1)).toEqual([
           { gate: 'auc', version: 3, evidence: { value: 0.9, look: 1 } },
+          { gate: 'auc', version: null, evidence: { value: 0.9, look: 2 } },
+          { gate: 'brier', version: 3, evidence: { value: 0.1 } },
         ]);
       });
     });
@@ -209,23 +224,23 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         await registry.registerVersion(draftOf('fraud', 'a'), fence);
         await registry.registerVersion(draftOf('fraud', 'b'), fence);
         await registry.changeDeployment(changeOf(fence, 'commit', 0, { champion: 1 }));
-        await expectCode(registry.rejectVersion('fraud', 1, 'no', fence), 'VERSION_SERVING');
-        await expectCode(registry.withdrawVersion('fraud', 1, 'no', fence), 'VERSION_SERVING');
-        await expectCode(registry.rejectVersion('fraud', 7, 'no', fence), 'VERSION_UNKNOWN');
+        await expectCode(registry.rejectVersion('fraud', 1, 'no', fence), 'VERSION_IN_USE');
+        await expectCode(registry.withdrawVersion('fraud', 1, 'no', fence), 'VERSION_IN_USE');
+        await expectCode(registry.rejectVersion('fraud', 7, 'no', fence), 'VERSION_NOT_FOUND');
 
         const rejected = await registry.rejectVersion('fraud', 2, 'auc 0.7', fence);
         expect([rejected.status, rejected.reason]).toEqual(['rejected', 'auc 0.7']);
         expect((await registry.rejectVersion('fraud', 2, 'again', fence)).reason).toBe('auc 0.7');
         await expectCode(
           registry.changeDeployment(changeOf(fence, 'commit-2', 1, { champion: 2 })),
-          'VERSION_UNSERVABLE',
+          'VERSION_WITHDRAWN',
         );
 
         const withdrawn = await registry.withdrawVersion('fraud', 2, 'leak', fence);
         expect(withdrawn.status).toBe('withdrawn');
-        await expectCode(registry.rejectVersion('fraud', 2, 'x', fence), 'VERSION_UNSERVABLE');
+        await expectCode(registry.rejectVersion('fraud', 2, 'x', fence), 'VERSION_WITHDRAWN');
         const next = await registry.openRollout('fraud', 'w2', 'manual');
-        await expectCode(registry.registerVersion(draftOf('fraud', 'b'), next), 'VERSION_UNSERVABLE');
+        await expectCode(registry.registerVersion(draftOf('fraud', 'b'), next), 'VERSION_WITHDRAWN');
         expect((await registry.registerVersion(draftOf('fraud', 'a'), next)).version).toBe(3);
       });
     });
@@ -262,18 +277,18 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         await registry.closeRollout(fence, 'promoted');
         expect(await registry.changeDeployment(change)).toEqual(head);
         expect(await registry.pendingOutbox(10)).toHaveLength(1);
-        const audit = await registry.audit('fraud');
+        const audit = await registry.auditRows('fraud');
         expect(audit.filter(({ action }) => action === 'deployment.commit')).toHaveLength(1);
       });
 
       test('a refused change leaves no trace', async () => {
         const fence = await registry.openRollout('fraud', 'w1', 'manual');
-        const before = await registry.audit('fraud');
-        await expectCode(registry.changeDeployment(changeOf(fence, 'commit', 0, { champion: 5 })), 'VERSION_UNKNOWN');
+        const before = await registry.auditRows('fraud');
+        await expectCode(registry.changeDeployment(changeOf(fence, 'commit', 0, { champion: 5 })), 'VERSION_NOT_FOUND');
         await expectCode(registry.changeDeployment(changeOf(fence, 'commit', 4)), 'EPOCH_STALE');
         expect(await registry.deployment('fraud')).toBeNull();
         expect(await registry.pendingOutbox(10)).toEqual([]);
-        expect(await registry.audit('fraud')).toEqual(before);
+        expect(await registry.auditRows('fraud')).toEqual(before);
       });
 
       test('former champions come newest first, without the present one', async () => {
@@ -306,7 +321,7 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
 
       test('of many changes from one epoch exactly one is made', async () => {
         const fence = await registry.openRollout('fraud', 'w1', 'manual');
-        const second = store.open();
+        const second = await store.open();
         const outcomes = await Promise.allSettled(
           Array.from({ length: 20 }, (_, index) =>
             (index % 2 === 0 ? registry : second).changeDeployment(changeOf(fence, `s${index}`, 0)),
@@ -329,7 +344,7 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         await registry.rejectVersion('fraud', 2, 'auc 0.7', fence);
         await registry.changeDeployment(changeOf(fence, 'commit', 0, { champion: 1 }));
         await registry.closeRollout(fence, 'promoted');
-        const rows = await registry.audit('fraud');
+        const rows = await registry.auditRows('fraud');
         expect(rows.map(({ action }) => action)).toEqual([
           'rollout.opened',
           'version.registered',
@@ -354,7 +369,7 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
       test('the chain shows rows that were changed, removed, moved or cut off', async () => {
         const fence = await registry.openRollout('fraud', 'w1', 'manual');
         for (const epoch of [0, 1, 2]) await registry.changeDeployment(changeOf(fence, `s${epoch}`, epoch));
-        const rows = await registry.audit('fraud');
+        const rows = await registry.auditRows('fraud');
         const head = rows.at(-1)?.hash ?? '';
         expect(verifyAudit(rows, head).kind).toBe('intact');
         const changed = rows.map((row) => (row.sequence === 2 ? { ...row, actor: 'someone else' } : row));
@@ -416,10 +431,10 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
     test('what one process wrote another reads, and projects do not see each other', async () => {
       const fence = await registry.openRollout('fraud', 'w1', 'manual');
       await registry.changeDeployment(changeOf(fence, 'commit', 0));
-      const again = store.open();
+      const again = await store.open();
       expect((await again.deployment('fraud'))?.epoch).toBe(1);
       await again.close();
-      const elsewhere = store.open('elsewhere');
+      const elsewhere = await store.open('elsewhere');
       expect(await elsewhere.deployment('fraud')).toBeNull();
       expect(await elsewhere.pendingOutbox(10)).toEqual([]);
       expect((await elsewhere.openRollout('fraud', 'w1', 'manual')).token).toBe(1);

@@ -3,7 +3,7 @@ import { isTidemillError } from '../../../../contracts/errors.js';
 import { createAdwin, decodeAdwin } from '../../../../models/drift/adwin.js';
 import type { ChangeDetector } from '../../../../models/drift/detector.js';
 import { createPageHinkley, decodePageHinkley } from '../../../../models/drift/pageHinkley.js';
-import { createRandom } from '../../../../models/statistics/random.js';
+import { seededRandom } from '../../../../models/statistics/random.js';
 
 const kinds: readonly [string, () => ChangeDetector, (bytes: Uint8Array) => ChangeDetector][] = [
   ['ADWIN', () => createAdwin({ clock: 8 }), decodeAdwin],
@@ -12,7 +12,7 @@ const kinds: readonly [string, () => ChangeDetector, (bytes: Uint8Array) => Chan
 
 /** Mean 0.1, then 0.5 from index 1,000. */
 function series(): number[] {
-  const random = createRandom('series');
+  const random = seededRandom('series');
   return Array.from({ length: 1_500 }, (_, index) => (index < 1_000 ? 0.1 : 0.5) + 0.05 * random.normal());
 }
 

@@ -5,7 +5,7 @@ import {
   pairedClusteredBootstrap,
   quantileOf,
 } from '../../../../models/statistics/clusteredBootstrap.js';
-import { createRandom } from '../../../../models/statistics/random.js';
+import { seededRandom } from '../../../../models/statistics/random.js';
 import { rankScores, weightedMetric } from '../../../../models/statistics/rankedScores.js';
 
 /** The metrics by their definitions, on rows that are really repeated. */
@@ -23,6 +23,7 @@ function naiveMetric(metric: 'average_precision' | 'auc', labels: number[], scor
     });
     return wins / (positives * (labels.length - positives));
   }
+  if (positives === 0) return Number.NaN;
   const thresholds = [...new Set(scores)].sort((a, b) => b - a);
   let [sum, recallBefore] = [0, 0];
   for (const threshold of thresholds) {
@@ -35,7 +36,7 @@ function naiveMetric(metric: 'average_precision' | 'auc', labels: number[], scor
 }
 
 test('a metric under weights is the metric of the repeated rows, ties included', () => {
-  const random = createRandom('weights');
+  const random = seededRandom('weights');
   for (let round = 0; round < 60; round++) {
     const rows = 2 + random.below(40);
     const labels = Array.from({ length: rows }, () => random.below(3) >> 1);
@@ -61,8 +62,8 @@ test('a metric under weights is the metric of the repeated rows, ties included',
 });
 
 test('the same seed gives the same draws; swapping the models turns the sign', () => {
-  const random = createRandom('rows');
-  const labels = Array.from({ length: 400 }, () => (random.uniform() < 0.2 ? 1 : 0));
+  const random = seededRandom('rows');
+  const labels = Array.from({ length: 400 }, () => (random.next() < 0.2 ? 1 : 0));
   const scoresA = labels.map((label) => label + random.normal());
   const scoresB = labels.map((label) => label + 2 * random.normal());
   const clusters = labels.map((_, row) => `customer ${row % 50}`);
@@ -76,8 +77,8 @@ test('the same seed gives the same draws; swapping the models turns the sign', (
 });
 
 test('alike rows of one entity widen the interval', () => {
-  const random = createRandom('alike');
-  const base = Array.from({ length: 150 }, () => ({ label: random.uniform() < 0.2 ? 1 : 0, noise: random.normal() }));
+  const random = seededRandom('alike');
+  const base = Array.from({ length: 150 }, () => ({ label: random.next() < 0.2 ? 1 : 0, noise: random.normal() }));
   const rows = base.flatMap((row, entity) => Array.from({ length: 4 }, () => ({ ...row, entity })));
   const options = {
     labels: rows.map(({ label }) => label),

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { isTidemillError } from '../../../../contracts/errors.js';
 import { normalQuantile } from '../../../../models/statistics/normal.js';
 import { lookLevels, spentAlpha } from '../../../../models/statistics/obrienFleming.js';
-import { createRandom } from '../../../../models/statistics/random.js';
+import { seededRandom } from '../../../../models/statistics/random.js';
 
 test('three equal looks have the published bounds', () => {
   const bounds = lookLevels([1 / 3, 2 / 3, 1], 0.025).map((level) => normalQuantile(1 - level));
@@ -21,7 +21,7 @@ test('tests that look three times pass by luck as often as alpha says', () => {
   const shares = [0.4, 0.7, 1];
   const levels = lookLevels(shares, 0.05);
   const bounds = levels.map((level) => normalQuantile(1 - level));
-  const random = createRandom('looks');
+  const random = seededRandom('looks');
   const rounds = 200_000;
   let passed = 0;
   for (let round = 0; round < rounds; round++) {

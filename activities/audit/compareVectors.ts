@@ -1,0 +1,170 @@
+import type { CutRecord, PredictionRecord } from '../../contracts/records.js';
+import { cutsTopic, streamTopic } from '../../contracts/topics.js';
+import type { CompiledStream, CompiledView } from '../../features/compiledView.js';
+import { interpretService } from '../../features/interpreter.js';
+import type { LoggedEvent, Value } from '../../features/types.js';
+import type { CompiledModel } from '../../models/definition.js';
+import type { Log } from '../../stores/log/log.js';
+import { expectedOutcomes, type ExpectedRecord } from './expectedOutcomes.js';
+import { jsonOf, readTopic } from './readTopic.js';
+
+/** Rows whose event-time vector differs from the served one, by the reason that weighs most. */
+export interface Skew {
+  readonly rows: number;
+  /** Some event was on its way: in the log, or in another task, when the row was computed. */
+  readonly inFlight: number;
+  /** Some event of the request's own stream was behind the watermark. */
+  readonly lateEvent: number;
+  /** Some event of another stream was behind the watermark. */
+  readonly lateLabel: number;
+}
+
+export interface VectorComparison {
+  readonly vectorsCompared: number;
+  readonly maxDifference: number;
+  readonly skew: Skew;
+}
+
+interface IndexedEvent {
+  readonly event: LoggedEvent;
+  readonly isLate: boolean;
+}
+
+/** Events of one key in a view's reach at a request. */
+interface Reach {
+  readonly within: LoggedEvent[];
+  readonly beyond: IndexedEvent[];
+}
+
+/**
+ * Recomputes every served vector with the interpreter, over the events within its cut alone; and over all events, to
+ * measure what the cut left out.
+ */
+export async function compareVectors(
+  log: Log,
+  project: string,
+  model: CompiledModel,
+  expected: readonly ExpectedRecord[],
+  predictions: readonly PredictionRecord[],
+  find: (text: string) => void,
+  onProgress: (share: number) => void,
+): Promise<VectorComparison> {
+  const { service, request } = model;
+  const cuts = new Map(
+    (await readTopic(log, cutsTopic(project, model.name)))
+      .map((record) => jsonOf<CutRecord>(record))
+      .map((cut) => [cut.id, cut]),
+  );
+  const requests = new Map(
+    expected.flatMap(({ event, outcome }) =>
+      event !== null && outcome === 'prediction' ? [[`${event.partition}/${event.offset}`, event]] : [],
+    ),
+  );
+  const indexes = new Map<string, Map<Value, IndexedEvent[]>>();
+  for (const input of service.inputs) {
+    if (input.kind === 'request') continue;
+    const { view } = input;
+    const isOwn = view.stream.name === request.name;
+    const outcomes = isOwn
+      ? expected
+      : expectedOutcomes(view.stream, await readTopic(log, streamTopic(project, view.stream.name)));
+    indexes.set(view.hash, byKey(view, outcomes));
+  }
+
+  const skew = { rows: 0, inFlight: 0, lateEvent: 0, lateLabel: 0 };
+  let vectorsCompared = 0;
+  let maxDifference = 0;
+  for (const [number, prediction] of predictions.entries()) {
+    if (number % 5_000 === 0) onProgress(number / predictions.length);
+    const { source } = prediction;
+    const event = requests.get(`${source.partition}/${source.offset}`);
+    const cut = prediction.cut === null ? null : cuts.get(prediction.cut);
+    if (event === undefined || cut === undefined) {
+      maxDifference = Number.POSITIVE_INFINITY;
+      find(`prediction ${prediction.id}: ${event === undefined ? 'no such request' : `no cut ${prediction.cut}`}`);
+      continue;
+    }
+    const beyond: IndexedEvent[] = [];
+    const reaches = new Map<string, Reach>();
+    const { vector } = interpretService(service, event, (view, key) => {
+      const reach = reachOf(view, indexes.get(view.hash)?.get(key) ?? [], event, (each) =>
+        view.stream.name === request.name
+          ? each.offset <= source.offset
+          : each.offset < foldedOffset(cut, project, view.stream, each.partition),
+      );
+      reaches.set(view.hash, reach);
+      beyond.push(...reach.beyond);
+      return reach.within;
+    });
+    vectorsCompared++;
+    for (const [at, { name }] of service.columns.entries()) {
+      const served = prediction.vector[at] ?? Number.NaN;
+      const found = vector[at] as number;
+      if (Object.is(served, found)) continue;
+      const difference = Math.abs(served - found);
+      maxDifference = Math.max(maxDifference, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
+      find(
+        `prediction ${prediction.id}, ${name}: served ${served}, the interpreter says ${found} within cut ${prediction.cut}`,
+      );
+    }
+    if (beyond.length === 0) continue;
+    const eventTime = interpretService(service, event, (view) => {
+      const { within, beyond: more } = reaches.get(view.hash) as Reach;
+      return [...within, ...more.map((each) => each.event)];
+    });
+    if (eventTime.vector.every((value, at) => Object.is(value, vector[at]))) continue;
+    skew.rows++;
+    const late = beyond.filter(({ isLate }) => isLate);
+    if (late.length < beyond.length) skew.inFlight++;
+    else if (late.some(({ event: each }) => each.values.length === event.values.length)) skew.lateEvent++;
+    else skew.lateLabel++;
+  }
+  return { vectorsCompared, maxDifference, skew };
+}
+
+function foldedOffset(cut: CutRecord | null, project: string, stream: CompiledStream, partition: number): number {
+  return cut?.folded[streamTopic(project, stream.name)]?.[partition] ?? 0;
+}
+
+/** Events by the view's key, in time order; duplicates and broken records left out. */
+function byKey(view: CompiledView, outcomes: readonly ExpectedRecord[]): Map<Value, IndexedEvent[]> {
+  const groups = new Map<Value, IndexedEvent[]>();
+  for (const { event, outcome } of outcomes) {
+    if (event === null || outcome === 'duplicate') continue;
+    const key = event.values[view.key] as Value;
+    const indexed = { event, isLate: outcome === 'late' };
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [indexed]);
+    else group.push(indexed);
+  }
+  for (const group of groups.values()) group.sort((a, b) => a.event.time - b.event.time);
+  return groups;
+}
+
+/** The events of a key that a view can see at the request: those within its cut, and the others. */
+function reachOf(
+  view: CompiledView,
+  events: readonly IndexedEvent[],
+  request: LoggedEvent,
+  isWithinCut: (event: LoggedEvent) => boolean,
+): Reach {
+  const reach: Reach = { within: [], beyond: [] };
+  for (let at = firstAfter(events, request.time - view.keepMs); at < events.length; at++) {
+    const indexed = events[at] as IndexedEvent;
+    if (indexed.event.time > request.time) break;
+    if (!indexed.isLate && isWithinCut(indexed.event)) reach.within.push(indexed.event);
+    else reach.beyond.push(indexed);
+  }
+  return reach;
+}
+
+function firstAfter(events: readonly IndexedEvent[], time: number): number {
+  let low = 0;
+  let high = events.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((events[middle] as IndexedEvent).event.time > time) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

@@ -1,0 +1,144 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TidemillError } from '../../contracts/errors.js';
+import { predictionsTopic, streamTopic } from '../../contracts/topics.js';
+import { canonicalJson } from '../../features/hash.js';
+import type { CompiledStream } from '../../features/compiledView.js';
+import type { CompiledModel } from '../../models/definition.js';
+import type { Log } from '../../stores/log/log.js';
+import type { ObjectStore } from '../../stores/objects/objectStore.js';
+import type { DatasetManifest, OfflineStore, VectorMatrix } from '../../stores/offline/offlineStore.js';
+import { archiveFiles, type ArchivedFiles } from './archiveFiles.js';
+import { datasetWindow, splitDataset, type Split } from './splitDataset.js';
+
+/** A dataset as workflows pass it around: references with their checksums, and numbers. */
+export interface BuiltDataset {
+  readonly manifest: { readonly uri: string; readonly sha256: string };
+  readonly data: { readonly uri: string; readonly sha256: string };
+  readonly rows: number;
+  readonly positives: number;
+  readonly asServed: number;
+  readonly columns: readonly string[];
+  readonly nullShares: readonly number[];
+  readonly labelledShare: number;
+  readonly split: Split;
+}
+
+/** Requests below this many ms of the newest label are not counted as unlabelled: labels trickle in. */
+const LABEL_SLACK_MS = 3_600_000;
+
+/**
+ * Builds the dataset of a retrain from the archive: feature service x requests x labels known by the cut-off,
+ * point-in-time, in (time, id) order; and its manifest, which is the version of the data.
+ *
+ * @param onset start of the change, after drift; else null.
+ */
+export async function buildDataset(
+  parts: { readonly log: Log; readonly objects: ObjectStore; readonly offline: OfflineStore; readonly project: string },
+  model: CompiledModel,
+  onset: number | null,
+  onProgress: (share: number) => void,
+): Promise<BuiltDataset> {
+  const { log, objects, offline, project } = parts;
+  const archived = await archiveFiles(log, project);
+  const folder = await mkdtemp(join(tmpdir(), 'tidemill-dataset-'));
+  try {
+    const local = async (topic: string): Promise<string[]> =>
+      Promise.all((archived.get(topic)?.files ?? []).map(({ uri, sha256 }) => objects.localPath(uri, sha256)));
+    const filesOf = async (stream: CompiledStream): Promise<string[]> => local(streamTopic(project, stream.name));
+    const streams = new Map([model.request, model.label.stream].map((stream) => [stream.name, stream]));
+    for (const input of model.service.inputs)
+      if (input.kind === 'view') streams.set(input.view.stream.name, input.view.stream);
+    const files: Record<string, string[]> = {};
+    for (const stream of streams.values()) files[stream.name] = await filesOf(stream);
+
+    const labelFiles = files[model.label.stream.name] ?? [];
+    if (labelFiles.length === 0) {
+      throw new TidemillError('ARCHIVE_BEHIND', `the archive has no labels of ${model.label.stream.name} yet`, {
+        stream: model.label.stream.name,
+      });
+    }
+    const cutOff = await newestTime(offline, model.label.stream, labelFiles);
+    const window = datasetWindow(cutOff - model.label.delayMs, model.split, model.label.delayMs, onset);
+    const vectors = await offline.computeVectors({
+      service: model.service,
+      files,
+      ...window,
+      entity: model.entity,
+      withFields: true,
+      output: join(folder, 'vectors.parquet'),
+      onProgress: (share) => onProgress(share * 0.7),
+    });
+    const table = await offline.joinDataset({
+      vectors,
+      service: model.service,
+      labels: { stream: model.label.stream, field: model.label.field, files: labelFiles },
+      served: await local(predictionsTopic(project, model.name)),
+      labelCutOff: cutOff,
+      output: join(folder, 'dataset.parquet'),
+    });
+    onProgress(0.9);
+    const matrix = await offline.readVectors(table);
+    const split = splitDataset(matrix, window, model.split, model.label.delayMs, onset);
+    const data = await objects.putFile('datasets', 'parquet', table.file);
+    const manifest: DatasetManifest = {
+      uri: data.uri,
+      sha256: data.sha256,
+      rows: table.rows,
+      positives: table.positives,
+      columns: table.columns,
+      service: model.service.hash,
+      viewHashes: model.service.inputs.map(({ view }) => view.hash),
+      window: { ...window, labelCutOff: cutOff },
+      asServed: table.asServed,
+      eventTime: table.rows - table.asServed,
+      offsets: Object.fromEntries([...archived].map(([topic, { upTo }]: [string, ArchivedFiles]) => [topic, upTo])),
+    };
+    const stored = await objects.put('manifests', 'json', Buffer.from(canonicalJson(manifest)));
+    onProgress(1);
+    return {
+      manifest: { uri: stored.uri, sha256: stored.sha256 },
+      data: { uri: data.uri, sha256: data.sha256 },
+      rows: table.rows,
+      positives: table.positives,
+      asServed: table.asServed,
+      columns: table.columns,
+      nullShares: nullShares(matrix),
+      labelledShare: labelledShare(table.rows, vectors.rows),
+      split,
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Greatest event time of a stream's files: up to there its labels are known. */
+async function newestTime(offline: OfflineStore, stream: CompiledStream, files: readonly string[]): Promise<number> {
+  let newest = Number.NEGATIVE_INFINITY;
+  for await (const events of offline.readEvents(stream, files))
+    for (const { time } of events) newest = Math.max(newest, time);
+  return Math.floor(newest - LABEL_SLACK_MS);
+}
+
+function labelledShare(labelled: number, requests: number): number {
+  return requests === 0 ? 0 : labelled / requests;
+}
+
+function nullShares({ rows, columns, values }: VectorMatrix): number[] {
+  return columns.map((_, column) => {
+    let nulls = 0;
+    for (let row = 0; row < rows; row++) if (Number.isNaN(values[row * columns.length + column])) nulls++;
+    return rows === 0 ? 1 : nulls / rows;
+  });
+}
+
+/** Loads a built dataset, checked against its SHA-256. */
+export async function loadDataset(
+  parts: { readonly objects: ObjectStore; readonly offline: OfflineStore },
+  dataset: BuiltDataset,
+  fields: number,
+): Promise<VectorMatrix> {
+  const file = await parts.objects.localPath(dataset.data.uri, dataset.data.sha256);
+  return parts.offline.readVectors({ file, rows: dataset.rows, columns: dataset.columns, labelled: true, fields });
+}

@@ -1,0 +1,27 @@
+import type { AcquireAnswer, Holder, RolloutClosed } from '../contracts/workflows.js';
+import type { CompiledModel } from '../models/definition.js';
+import type { Log } from '../stores/log/log.js';
+import type { ObjectStore } from '../stores/objects/objectStore.js';
+import type { OfflineStore } from '../stores/offline/offlineStore.js';
+import type { Registry } from '../stores/registry/registry.js';
+
+/** How activities talk to the lifecycle workflows; given by the process, so that activities know no client. */
+export interface LifecyclePort {
+  acquireRollout(model: string, holder: Holder): Promise<AcquireAnswer>;
+  rolloutClosed(model: string, closed: RolloutClosed): Promise<void>;
+}
+
+/** What the activities of a project work with. */
+export interface ActivityDependencies {
+  readonly project: string;
+  /** @throws TidemillError DEFINITION_INVALID for a model that the project does not have. */
+  readonly modelOf: (name: string) => CompiledModel;
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly objects: ObjectStore;
+  readonly offline: OfflineStore;
+  readonly lifecycle: LifecyclePort;
+  /** Path of XGBoost's library, fetched where it is missing. */
+  readonly xgboostLibrary: () => Promise<string>;
+  readonly codeVersion: string;
+}

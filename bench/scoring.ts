@@ -1,0 +1,81 @@
+import { fraud } from '../examples/fraud/project.js';
+import type { Booster, Tree } from '../models/onnx/booster.js';
+import { boosterToOnnx } from '../models/onnx/treeEnsemble.js';
+import { createScoringEngine } from '../scoring/engine.js';
+
+/**
+ * Cost of one row in the scoring engine, by rows per batch: 100 full trees of depth 6 over the fraud project's inputs,
+ * the conversion to float32 and the decisions included, on one thread.
+ *
+ *   node scripts/run.mjs dist/bench/scoring.js [--json]
+ */
+const TREES = 100;
+const DEPTH = 6;
+const ROWS = 200_000;
+const POOL_ROWS = 65_536;
+const BATCHES = [1, 8, 32, 128, 256, 1_024, 4_096];
+
+/** Multiplicative congruential generator; only spreads values. */
+let seed = 1;
+function below(bound: number): number {
+  seed = (seed * 48_271) % 2_147_483_647;
+  return seed % bound;
+}
+
+const { service } = fraud.compiled;
+const width = service.columns.length;
+
+function fullTree(): Tree {
+  const nodes = 2 ** (DEPTH + 1) - 1;
+  const inner = 2 ** DEPTH - 1;
+  const isInner = (node: number): boolean => node < inner;
+  const column = <T>(of: (node: number) => T): T[] => Array.from({ length: nodes }, (_, node) => of(node));
+  return {
+    left: column((node) => (isInner(node) ? 2 * node + 1 : -1)),
+    right: column((node) => (isInner(node) ? 2 * node + 2 : -1)),
+    column: column((node) => (isInner(node) ? below(width) : 0)),
+    value: column((node) => (isInner(node) ? below(100) : (below(200) - 100) / 10_000)),
+    missingLeft: column(() => true),
+  };
+}
+
+const booster: Booster = { columns: width, baseMargin: 0, trees: Array.from({ length: TREES }, fullTree) };
+const engine = createScoringEngine(fraud.compiled, () => Promise.resolve(boosterToOnnx(booster)));
+const deployment = {
+  model: fraud.compiled.name,
+  epoch: 1,
+  mode: 'single',
+  champion: 1,
+  challenger: null,
+  share: 0,
+  salt: '',
+  prepare: null,
+} as const;
+await engine.prepare(deployment);
+engine.activate(deployment);
+
+// Every batch is of other rows: over the same few again and again the processor learns the way through the trees.
+const pool = Float64Array.from({ length: POOL_ROWS * width }, () => below(100));
+const poolRequests = Array.from({ length: POOL_ROWS }, (_, row) => [row, 0, 1, 2, below(50_000)]);
+
+const results: { rowsPerBatch: number; microsecondsPerRow: number }[] = [];
+for (const rowsPerBatch of BATCHES) {
+  const run = async (rows: number): Promise<number> => {
+    let done = 0;
+    for (let start = 0; done < rows; done += rowsPerBatch) {
+      const end = start + rowsPerBatch;
+      const vectors = pool.subarray(start * width, end * width);
+      const { role } = await engine.score(vectors, rowsPerBatch, poolRequests.slice(start, end));
+      if (role !== 'champion') throw new Error(`scored by ${role}: ${engine.problem}`);
+      start = end + rowsPerBatch > POOL_ROWS ? 0 : end;
+    }
+    return done;
+  };
+  await run(POOL_ROWS);
+  const started = performance.now();
+  const done = await run(ROWS);
+  results.push({ rowsPerBatch, microsecondsPerRow: Math.round(((performance.now() - started) * 1e5) / done) / 100 });
+}
+await engine.close();
+if (process.argv.includes('--json')) console.log(JSON.stringify(results));
+else console.table(results);

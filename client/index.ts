@@ -1,0 +1,2 @@
+export { LifecycleClient } from './lifecycleClient.js';
+export type { LifecycleStatus, RetrainInput, RetrainResult, RetrainStatus, Trigger } from '../contracts/workflows.js';

@@ -1,0 +1,129 @@
+import { Client, Connection, WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
+import type { Workflow } from '@temporalio/common';
+import { messageOf, TidemillError } from '../contracts/errors.js';
+import {
+  lifecycleId,
+  lifecycleQueue,
+  QUERY_STATUS,
+  retrainId,
+  SIGNAL_CLOSED,
+  SIGNAL_DRIFT,
+  SIGNAL_GRANTED,
+  UPDATE_ACQUIRE,
+  type AcquireAnswer,
+  type DriftSignal,
+  type Holder,
+  type LifecycleInput,
+  type LifecycleStatus,
+  type RetrainInput,
+  type RetrainResult,
+  type RetrainStatus,
+  type RolloutClosed,
+} from '../contracts/workflows.js';
+
+/** Talks to the lifecycle workflows of one project. */
+export class LifecycleClient {
+  private constructor(
+    private readonly connection: Connection,
+    readonly temporal: Client,
+    readonly project: string,
+  ) {}
+
+  /** @throws TidemillError TEMPORAL_UNAVAILABLE */
+  static async connect(options: {
+    readonly address: string;
+    readonly namespace: string;
+    readonly project: string;
+  }): Promise<LifecycleClient> {
+    const connection = await reached(() =>
+      Connection.connect({ address: options.address, connectTimeout: '10 seconds' }),
+    );
+    return new LifecycleClient(connection, new Client({ connection, namespace: options.namespace }), options.project);
+  }
+
+  /** Hands a finding to the model's lifecycle, which is started where it does not run. */
+  async signalDrift(model: string, drift: DriftSignal): Promise<void> {
+    await reached(() =>
+      this.temporal.workflow.signalWithStart('modelLifecycle', {
+        ...this.lifecycleStart(model),
+        signal: SIGNAL_DRIFT,
+        signalArgs: [drift],
+      }),
+    );
+  }
+
+  /** Asks the model's lifecycle for the lease of a rollout; answered at once. */
+  async acquireRollout(model: string, holder: Holder): Promise<AcquireAnswer> {
+    return reached(() =>
+      this.temporal.workflow.executeUpdateWithStart<Workflow, AcquireAnswer, [Holder]>(UPDATE_ACQUIRE, {
+        startWorkflowOperation: new WithStartWorkflowOperation('modelLifecycle', {
+          ...this.lifecycleStart(model),
+          workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+        }),
+        args: [holder],
+      }),
+    );
+  }
+
+  async rolloutClosed(model: string, closed: RolloutClosed): Promise<void> {
+    await reached(() =>
+      this.temporal.workflow.signalWithStart('modelLifecycle', {
+        ...this.lifecycleStart(model),
+        signal: SIGNAL_CLOSED,
+        signalArgs: [closed],
+      }),
+    );
+  }
+
+  async grantRollout(workflowId: string): Promise<void> {
+    await reached(() => this.temporal.workflow.getHandle(workflowId).signal(SIGNAL_GRANTED));
+  }
+
+  /** Starts `retrainModel` and gives its id. */
+  async startRetrain(input: RetrainInput, id = `${input.trigger?.kind ?? 'manual'}-${Date.now()}`): Promise<string> {
+    const workflowId = retrainId(this.project, input.model, id);
+    await reached(() =>
+      this.temporal.workflow.start('retrainModel', {
+        workflowId,
+        taskQueue: lifecycleQueue(this.project),
+        args: [input],
+      }),
+    );
+    return workflowId;
+  }
+
+  async retrainResult(workflowId: string): Promise<RetrainResult> {
+    return (await this.temporal.workflow.getHandle(workflowId).result()) as RetrainResult;
+  }
+
+  async retrainStatus(workflowId: string): Promise<RetrainStatus> {
+    return this.temporal.workflow.getHandle(workflowId).query<RetrainStatus>(QUERY_STATUS);
+  }
+
+  async lifecycleStatus(model: string): Promise<LifecycleStatus> {
+    return this.temporal.workflow.getHandle(lifecycleId(this.project, model)).query<LifecycleStatus>(QUERY_STATUS);
+  }
+
+  private lifecycleStart(model: string): { workflowId: string; taskQueue: string; args: [LifecycleInput] } {
+    return { workflowId: lifecycleId(this.project, model), taskQueue: lifecycleQueue(this.project), args: [{ model }] };
+  }
+
+  async close(): Promise<void> {
+    await this.connection.close();
+  }
+}
+
+async function reached<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    const text = messageOf(error);
+    const code =
+      (error as { code?: unknown; cause?: { code?: unknown } }).cause?.code ?? (error as { code?: unknown }).code;
+    // gRPC 14: unavailable; 4: deadline exceeded.
+    if (code === 14 || code === 4 || /ECONNREFUSED|UNAVAILABLE|Failed to connect|timed? ?out/i.test(text)) {
+      throw new TidemillError('TEMPORAL_UNAVAILABLE', text, {}, { cause: error });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,173 @@
+/** Names, inputs and results of the workflows: plain types and constants, so that workflow code may import them. */
+
+/** Task queues are scoped by project: workers of two projects share a server without taking each other's work. */
+export function lifecycleQueue(project: string): string {
+  return `${project}/tidemill-lifecycle`;
+}
+export function trainingQueue(project: string): string {
+  return `${project}/tidemill-training`;
+}
+
+/** The project that a task queue belongs to: how a workflow knows its own. */
+export function projectOfQueue(queue: string): string {
+  return queue.slice(0, queue.lastIndexOf('/'));
+}
+
+export function lifecycleId(project: string, model: string): string {
+  return `${project}/lifecycle/${model}`;
+}
+export function retrainId(project: string, model: string, trigger: string): string {
+  return `${project}/retrain/${model}/${trigger}`;
+}
+
+export const SEARCH_MODEL = 'TidemillModel';
+export const SEARCH_PHASE = 'TidemillPhase';
+export const SEARCH_VERSION = 'TidemillVersion';
+
+export type TriggerKind = 'first' | 'manual' | 'schedule' | 'drift';
+
+export interface Trigger {
+  readonly kind: TriggerKind;
+  readonly reason?: string;
+  /** Drift only: estimated start of the change, ISO 8601. */
+  readonly onset?: string;
+  /** Drift only: the case in the lifecycle. */
+  readonly case?: string;
+}
+
+/** Input of `retrainModel`; all but `model` optional. */
+export interface RetrainInput {
+  readonly model: string;
+  /** @default { kind: 'manual' } */
+  readonly trigger?: Trigger;
+  /** Promote although no instance is live. @default false */
+  readonly allowNoInstances?: boolean;
+  readonly requestedBy?: string;
+}
+
+/** Steps of the saga, in order; those that this version does not carry out are journaled as `skipped`. */
+export const ROLLOUT_STEPS = [
+  'lease',
+  'snapshot',
+  'dataset',
+  'dataGates',
+  'evaluationFit',
+  'releaseFit',
+  'gates',
+  'register',
+  'readyFeatures',
+  'shadow',
+  'canary',
+  'approval',
+  'prepare',
+  'commit',
+  'bake',
+  'probation',
+] as const;
+export type RolloutStep = (typeof ROLLOUT_STEPS)[number];
+export const SKIPPED_STEPS: readonly RolloutStep[] = [
+  'readyFeatures',
+  'shadow',
+  'canary',
+  'approval',
+  'bake',
+  'probation',
+];
+
+export type RetrainResult =
+  | {
+      readonly outcome: 'promoted';
+      readonly version: number;
+      readonly epoch: number;
+      readonly token: number;
+      readonly trigger: TriggerKind;
+    }
+  | {
+      readonly outcome: 'notPromoted';
+      readonly version: number | null;
+      readonly token: number;
+      readonly reason: string;
+    }
+  | { readonly outcome: 'refused'; readonly reason: string };
+
+export interface RetrainStatus {
+  readonly model: string;
+  readonly phase: RolloutStep | 'starting' | 'queued' | 'compensating' | 'done';
+  readonly token: number | null;
+  readonly version: number | null;
+  readonly trigger: TriggerKind;
+  /** One line per finished step. */
+  readonly steps: readonly { readonly step: RolloutStep; readonly result: string }[];
+}
+
+/** Input of `modelLifecycle`; the rest is carried through continue-as-new. */
+export interface LifecycleInput {
+  readonly model: string;
+  readonly carried?: LifecycleCarried;
+}
+
+export interface LifecycleCarried {
+  readonly sources: Readonly<Record<string, SourceMark>>;
+  readonly cases: readonly DriftCase[];
+  readonly holder: Holder | null;
+  readonly queued: Holder | null;
+  readonly decidedAt: number | null;
+  readonly automaticAt: readonly number[];
+}
+
+/** Which signals of a source have been seen: everything up to `high` but for the gaps. */
+export interface SourceMark {
+  readonly high: number;
+  readonly gaps: readonly number[];
+}
+
+export interface DriftCase {
+  readonly id: string;
+  readonly source: string;
+  readonly version: number;
+  /** Event time, ms. */
+  readonly onset: number;
+  readonly detectedAt: number;
+  /** Findings that were merged into it. */
+  readonly findings: number;
+  readonly state: 'open' | 'waiting-for-labels' | 'training' | 'decided';
+  readonly note: string;
+}
+
+export interface Holder {
+  readonly workflowId: string;
+  readonly trigger: TriggerKind;
+}
+
+export type AcquireAnswer =
+  { readonly kind: 'granted' } | { readonly kind: 'queued' } | { readonly kind: 'refused'; readonly reason: string };
+
+export interface LifecycleStatus {
+  readonly model: string;
+  readonly cases: readonly DriftCase[];
+  readonly rollout: Holder | null;
+  readonly queued: Holder | null;
+}
+
+/** A finding of the monitor, as the signal `driftDetected` carries it. */
+export interface DriftSignal {
+  readonly source: string;
+  readonly sequence: number;
+  readonly version: number;
+  readonly onset: number;
+  readonly detectedAt: number;
+}
+
+export interface RolloutClosed {
+  readonly workflowId: string;
+  readonly outcome: string;
+  /** Stream time of the decision, ms; null where it is not known. */
+  readonly at: number | null;
+}
+
+export const SIGNAL_DRIFT = 'driftDetected';
+export const SIGNAL_CLOSED = 'rolloutClosed';
+export const SIGNAL_GRANTED = 'rolloutGranted';
+export const UPDATE_ACQUIRE = 'acquireRollout';
+export const UPDATE_RETRAIN = 'requestRetrain';
+export const QUERY_STATUS = 'status';

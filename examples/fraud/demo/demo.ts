@@ -1,0 +1,441 @@
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { verifyServed } from '../../../activities/audit/verifyServed.js';
+import { LifecycleClient } from '../../../client/lifecycleClient.js';
+import type { Configuration } from '../../../contracts/configuration.js';
+import { DAY_MS } from '../../../contracts/duration.js';
+import { isTidemillError, messageOf } from '../../../contracts/errors.js';
+import { groupId, predictionsTopic, streamTopic } from '../../../contracts/topics.js';
+import type { LifecycleStatus, RetrainStatus } from '../../../contracts/workflows.js';
+import { answers, freePort } from '../../../infra/ports.js';
+import { DEFAULT_PORTS, down, up } from '../../../infra/runtime.js';
+import { openKafkaLog } from '../../../stores/log/kafkaLog.js';
+import type { Log, TopicPartition } from '../../../stores/log/log.js';
+import { openDiskObjectStore } from '../../../stores/objects/diskObjectStore.js';
+import { openSqliteRegistry } from '../../../stores/registry/sqliteRegistry.js';
+import { mergedEvents } from '../generator/events.js';
+import { generateFraud, GENERATOR_START } from '../generator/generateFraud.js';
+import { fraud } from '../project.js';
+import { latencies } from './latency.js';
+import { sendLive } from './liveSender.js';
+import { loadHistory } from './loadHistory.js';
+import { dayOf, Timeline } from './timeline.js';
+import { qualityAfterPromotion } from './versionQuality.js';
+import { WorkerProcess } from './workerProcess.js';
+
+/**
+ * The whole platform in one run: history, a first version, live scoring on real Kafka, a new fraud pattern, drift, a case,
+ * waiting for labels, retraining, gates, promotion, a killed worker; and the proof, from the topics themselves, that
+ * nothing was lost or doubled and that every served vector is the one a recomputation gives.
+ *
+ *   npm run demo [-- --seed 1 --json FILE]      npm run demo:clean
+ */
+const HOME = resolve('.tidemill');
+const PARTITIONS = 4;
+const HISTORY_DAYS = 65;
+const LIVE_DAYS = 30;
+const DRIFT_DAY = HISTORY_DAYS + 3;
+const KILL_DAY = HISTORY_DAYS + 6;
+/** Events per second: in general, and while a version is being trained. */
+const FULL_PACE = 12_000;
+const SLOW_PACE = 1_200;
+/** Requests sent and not answered that the sender allows itself. */
+const MAX_LAG = 20_000;
+
+export interface DemoResult {
+  readonly records: number;
+  readonly predictions: number;
+  readonly duplicates: number;
+  readonly late: number;
+  readonly deadLetters: number;
+  readonly missing: number;
+  readonly repeated: number;
+  readonly vectorsCompared: number;
+  readonly maxDifference: number;
+  readonly promotions: number;
+  readonly kills: number;
+  readonly seconds: number;
+  readonly versions: readonly {
+    readonly version: number;
+    readonly promotedBy: string;
+    readonly metrics: Readonly<Record<string, number>>;
+  }[];
+}
+
+async function demo(seed: number, timeline: Timeline): Promise<DemoResult> {
+  const model = fraud.compiled;
+  const project = `demo-${Date.now().toString(36)}`;
+  const home = join(HOME, 'demo', project);
+  const free = async (port: number): Promise<number> => ((await answers(port)) ? freePort() : port);
+  timeline.say('starting Kafka and Temporal');
+  const [kafka, temporal] = await up({
+    home: HOME,
+    kafkaPort: await free(DEFAULT_PORTS.kafka),
+    temporalPort: await free(DEFAULT_PORTS.temporal),
+    temporalUiPort: await free(DEFAULT_PORTS.temporalUi),
+    progress: (service, text) => timeline.say(`${service}: ${text}`),
+  });
+  if (kafka === undefined || temporal === undefined || kafka.state === 'stopped' || temporal.state === 'stopped')
+    throw new Error('invariant broken: not up');
+  const configuration: Configuration = {
+    project,
+    projectModule: fileURLToPath(new URL('../project.js', import.meta.url)),
+    kafkaBrokers: [kafka.address],
+    temporalAddress: temporal.address,
+    temporalNamespace: 'default',
+    home,
+  };
+  const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId: 'demo' });
+  const lifecycle = await LifecycleClient.connect({ address: temporal.address, namespace: 'default', project });
+  const workers: WorkerProcess[] = [];
+  const start = async (name: string, module: string, args: readonly string[]): Promise<WorkerProcess> => {
+    const worker = await WorkerProcess.start(name, module, args, configuration, join(home, 'logs', `${name}.log`));
+    workers.push(worker);
+    return worker;
+  };
+  const startScoring = (name: string): Promise<WorkerProcess> =>
+    start(name, 'workers/stream.js', ['--topologies', 'score', '--model', model.name, '--instance', name]);
+  try {
+    // 1 history
+    await log.ensureTopics(
+      [model.request.name, model.label.stream.name].map((name) => ({
+        topic: streamTopic(project, name),
+        partitions: PARTITIONS,
+      })),
+    );
+    const producer = await log.producer();
+    const days = mergedEvents(generateFraud({ seed, days: HISTORY_DAYS + LIVE_DAYS, driftDay: DRIFT_DAY }));
+    const loaded = await loadHistory(producer, project, take(days, HISTORY_DAYS), (day, records) =>
+      timeline.progress(`loading history: day ${day + 1} of ${HISTORY_DAYS}, ${records} records`),
+    );
+    timeline.say(`history: ${HISTORY_DAYS} days, ${loaded} records in Kafka`);
+
+    // 2 the first version
+    await (
+      await start('initialise', 'workers/stream.js', [
+        '--topologies',
+        'score,outcome',
+        '--model',
+        model.name,
+        '--initialise',
+        'end',
+      ])
+    ).end();
+    const liveFrom = new Map(
+      (await log.offsets(streamTopic(project, model.request.name))).map(({ partition, high }) => [partition, high]),
+    );
+    await start('lifecycle', 'workers/lifecycle.js', []);
+    await start('support', 'workers/stream.js', [
+      '--topologies',
+      'archive,outcome,monitor,relay',
+      '--model',
+      model.name,
+      '--instance',
+      'support',
+    ]);
+    const first = await lifecycle.startRetrain(
+      { model: model.name, trigger: { kind: 'first' }, allowNoInstances: true },
+      'first',
+    );
+    await follow(lifecycle, first, timeline, workers);
+    const firstResult = await lifecycle.retrainResult(first);
+    if (firstResult.outcome !== 'promoted')
+      throw new Error(`version 1 was not promoted: ${JSON.stringify(firstResult)}`);
+    timeline.say(`version ${firstResult.version} promoted`);
+
+    // 3 live
+    let [one, two] = [await startScoring('score-1'), await startScoring('score-2')];
+    timeline.say('two stream workers started at the end of the history');
+    const registry = await openSqliteRegistry({ file: join(home, 'registry.db') });
+    while ((await registry.liveInstances(model.name)).length < 2) await sleep(200);
+
+    let cpuSeconds = 0;
+    let kills = 0;
+    let recoverySeconds = 0;
+    let retrain: string | null = null;
+    const watch = watchLifecycle(lifecycle, model.name, timeline, (id) => {
+      retrain = id;
+    });
+    const answered = await predictionCounter(log, project, model.name);
+    const startedLive = performance.now();
+    const sent = await sendLive(producer, project, days, {
+      seed,
+      pace: async ({ at, requests }) => {
+        for (const worker of workers) if (worker.name !== 'initialise') worker.requireRunning();
+        timeline.progress(
+          `live: ${dayOf(at)}, ${requests} requests sent, ${answered.count} answered${watch.phase === '' ? '' : `, ${watch.phase}`}`,
+        );
+        if (kills === 0 && at >= GENERATOR_START + KILL_DAY * DAY_MS) {
+          kills++;
+          cpuSeconds += await two.cpuSeconds();
+          workers.splice(workers.indexOf(two), 1);
+          await two.kill();
+          const killedAt = performance.now();
+          timeline.say(`${dayOf(at)}: worker score-2 killed with SIGKILL`);
+          two = await startScoring('score-2');
+          void answered.nextFromTasksOf(killedAt).then((seconds) => {
+            recoverySeconds = seconds;
+            timeline.say(`score-2 is back: first new prediction of its tasks ${seconds.toFixed(1)} s after the kill`);
+          });
+        }
+        while (requests - answered.count > MAX_LAG) await sleep(50);
+        return watch.isTraining ? SLOW_PACE : FULL_PACE;
+      },
+    });
+    await producer.close();
+    timeline.say(
+      `live: ${sent.requests} requests sent until ${dayOf(sent.at)} in ${((performance.now() - startedLive) / 1_000).toFixed(0)} s`,
+    );
+
+    // 4 until everything is answered and decided
+    const topics = [
+      streamTopic(project, model.request.name),
+      `${project}.score.fraud.g1.hop.terminal`,
+      streamTopic(project, model.label.stream.name),
+    ];
+    while (!(await caughtUp(log, groupId({ project, name: `score.${model.name}`, generation: 1 }), topics)))
+      await sleep(200);
+    const drained = [
+      predictionsTopic(project, model.name),
+      `${project}.outcome.fraud.g1.hop.event`,
+      streamTopic(project, model.label.stream.name),
+    ];
+    while (!(await caughtUp(log, groupId({ project, name: `outcome.${model.name}`, generation: 1 }), drained)))
+      await sleep(200);
+    if (retrain !== null) await lifecycle.retrainResult(retrain);
+    cpuSeconds += (await one.cpuSeconds()) + (await two.cpuSeconds());
+    watch.stop();
+    answered.stop();
+    one = two;
+
+    // 5 the proof
+    for (const worker of [...workers].reverse()) await worker.stop();
+    workers.length = 0;
+    timeline.say('proving from the topics: every record once, every vector recomputed');
+    const audit = await verifyServed(log, project, model, liveFrom, (share) =>
+      timeline.progress(`recomputing vectors: ${Math.round(share * 100)} %`),
+    );
+    for (const finding of audit.findings) timeline.say(`finding: ${finding}`);
+    const objects = openDiskObjectStore(join(home, 'objects'));
+    const quality = await qualityAfterPromotion(log, project, model, registry, objects);
+    const wait = await latencies(log, project, model.request.name, model.name);
+    const versions = await registry.versions(model.name);
+    const promoted = [...(await registry.championHistory(model.name))].length + 1;
+    await registry.close();
+
+    say(timeline, [
+      `live records ${audit.records} = predictions ${audit.predictions} + duplicates ${audit.duplicates} + late ${audit.late} + dead letters ${audit.deadLetters}`,
+      `missing ${audit.missing}, repeated ${audit.repeated}`,
+      `served vectors recomputed within their cuts: ${audit.vectorsCompared}, greatest difference ${audit.maxDifference}`,
+      `skew against event time: ${audit.skew.rows} rows differ; in flight ${audit.skew.inFlight}, late event ${audit.skew.lateEvent}, late label ${audit.skew.lateLabel}`,
+      `average precision on ${quality.rows} labelled requests after the promotion (${quality.positives} frauds): ${[...quality.averagePrecision].map(([version, value]) => `version ${version} ${value.toFixed(3)}`).join(', ')}`,
+      `score workers: ${Math.round(audit.records / cpuSeconds)} events per CPU second; event to prediction p50 ${wait.p50} ms, p99 ${wait.p99} ms`,
+      `SIGKILL to the first new prediction of the killed worker's tasks: ${recoverySeconds.toFixed(1)} s`,
+      `Temporal UI: ${temporal.state === 'running' ? (temporal.uiUrl ?? '') : temporal.address} (workflows of ${project})`,
+    ]);
+    return {
+      records: audit.records,
+      predictions: audit.predictions,
+      duplicates: audit.duplicates,
+      late: audit.late,
+      deadLetters: audit.deadLetters,
+      missing: audit.missing,
+      repeated: audit.repeated,
+      vectorsCompared: audit.vectorsCompared,
+      maxDifference: audit.maxDifference,
+      promotions: promoted,
+      kills,
+      seconds: Math.round(timeline.seconds),
+      versions: versions.map(({ version, trigger, metrics }) => ({
+        version,
+        promotedBy: trigger,
+        metrics: { ...metrics, live_average_precision: quality.averagePrecision.get(version) ?? 0 },
+      })),
+    };
+  } finally {
+    await Promise.all(workers.map((worker) => worker.stop()));
+    await lifecycle.close();
+    await log.close();
+  }
+}
+
+function say(timeline: Timeline, lines: readonly string[]): void {
+  for (const line of lines) timeline.say(line);
+}
+
+function* take<T>(items: Generator<T>, count: number): Generator<T> {
+  for (let left = count; left > 0; left--) {
+    const next = items.next();
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
+
+/** Prints the steps of a rollout as they finish, until it has ended. */
+async function follow(
+  lifecycle: LifecycleClient,
+  workflowId: string,
+  timeline: Timeline,
+  workers: readonly WorkerProcess[],
+): Promise<void> {
+  let shown = 0;
+  for (;;) {
+    for (const worker of workers) if (worker.name !== 'initialise') worker.requireRunning();
+    const status: RetrainStatus | null = await lifecycle.retrainStatus(workflowId).catch(() => null);
+    for (const { step, result } of status?.steps.slice(shown) ?? []) timeline.say(`  ${step}: ${result}`);
+    shown = status?.steps.length ?? shown;
+    if (status?.phase === 'done') return;
+    timeline.progress(`  ${status?.phase ?? 'starting'} …`);
+    await sleep(500);
+  }
+}
+
+/** Follows the model's lifecycle and prints what changes. */
+function watchLifecycle(
+  lifecycle: LifecycleClient,
+  model: string,
+  timeline: Timeline,
+  onRetrain: (workflowId: string) => void,
+) {
+  const state = { phase: '', isTraining: false, stop: () => undefined as void };
+  let stopped = false;
+  state.stop = () => {
+    stopped = true;
+  };
+  let before = '';
+  let shown = 0;
+  const look = async (): Promise<void> => {
+    const status: LifecycleStatus | null = await lifecycle.lifecycleStatus(model).catch(() => null);
+    for (const each of status?.cases ?? []) {
+      const text = `case ${each.id}: ${each.state}${each.note === '' ? '' : ` (${each.note})`}`;
+      if (text === before) continue;
+      if (before === '')
+        timeline.say(
+          `drift: ${each.source} of version ${each.version}, onset ${dayOf(each.onset)}, detected ${dayOf(each.detectedAt)}`,
+        );
+      timeline.say(text);
+      before = text;
+      state.phase = each.state;
+    }
+    state.isTraining = status?.cases.some(({ state: phase }) => phase === 'training') ?? false;
+    const holder = status?.rollout ?? null;
+    if (holder !== null && holder.trigger === 'drift') {
+      onRetrain(holder.workflowId);
+      const rollout: RetrainStatus | null = await lifecycle.retrainStatus(holder.workflowId).catch(() => null);
+      for (const { step, result } of rollout?.steps.slice(shown) ?? []) timeline.say(`  ${step}: ${result}`);
+      shown = rollout?.steps.length ?? shown;
+    }
+  };
+  void (async () => {
+    while (!stopped) {
+      await look();
+      await sleep(500);
+    }
+  })().catch((error: unknown) => timeline.say(`the lifecycle cannot be watched: ${messageOf(error)}`));
+  return state;
+}
+
+/** Counts committed predictions as they appear. */
+async function predictionCounter(log: Log, project: string, model: string) {
+  const topic = predictionsTopic(project, model);
+  while ((await log.partitionCount(topic)) === null) await sleep(100);
+  const waiting: { since: number; resolve: (seconds: number) => void; seen: Map<number, number> }[] = [];
+  const counter = {
+    count: 0,
+    stop: () => undefined as void,
+    /** Seconds until every partition has had a new prediction after a moment. */
+    nextFromTasksOf: (since: number): Promise<number> =>
+      new Promise((resolve) => waiting.push({ since, resolve, seen: new Map() })),
+  };
+  let stopped = false;
+  const readers = Array.from({ length: PARTITIONS }, (_, partition) => {
+    const reader = log.read({ topic, partition, from: 0, to: null })[Symbol.asyncIterator]();
+    void (async () => {
+      for (;;) {
+        const next = await reader.next();
+        if (next.done === true || stopped) return;
+        counter.count += next.value.length;
+        for (const [at, each] of [...waiting.entries()].reverse()) {
+          each.seen.set(partition, performance.now());
+          if (each.seen.size < PARTITIONS) continue;
+          waiting.splice(at, 1);
+          each.resolve((Math.max(...each.seen.values()) - each.since) / 1_000);
+        }
+      }
+    })().catch(() => undefined);
+    return reader;
+  });
+  counter.stop = () => {
+    stopped = true;
+    for (const reader of readers) void reader.return?.();
+  };
+  return counter;
+}
+
+async function caughtUp(log: Log, group: string, topics: readonly string[]): Promise<boolean> {
+  for (const topic of topics) {
+    const ends = await log.offsets(topic);
+    const places: TopicPartition[] = ends.map(({ partition }) => ({ topic, partition }));
+    const committed = await log.committed(group, places);
+    if (
+      ends.some(({ partition, high }) => (committed.find((each) => each.partition === partition)?.offset ?? 0) < high)
+    )
+      return false;
+  }
+  return true;
+}
+
+/** Stops the runtime and removes what the demos made. */
+async function clean(): Promise<void> {
+  const stopped = await down(HOME, { purge: true });
+  const runs = await readdir(join(HOME, 'demo')).catch(() => []);
+  await rm(join(HOME, 'demo'), { recursive: true, force: true });
+  console.log(`stopped ${stopped.join(' and ') || 'nothing'}, removed ${runs.length} runs`);
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      json: { type: 'string' },
+      seed: { type: 'string', default: '1' },
+      clean: { type: 'boolean', default: false },
+    },
+  });
+  if (values.clean) {
+    await clean();
+    return 0;
+  }
+  const timeline = new Timeline();
+  const result = await demo(Number(values.seed), timeline);
+  const holds =
+    result.missing === 0 &&
+    result.repeated === 0 &&
+    result.maxDifference === 0 &&
+    result.records > 0 &&
+    result.vectorsCompared === result.predictions;
+  const second = result.versions.find(({ version }) => version === 2);
+  const promotedForDrift = result.promotions >= 2 && second?.promotedBy === 'drift';
+  timeline.say(
+    `${holds ? 'the proof holds' : 'THE PROOF DOES NOT HOLD'}; version 2 was ${promotedForDrift ? '' : 'NOT '}promoted after drift; ${result.seconds} s`,
+  );
+  if (values.json !== undefined) {
+    await mkdir(dirname(resolve(values.json)), { recursive: true });
+    await writeFile(values.json, `${JSON.stringify(result, null, 2)}\n`);
+  }
+  return holds && promotedForDrift ? 0 : 1;
+}
+
+try {
+  // Readers of the log keep connections open: the end is the end.
+  process.exit(await main());
+} catch (error) {
+  if (isTidemillError(error)) {
+    console.error(`${error.code}: ${error.message}\n  ${error.action}`);
+    process.exit(error.description.exit);
+  }
+  console.error(error);
+  process.exit(1);
+}

@@ -1,0 +1,89 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { environmentOf, type Configuration } from '../../../contracts/configuration.js';
+
+const STOP_BUDGET_MS = 30_000;
+
+/** One worker of the demo as a process of its own, its log in a file. */
+export class WorkerProcess {
+  private readonly child: ChildProcess;
+  private readonly log: WriteStream;
+  private readonly ended: Promise<number | null>;
+  private last = '';
+
+  private constructor(
+    readonly name: string,
+    file: string,
+    args: readonly string[],
+    configuration: Configuration,
+    readonly logFile: string,
+  ) {
+    this.log = createWriteStream(logFile, { flags: 'a' });
+    this.child = spawn(process.execPath, [file, ...args], {
+      env: { ...process.env, ...environmentOf(configuration) },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        this.log.write(chunk);
+        this.last = (this.last + chunk.toString()).slice(-2_000);
+      });
+    }
+    this.ended = new Promise((resolve) => this.child.once('close', (code) => resolve(code)));
+  }
+
+  /** @param module path below `dist`, like `workers/stream.js`. */
+  static async start(
+    name: string,
+    module: string,
+    args: readonly string[],
+    configuration: Configuration,
+    logFile: string,
+  ): Promise<WorkerProcess> {
+    await mkdir(dirname(logFile), { recursive: true });
+    const file = fileURLToPath(new URL(`../../../${module}`, import.meta.url));
+    return new WorkerProcess(name, file, args, configuration, logFile);
+  }
+
+  get isRunning(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** Fails where the worker ended although nobody asked it to. */
+  requireRunning(): void {
+    if (!this.isRunning)
+      throw new Error(`${this.name} ended by itself; the end of ${this.logFile}:\n${this.last.slice(-1_000)}`);
+  }
+
+  /** CPU seconds that the process has used; 0 where the system does not tell. */
+  async cpuSeconds(): Promise<number> {
+    const stat = await readFile(`/proc/${this.child.pid}/stat`, 'utf8').catch(() => '');
+    const columns = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // utime and stime, in hundredths of a second.
+    return (Number(columns[11] ?? 0) + Number(columns[12] ?? 0)) / 100;
+  }
+
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.ended;
+  }
+
+  /** SIGTERM, and SIGKILL where the process does not end within its own budget. */
+  async stop(): Promise<void> {
+    if (this.isRunning) this.child.kill('SIGTERM');
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_BUDGET_MS);
+    await this.ended;
+    clearTimeout(timer);
+    this.log.end();
+  }
+
+  /** Waits for a process that ends by itself. */
+  async end(): Promise<void> {
+    const code = await this.ended;
+    if (code !== 0)
+      throw new Error(`${this.name} ended with ${code}; the end of ${this.logFile}:\n${this.last.slice(-1_000)}`);
+  }
+}

@@ -1,0 +1,136 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { startKafka, type Progress } from './kafka.js';
+import { isRunning, stopProcess, type ProcessIdentity } from './managedProcess.js';
+import { startTemporal } from './temporal.js';
+
+/** The local runtime: real servers with their data under one folder, remembered in `runtime.json` there. */
+export type ServiceName = 'kafka' | 'temporal';
+export const SERVICES: readonly ServiceName[] = ['kafka', 'temporal'];
+
+export interface ServiceRecord extends ProcessIdentity {
+  readonly port: number;
+  readonly address: string;
+  /** Temporal only. */
+  readonly uiUrl?: string;
+  readonly uiPort?: number;
+}
+
+export type RuntimeRecord = Readonly<Partial<Record<ServiceName, ServiceRecord>>>;
+
+export interface RuntimeOptions {
+  /** Folder of the runtime; `.tidemill` by default at the edges. */
+  readonly home: string;
+  readonly kafkaPort?: number;
+  readonly temporalPort?: number;
+  readonly temporalUiPort?: number;
+  readonly progress?: (service: ServiceName, text: string) => void;
+}
+
+export const DEFAULT_PORTS = { kafka: 9092, temporal: 7233, temporalUi: 8233 } as const;
+
+export type ServiceState =
+  | {
+      readonly service: ServiceName;
+      readonly state: 'running';
+      readonly address: string;
+      readonly pid: number;
+      readonly uiUrl?: string;
+    }
+  /** The address comes from the environment: nothing is started or stopped. */
+  | { readonly service: ServiceName; readonly state: 'external'; readonly address: string }
+  | { readonly service: ServiceName; readonly state: 'stopped' };
+
+const ENVIRONMENT: Readonly<Record<ServiceName, string>> = { kafka: 'TIDEMILL_KAFKA', temporal: 'TIDEMILL_TEMPORAL' };
+
+/**
+ * Starts what is not running, side by side. One that is already there is left alone.
+ *
+ * @throws TidemillError RUNTIME_UNAVAILABLE, RUNTIME_PORT_TAKEN, RUNTIME_START_FAILED; what did start keeps running.
+ */
+export async function up(options: RuntimeOptions): Promise<ServiceState[]> {
+  await mkdir(options.home, { recursive: true });
+  const started = await Promise.allSettled(SERVICES.map((service) => upService(service, options)));
+  for (const result of started) if (result.status === 'rejected') throw result.reason;
+  return status(options.home);
+}
+
+/** Starts one server unless it runs already; see `up`. */
+export async function upService(service: ServiceName, options: RuntimeOptions): Promise<void> {
+  const state = await stateOf(service, options.home);
+  if (state.state !== 'stopped') return;
+  const progress: Progress = (text) => options.progress?.(service, text);
+  const directory = join(options.home, service);
+  if (service === 'kafka') {
+    const { identity, port, broker } = await startKafka({
+      directory,
+      port: options.kafkaPort ?? DEFAULT_PORTS.kafka,
+      progress,
+    });
+    await remember(options.home, service, { ...identity, port, address: broker });
+    return;
+  }
+  const { identity, port, address, uiUrl, uiPort } = await startTemporal({
+    directory,
+    port: options.temporalPort ?? DEFAULT_PORTS.temporal,
+    uiPort: options.temporalUiPort ?? DEFAULT_PORTS.temporalUi,
+    progress,
+  });
+  await remember(options.home, service, { ...identity, port, address, uiUrl, uiPort });
+}
+
+/** Stops exactly what `up` started; data stays unless `purge`. Returns the services that were stopped. */
+export async function down(home: string, options: { readonly purge?: boolean } = {}): Promise<ServiceName[]> {
+  const record = await readRecord(home);
+  const stopped: ServiceName[] = [];
+  await Promise.all(
+    SERVICES.map(async (service) => {
+      const known = record[service];
+      if (known === undefined) return;
+      if (await isRunning(known)) {
+        await stopProcess(known, 30_000);
+        stopped.push(service);
+      }
+      if (options.purge === true) await rm(join(home, service), { recursive: true, force: true });
+    }),
+  );
+  await writeRecord(home, {});
+  return stopped;
+}
+
+export async function status(home: string): Promise<ServiceState[]> {
+  return Promise.all(SERVICES.map((service) => stateOf(service, home)));
+}
+
+async function stateOf(service: ServiceName, home: string): Promise<ServiceState> {
+  const external = process.env[ENVIRONMENT[service]];
+  if (external !== undefined && external !== '') return { service, state: 'external', address: external };
+  const known = (await readRecord(home))[service];
+  if (known === undefined || !(await isRunning(known))) return { service, state: 'stopped' };
+  const { address, pid, uiUrl } = known;
+  return { service, state: 'running', address, pid, ...(uiUrl === undefined ? {} : { uiUrl }) };
+}
+
+function recordFile(home: string): string {
+  return join(home, 'runtime.json');
+}
+
+async function readRecord(home: string): Promise<RuntimeRecord> {
+  const text = await readFile(recordFile(home), 'utf8').catch(() => '{}');
+  return JSON.parse(text) as RuntimeRecord;
+}
+
+async function writeRecord(home: string, record: RuntimeRecord): Promise<void> {
+  const unfinished = `${recordFile(home)}.unfinished`;
+  await mkdir(home, { recursive: true });
+  await writeFile(unfinished, JSON.stringify(record, null, 2));
+  await rename(unfinished, recordFile(home));
+}
+
+/** Services start side by side: one write at a time. */
+let lastWrite: Promise<void> = Promise.resolve();
+async function remember(home: string, service: ServiceName, record: ServiceRecord): Promise<void> {
+  const write = lastWrite.then(async () => writeRecord(home, { ...(await readRecord(home)), [service]: record }));
+  lastWrite = write.catch(() => undefined);
+  await write;
+}

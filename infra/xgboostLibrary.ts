@@ -1,0 +1,95 @@
+import { randomUUID } from 'node:crypto';
+import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf, TidemillError } from '../contracts/errors.js';
+import { cacheFolder, fileSha256 } from './cache.js';
+import { programOnPath, runCommand } from './command.js';
+import type { Progress } from './kafka.js';
+
+/** Version of XGBoost's C library that is fetched. */
+export const XGBOOST_VERSION = '3.2.0';
+
+/** SHA-256 of the wheels of `xgboost-cpu`, by machine. */
+const WHEELS: Readonly<Record<string, string>> = {
+  'linux-x64': '9c10b1653e1a689bf4094a328144cf3633c9be0e5217a76fbdc2fde6abcb2950',
+  'linux-arm64': '896b9e2bc52ec0921edf92ddd1cebedf47032e94992b7aca0293524d380ce6e9',
+};
+
+const SYSTEM_LIBRARIES = [
+  '/usr/lib/libxgboost.so',
+  '/usr/local/lib/libxgboost.so',
+  '/usr/lib/x86_64-linux-gnu/libxgboost.so',
+  '/usr/lib/aarch64-linux-gnu/libxgboost.so',
+];
+
+/**
+ * Path of XGBoost's shared library: TIDEMILL_XGBOOST, else the cache, filled from the `xgboost-cpu` wheel by pip where it
+ * is on PATH, else the library of the system.
+ *
+ * @throws TidemillError RUNTIME_UNAVAILABLE naming three ways to supply it.
+ */
+export async function findXgboostLibrary(progress: Progress = () => undefined): Promise<string> {
+  const given = process.env['TIDEMILL_XGBOOST'];
+  if (given !== undefined && given !== '') return given;
+  const folder = cacheFolder(`xgboost-${XGBOOST_VERSION}`);
+  const cached = join(folder, 'xgboost', 'lib', 'libxgboost.so');
+  if (await exists(cached)) return cached;
+  let problem: string;
+  try {
+    await fetchWheel(folder, cached, progress);
+    return cached;
+  } catch (error) {
+    problem = messageOf(error);
+  }
+  for (const path of SYSTEM_LIBRARIES) if (await exists(path)) return path;
+  throw new TidemillError(
+    'RUNTIME_UNAVAILABLE',
+    `XGBoost's library cannot be had. Either set TIDEMILL_XGBOOST to the path of libxgboost.so, or install Python's pip, which ` +
+      `fetches the wheel xgboost-cpu ${XGBOOST_VERSION}, or install the system's package libxgboost. Tried: ${problem}`,
+    { service: 'xgboost', problem },
+  );
+}
+
+async function fetchWheel(folder: string, library: string, progress: Progress): Promise<void> {
+  const machine = `${process.platform}-${process.arch}`;
+  const sha256 = WHEELS[machine];
+  if (sha256 === undefined) throw new Error(`no wheel is pinned for ${machine}`);
+  const python = await programOnPath('python3');
+  if (python === null) throw new Error('python3 is not on PATH');
+  progress(`fetching XGBoost ${XGBOOST_VERSION}`);
+  const unfinished = `${folder}.${randomUUID()}`;
+  await mkdir(unfinished, { recursive: true });
+  try {
+    await runCommand(python, [
+      '-m',
+      'pip',
+      'download',
+      '--no-deps',
+      '--only-binary=:all:',
+      '-d',
+      unfinished,
+      `xgboost-cpu==${XGBOOST_VERSION}`,
+    ]);
+    const wheel = (await readdir(unfinished)).find((name) => name.endsWith('.whl'));
+    if (wheel === undefined) throw new Error('pip downloaded no wheel');
+    const found = await fileSha256(join(unfinished, wheel));
+    if (found !== sha256) throw new Error(`${wheel}: SHA-256 ${found ?? 'absent'} where ${sha256} is expected`);
+    await runCommand(python, ['-m', 'zipfile', '-e', join(unfinished, wheel), unfinished]);
+    await rm(join(unfinished, wheel));
+    // Another process may have been faster: then its folder counts.
+    await rename(unfinished, folder).catch(async (error: unknown) => {
+      await rm(unfinished, { recursive: true });
+      if (!(await exists(library))) throw error;
+    });
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,152 @@
+import type { DriftRecord, OutcomeRecord } from '../../contracts/records.js';
+import { compareIds } from '../../features/order.js';
+import { rowLogLoss } from '../metrics/probability.js';
+import { createAdwin, decodeAdwin, type Adwin } from './adwin.js';
+
+/**
+ * Watches the prequential error of the serving version: the log loss of each prediction once its label is known, in the
+ * order of the requests, under ADWIN.
+ *
+ * Outcomes come in the order in which labels become known, from several partitions. They are held until the bucket of
+ * event time that they belong to is complete, so that the series, and with it every detection, does not depend on arrival.
+ *
+ *   labels known up to 10:20, label delay 7 d -> requests up to 10:20 a week earlier are complete
+ */
+export interface MonitorOptions {
+  readonly model: string;
+  readonly labelDelayMs: number;
+  /** Length of a bucket. @default 10 minutes */
+  readonly bucketMs?: number;
+  /** Outcomes of a version before detections count. @default 5000 */
+  readonly warmUp?: number;
+  readonly delta?: number;
+}
+
+/** A loss above this counts as this: the detector is for bounded values. */
+const MAX_LOSS = 8;
+
+/** Times are kept for as many outcomes of the window; a change further back is dated to the oldest. */
+const MAX_TIMES = 1_000_000;
+
+type Held = Pick<OutcomeRecord, 'id' | 'at' | 'version' | 'score' | 'label'>;
+
+interface MonitorState {
+  readonly held: readonly Held[];
+  readonly knownUpTo: number | null;
+  readonly closedUpTo: number | null;
+  readonly version: number | null;
+  readonly seen: number;
+  readonly sequence: number;
+  /** Base64. */
+  readonly adwin: string;
+  readonly times: readonly number[];
+}
+
+export class PerformanceMonitor {
+  private held: Held[] = [];
+  private knownUpTo = Number.NEGATIVE_INFINITY;
+  private closedUpTo = Number.NEGATIVE_INFINITY;
+  private version: number | null = null;
+  private seen = 0;
+  private sequence = 0;
+  private adwin: Adwin;
+  private times: number[] = [];
+  private readonly bucketMs: number;
+
+  constructor(private readonly options: MonitorOptions) {
+    this.bucketMs = options.bucketMs ?? 600_000;
+    this.adwin = this.newDetector();
+  }
+
+  private newDetector(): Adwin {
+    return createAdwin(this.options.delta === undefined ? {} : { delta: this.options.delta });
+  }
+
+  /** Takes one outcome; returns what it detects. */
+  update(outcome: OutcomeRecord): DriftRecord[] {
+    // The fallback's scores say nothing about a model.
+    if (outcome.role === 'champion' && outcome.at > this.closedUpTo) {
+      const { id, at, version, score, label } = outcome;
+      this.held.push({ id, at, version, score, label });
+    }
+    if (outcome.knownAt <= this.knownUpTo) return [];
+    this.knownUpTo = outcome.knownAt;
+    const complete = Math.floor((this.knownUpTo - this.options.labelDelayMs) / this.bucketMs) * this.bucketMs - 1;
+    return complete > this.closedUpTo ? this.close(complete) : [];
+  }
+
+  /** All requests up to `until` have their label. */
+  private close(until: number): DriftRecord[] {
+    this.closedUpTo = until;
+    const complete = this.held.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at || compareIds(a.id, b.id));
+    this.held = this.held.filter(({ at }) => at > until);
+    return complete.flatMap((row) => this.feed(row));
+  }
+
+  private feed({ at, version, score, label }: Held): DriftRecord[] {
+    if (version !== this.version) {
+      // Another version has errors of its own.
+      this.version = version;
+      this.restart();
+    }
+    this.seen++;
+    this.times.push(at);
+    if (this.times.length > 2 * MAX_TIMES) this.times = this.times.slice(-MAX_TIMES);
+    this.adwin.update(Math.min(rowLogLoss(label, score), MAX_LOSS) / MAX_LOSS);
+    const { count, detection } = this.adwin;
+    if (detection === null) return [];
+    const { before, after } = detection;
+    const onset = this.times[Math.max(0, this.times.length - (count - detection.onset))] as number;
+    const isWorse = after > before && this.seen > (this.options.warmUp ?? 5_000);
+    this.restart();
+    if (!isWorse) return [];
+    this.sequence++;
+    return [
+      {
+        model: this.options.model,
+        source: 'performance/log_loss',
+        sequence: this.sequence,
+        kind: 'performance',
+        detector: 'adwin',
+        version,
+        onset,
+        detectedAt: this.knownUpTo,
+        statistic: detection.statistic * MAX_LOSS,
+        threshold: detection.threshold * MAX_LOSS,
+        before: before * MAX_LOSS,
+        after: after * MAX_LOSS,
+      },
+    ];
+  }
+
+  private restart(): void {
+    this.seen = 0;
+    this.times = [];
+    this.adwin = this.newDetector();
+  }
+
+  encode(): MonitorState {
+    const finite = (time: number): number | null => (Number.isFinite(time) ? time : null);
+    return {
+      held: this.held,
+      knownUpTo: finite(this.knownUpTo),
+      closedUpTo: finite(this.closedUpTo),
+      version: this.version,
+      seen: this.seen,
+      sequence: this.sequence,
+      adwin: Buffer.from(this.adwin.encode()).toString('base64'),
+      times: this.times.slice(-Math.max(1, this.adwin.width)),
+    };
+  }
+
+  decode(state: MonitorState): void {
+    this.held = [...state.held];
+    this.knownUpTo = state.knownUpTo ?? Number.NEGATIVE_INFINITY;
+    this.closedUpTo = state.closedUpTo ?? Number.NEGATIVE_INFINITY;
+    this.version = state.version;
+    this.seen = state.seen;
+    this.sequence = state.sequence;
+    this.adwin = decodeAdwin(Buffer.from(state.adwin, 'base64'));
+    this.times = [...state.times];
+  }
+}

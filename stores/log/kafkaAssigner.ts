@@ -1,0 +1,99 @@
+import { AssignerProtocol, type PartitionAssigner } from 'kafkajs';
+import type { TopicPartition } from './log.js';
+
+/** What a member tells the group's leader about itself. */
+interface MemberData {
+  readonly name: string;
+  readonly tasks: readonly string[];
+}
+
+/**
+ * Assigns whole tasks: all partitions of one task go to one member (co-partitioning), a member keeps the tasks that it
+ * has as long as its share allows (sticky), and shares differ by one task at most.
+ *
+ * @example tasks a, b, c, d; member 1 holds a, b, c; member 2 joins: quota 2 and 2, so member 1 keeps a, b and member 2
+ * gets c, d.
+ */
+export function taskAssigner(
+  name: string,
+  heldTasks: () => readonly string[],
+  taskOf: (partition: TopicPartition) => string,
+): PartitionAssigner {
+  return ({ cluster }) => ({
+    name: 'TidemillTaskAssigner',
+    version: 1,
+    protocol: ({ topics }) => ({
+      name: 'TidemillTaskAssigner',
+      metadata: AssignerProtocol.MemberMetadata.encode({
+        version: 1,
+        topics,
+        userData: Buffer.from(JSON.stringify({ name, tasks: heldTasks() } satisfies MemberData)),
+      }),
+    }),
+    assign: async ({ members, topics }) => {
+      const partitionsOf = new Map<string, TopicPartition[]>();
+      for (const topic of topics) {
+        for (const { partitionId } of cluster.findTopicPartitionMetadata(topic)) {
+          const place = { topic, partition: partitionId };
+          const task = taskOf(place);
+          partitionsOf.set(task, [...(partitionsOf.get(task) ?? []), place]);
+        }
+      }
+      const data = members.map(({ memberId, memberMetadata }) => {
+        const decoded = AssignerProtocol.MemberMetadata.decode(memberMetadata);
+        const userData =
+          decoded === null || decoded.userData.length === 0 ? '{"name":"","tasks":[]}' : decoded.userData.toString();
+        return { memberId, ...(JSON.parse(userData) as MemberData) };
+      });
+      const byMember = assignTasks([...partitionsOf.keys()], data);
+      return data.map(({ memberId }) => {
+        const assignment: Record<string, number[]> = {};
+        for (const task of byMember.get(memberId) ?? []) {
+          for (const { topic, partition } of partitionsOf.get(task) ?? []) (assignment[topic] ??= []).push(partition);
+        }
+        return {
+          memberId,
+          memberAssignment: AssignerProtocol.MemberAssignment.encode({
+            version: 1,
+            assignment,
+            userData: Buffer.alloc(0),
+          }),
+        };
+      });
+    },
+  });
+}
+
+/** The pure part: tasks to members; see taskAssigner. */
+export function assignTasks(
+  tasks: readonly string[],
+  members: readonly { readonly memberId: string; readonly name: string; readonly tasks: readonly string[] }[],
+): Map<string, string[]> {
+  const ordered = [...members].sort((a, b) => compareText(a.name, b.name) || compareText(a.memberId, b.memberId));
+  const free = new Set([...tasks].sort(compareText));
+  const least = Math.floor(free.size / ordered.length);
+  let larger = free.size % ordered.length;
+  const result = new Map<string, string[]>(ordered.map(({ memberId }) => [memberId, []]));
+  // Who holds most goes first, so that the larger shares stay where tasks already are.
+  const byHeld = [...ordered].sort((a, b) => b.tasks.length - a.tasks.length);
+  const quotas = new Map<string, number>();
+  for (const member of byHeld) quotas.set(member.memberId, least + (larger-- > 0 ? 1 : 0));
+  for (const { memberId, tasks: held } of byHeld) {
+    const kept = result.get(memberId) as string[];
+    for (const task of held) {
+      if (kept.length < (quotas.get(memberId) as number) && free.delete(task)) kept.push(task);
+    }
+  }
+  for (const task of free) {
+    const next = ordered.find(
+      ({ memberId }) => (result.get(memberId) as string[]).length < (quotas.get(memberId) as number),
+    );
+    if (next === undefined) throw new Error('invariant broken: quotas do not cover the tasks');
+    (result.get(next.memberId) as string[]).push(task);
+  }
+  return result;
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

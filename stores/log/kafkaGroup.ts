@@ -1,0 +1,111 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EachBatchPayload, Kafka } from 'kafkajs';
+import { taskAssigner } from './kafkaAssigner.js';
+import { codedError, leaveForDeadMember, RETRY } from './kafkaClient.js';
+import { toLogRecord } from './kafkaReader.js';
+import type { ConsumerGroupOptions, GroupMember, LogRecord, TopicPartition } from './log.js';
+
+/**
+ * Joins a consumer group.
+ *
+ * Delivery starts paused after every assignment, and only `seekAndResume` starts it: `pause` inside the GROUP_JOIN
+ * listener runs before the client's first fetch, so nothing is delivered early. All the same every delivery carries the
+ * epoch of its assignment, and records of an older epoch are dropped here.
+ */
+export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Promise<GroupMember> {
+  const { group, topics, memberName } = options;
+  const remembered =
+    options.memberDirectory === undefined ? null : join(options.memberDirectory, `${group}.${memberName}.member`);
+  if (remembered !== null) {
+    const dead = await readFile(remembered, 'utf8').catch(() => null);
+    if (dead !== null) await leaveForDeadMember(kafka, group, dead);
+  }
+
+  let epoch = 0;
+  let held: readonly string[] = [];
+  let confirmations: ((assigned: boolean) => void)[] = [];
+  const settle = (assigned: boolean): void => {
+    const waiting = confirmations;
+    confirmations = [];
+    for (const confirm of waiting) confirm(assigned);
+  };
+
+  const consumer = kafka.consumer({
+    groupId: group,
+    allowAutoTopicCreation: false,
+    sessionTimeout: options.sessionTimeoutMs ?? 10_000,
+    rebalanceTimeout: 30_000,
+    heartbeatInterval: 1_000,
+    // With everything paused the client sleeps this long before it looks again.
+    maxWaitTimeInMs: 50,
+    maxBytesPerPartition: 2 * 2 ** 20,
+    maxBytes: 16 * 2 ** 20,
+    partitionAssigners: [
+      taskAssigner(
+        memberName,
+        () => held,
+        (partition) => options.taskOf(partition),
+      ),
+    ],
+    retry: RETRY,
+  });
+
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    epoch++;
+    settle(false);
+    const assigned = Object.entries(payload.memberAssignment).map(([topic, partitions]) => ({ topic, partitions }));
+    consumer.pause(assigned);
+    const partitions = assigned.flatMap(({ topic, partitions: numbers }) =>
+      numbers.map((partition) => ({ topic, partition })),
+    );
+    held = [...new Set(partitions.map((partition) => options.taskOf(partition)))];
+    if (remembered !== null) {
+      void mkdir(options.memberDirectory as string, { recursive: true })
+        .then(() => writeFile(remembered, payload.memberId))
+        .catch(options.onError);
+    }
+    options.onAssigned({ epoch, partitions });
+  });
+  consumer.on(consumer.events.HEARTBEAT, () => settle(true));
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
+    options.onPosition(payload, Number(payload.lastOffset) + 1, Number(payload.highWatermark), epoch);
+  });
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    // With `restart` the client rejoins by itself.
+    if (!payload.restart) options.onError(codedError(payload.error, group));
+  });
+
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topics: [...topics], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      partitionsConsumedConcurrently: 1,
+      eachBatch: async (payload: EachBatchPayload) => {
+        const { batch } = payload;
+        if (payload.isStale() || !payload.isRunning()) return;
+        const records: LogRecord[] = batch.messages.map((message) =>
+          toLogRecord(batch.topic, batch.partition, message),
+        );
+        options.onRecords(records, epoch);
+      },
+    });
+  } catch (error) {
+    throw codedError(error, group);
+  }
+
+  const grouped = (partitions: readonly TopicPartition[]): { topic: string; partitions: number[] }[] =>
+    partitions.map(({ topic, partition }) => ({ topic, partitions: [partition] }));
+  return {
+    seekAndResume: ({ topic, partition }, offset) => {
+      consumer.seek({ topic, partition, offset: String(offset) });
+      consumer.resume([{ topic, partitions: [partition] }]);
+    },
+    pause: (partitions) => consumer.pause(grouped(partitions)),
+    resume: (partitions) => consumer.resume(grouped(partitions)),
+    confirmAssigned: (wanted) =>
+      wanted === epoch ? new Promise((resolve) => confirmations.push(resolve)) : Promise.resolve(false),
+    leave: () => consumer.disconnect(),
+  };
+}

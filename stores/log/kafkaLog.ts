@@ -1,0 +1,172 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Admin, ITopicConfig, ITopicMetadata, Kafka } from 'kafkajs';
+import { TidemillError } from '../../contracts/errors.js';
+import { codedError, createKafka, protocolType, type KafkaOptions } from './kafkaClient.js';
+import { joinGroup } from './kafkaGroup.js';
+import { openProducer, openTransactionalProducer } from './kafkaProducer.js';
+import { readPartition } from './kafkaReader.js';
+import type {
+  CommittedOffset,
+  ConsumerGroupOptions,
+  GroupMember,
+  Log,
+  LogProducer,
+  LogRecord,
+  PartitionOffsets,
+  ReadRange,
+  TopicPartition,
+  TopicSpec,
+  TransactionalProducer,
+} from './log.js';
+
+/**
+ * The log on Kafka through kafkajs. All knowledge about that library stays in this folder.
+ *
+ * @throws TidemillError LOG_UNAVAILABLE from any method while no broker answers.
+ */
+export function openKafkaLog(options: KafkaOptions): Log {
+  return new KafkaLog(createKafka(options));
+}
+
+class KafkaLog implements Log {
+  private connecting: Promise<Admin> | null = null;
+
+  constructor(private readonly kafka: Kafka) {}
+
+  private async admin<T>(what: string, act: (admin: Admin) => Promise<T>): Promise<T> {
+    try {
+      this.connecting ??= (async () => {
+        const admin = this.kafka.admin({ retry: { initialRetryTime: 100, retries: 5 } });
+        await admin.connect();
+        return admin;
+      })();
+      return await act(await this.connecting);
+    } catch (error) {
+      const coded = codedError(error, what);
+      if (coded instanceof TidemillError) this.connecting = null;
+      throw coded;
+    }
+  }
+
+  async ensureTopics(wanted: readonly TopicSpec[]): Promise<void> {
+    const topics = [...new Map(wanted.map((spec) => [spec.topic, spec])).values()];
+    await this.admin('create topics', async (admin) => {
+      const existing = new Set(await admin.listTopics());
+      const missing = topics.filter(({ topic }) => !existing.has(topic));
+      // Two processes may start at once: a topic that exists by then is as good as created.
+      if (missing.length > 0) await admin.createTopics({ topics: missing.map(topicConfig), waitForLeaders: false });
+      const described = await describe(
+        admin,
+        topics.map(({ topic }) => topic),
+      );
+      for (const { topic, partitions } of topics) {
+        const found = described.find(({ name }) => name === topic)?.partitions.length;
+        if (found !== partitions) {
+          throw new TidemillError(
+            'TOPIC_MISMATCH',
+            `topic ${topic} has ${found} partitions where ${partitions} are needed`,
+            {
+              topic,
+              found,
+              partitions,
+            },
+          );
+        }
+      }
+    });
+  }
+
+  async partitionCount(topic: string): Promise<number | null> {
+    return this.admin(topic, async (admin) => {
+      if (!(await admin.listTopics()).includes(topic)) return null;
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+      return topics[0]?.partitions.length ?? null;
+    });
+  }
+
+  async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
+    const found = await this.admin(topic, (admin) => admin.fetchTopicOffsets(topic));
+    return found
+      .map(({ partition, low, high }) => ({ partition, low: Number(low), high: Number(high) }))
+      .sort((a, b) => a.partition - b.partition);
+  }
+
+  async committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {
+    const topics = [...new Set(partitions.map(({ topic }) => topic))];
+    const found = await this.admin(group, (admin) => admin.fetchOffsets({ groupId: group, topics }));
+    return partitions.map(({ topic, partition }) => {
+      const known = found.find((each) => each.topic === topic)?.partitions.find((each) => each.partition === partition);
+      const offset = known === undefined || known.offset === '-1' ? null : Number(known.offset);
+      return { topic, partition, offset, metadata: known?.metadata ?? '' };
+    });
+  }
+
+  async commitOffsets(
+    group: string,
+    offsets: readonly (TopicPartition & { readonly offset: number })[],
+  ): Promise<void> {
+    for (const topic of new Set(offsets.map((each) => each.topic))) {
+      const partitions = offsets
+        .filter((each) => each.topic === topic)
+        .map(({ partition, offset }) => ({ partition, offset: String(offset) }));
+      await this.admin(group, (admin) => admin.setOffsets({ groupId: group, topic, partitions }));
+    }
+  }
+
+  read(range: ReadRange): AsyncIterable<readonly LogRecord[]> {
+    return readPartition(this.kafka, range, () => this.offsets(range.topic));
+  }
+
+  async join(options: ConsumerGroupOptions): Promise<GroupMember> {
+    return joinGroup(this.kafka, options);
+  }
+
+  async producer(): Promise<LogProducer> {
+    return openProducer(this.kafka);
+  }
+
+  async transactionalProducer(transactionalId: string): Promise<TransactionalProducer> {
+    return openTransactionalProducer(this.kafka, transactionalId);
+  }
+
+  async deleteTopics(topics: readonly string[]): Promise<void> {
+    if (topics.length > 0) await this.admin('delete topics', (admin) => admin.deleteTopics({ topics: [...topics] }));
+  }
+
+  async topics(prefix: string): Promise<readonly string[]> {
+    return this.admin('list topics', async (admin) =>
+      (await admin.listTopics()).filter((name) => name.startsWith(prefix)).sort(),
+    );
+  }
+
+  async deleteGroups(groups: readonly string[]): Promise<void> {
+    if (groups.length > 0) await this.admin('delete groups', (admin) => admin.deleteGroups([...groups]));
+  }
+
+  async close(): Promise<void> {
+    const connecting = this.connecting;
+    this.connecting = null;
+    if (connecting !== null) await (await connecting).disconnect();
+  }
+}
+
+/** Metadata of topics; one that was created just now takes a moment to be known to the broker that answers. */
+async function describe(admin: Admin, topics: string[]): Promise<ITopicMetadata[]> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return (await admin.fetchTopicMetadata({ topics })).topics;
+    } catch (error) {
+      if (attempt >= 200 || !/UNKNOWN_TOPIC_OR_PARTITION|LEADER_NOT_AVAILABLE/.test(protocolType(error))) throw error;
+      await sleep(50);
+    }
+  }
+}
+
+/** Append time is what `maxFuture` compares with: a producer's own clock must not decide. */
+function topicConfig({ topic, partitions, compacted, retentionMs }: TopicSpec): ITopicConfig {
+  const configEntries = [{ name: 'message.timestamp.type', value: 'LogAppendTime' }];
+  if (compacted === true) {
+    configEntries.push({ name: 'cleanup.policy', value: 'compact' }, { name: 'max.compaction.lag.ms', value: '60000' });
+  } else configEntries.push({ name: 'retention.ms', value: String(retentionMs ?? -1) });
+  return { topic, numPartitions: partitions, replicationFactor: 1, configEntries };
+}

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Partitioners, type Kafka, type Message, type Producer, type TopicMessages, type Transaction } from 'kafkajs';
+import { TidemillError } from '../../contracts/errors.js';
+import { codedError, protocolType, RETRY } from './kafkaClient.js';
+import type { LogProducer, OutgoingRecord, TopicPartition, TransactionalProducer } from './log.js';
+
+/** How long an unfinished transaction may hide later records of its partitions. */
+const TRANSACTION_TIMEOUT_MS = 10_000;
+
+export async function openProducer(kafka: Kafka): Promise<LogProducer> {
+  const producer = kafka.producer({
+    allowAutoTopicCreation: false,
+    idempotent: true,
+    maxInFlightRequests: 1,
+    createPartitioner: Partitioners.DefaultPartitioner,
+    retry: RETRY,
+  });
+  await coded('producer', () => producer.connect());
+  return {
+    send: (records) =>
+      coded('send', async () => void (await producer.sendBatch({ topicMessages: byTopic(records), acks: -1 }))),
+    close: () => producer.disconnect(),
+  };
+}
+
+/**
+ * Opens a producer under a transactional id and ends an empty transaction with it. When this resolves every
+ * predecessor under the id is fenced, and a transaction that it had open is aborted: committed offsets read from now on
+ * are final.
+ */
+export async function openTransactionalProducer(kafka: Kafka, transactionalId: string): Promise<TransactionalProducer> {
+  const producer = kafka.producer({
+    allowAutoTopicCreation: false,
+    transactionalId,
+    idempotent: true,
+    maxInFlightRequests: 1,
+    transactionTimeout: TRANSACTION_TIMEOUT_MS,
+    createPartitioner: Partitioners.DefaultPartitioner,
+    retry: RETRY,
+  });
+  await coded(transactionalId, async () => {
+    await producer.connect();
+    await (await producer.transaction()).abort();
+  });
+  return new KafkaTransactionalProducer(producer, transactionalId);
+}
+
+class KafkaTransactionalProducer implements TransactionalProducer {
+  private transaction: Transaction | null = null;
+  private broken = false;
+
+  constructor(
+    private readonly producer: Producer,
+    private readonly id: string,
+  ) {}
+
+  async begin(): Promise<void> {
+    await this.guarded(async () => {
+      if (this.transaction !== null) throw new Error(`invariant broken: ${this.id} has a transaction open`);
+      this.transaction = await this.producer.transaction();
+    });
+  }
+
+  async send(records: readonly OutgoingRecord[]): Promise<void> {
+    if (records.length === 0) return;
+    await this.guarded(async () => void (await this.open().sendBatch({ topicMessages: byTopic(records), acks: -1 })));
+  }
+
+  async sendOffsets(
+    group: string,
+    offsets: readonly (TopicPartition & { readonly offset: number; readonly metadata?: string })[],
+  ): Promise<void> {
+    const topics = [...new Set(offsets.map(({ topic }) => topic))].map((topic) => ({
+      topic,
+      partitions: offsets
+        .filter((each) => each.topic === topic)
+        .map(({ partition, offset, metadata }) => ({ partition, offset: String(offset), metadata: metadata ?? '' })),
+    }));
+    await this.guarded(async () => {
+      for (let attempt = 0; ; attempt++) {
+        try {
+          await this.open().sendOffsets({ consumerGroupId: group, topics });
+          return;
+        } catch (error) {
+          // The markers of the previous transaction are still being written; the client does not retry this one itself.
+          if (protocolType(error) !== 'CONCURRENT_TRANSACTIONS' || attempt > 1_000) throw error;
+          await sleep(2);
+        }
+      }
+    });
+  }
+
+  async commit(): Promise<void> {
+    await this.guarded(async () => {
+      await this.open().commit();
+      this.transaction = null;
+    });
+  }
+
+  async abort(): Promise<void> {
+    await this.guarded(async () => {
+      await this.open().abort();
+      this.transaction = null;
+    });
+  }
+
+  async close(): Promise<void> {
+    this.broken = true;
+    await this.producer.disconnect();
+  }
+
+  private open(): Transaction {
+    if (this.transaction === null) throw new Error(`invariant broken: ${this.id} has no transaction open`);
+    return this.transaction;
+  }
+
+  /** After any failure the client's state machine is stuck: the producer answers nothing any more. */
+  private async guarded(act: () => Promise<void>): Promise<void> {
+    if (this.broken) {
+      throw new TidemillError('PRODUCER_UNUSABLE', `${this.id}: an earlier failure left the producer unusable`, {
+        id: this.id,
+      });
+    }
+    try {
+      await act();
+    } catch (error) {
+      this.broken = true;
+      throw codedError(error, this.id);
+    }
+  }
+}
+
+async function coded<T>(what: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw codedError(error, what);
+  }
+}
+
+function byTopic(records: readonly OutgoingRecord[]): TopicMessages[] {
+  const topics = new Map<string, Message[]>();
+  for (const { topic, partition, key, value, headers, timestamp } of records) {
+    let messages = topics.get(topic);
+    if (messages === undefined) {
+      messages = [];
+      topics.set(topic, messages);
+    }
+    messages.push({
+      key,
+      value,
+      ...(partition === undefined ? {} : { partition }),
+      ...(headers === undefined ? {} : { headers }),
+      ...(timestamp === undefined ? {} : { timestamp: String(timestamp) }),
+    });
+  }
+  return [...topics].map(([topic, messages]) => ({ topic, messages }));
+}

@@ -1,0 +1,88 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { dirname, resolve, sep } from 'node:path';
+import { TidemillError } from '../../contracts/errors.js';
+import type { ObjectStore, StoredObject } from './objectStore.js';
+
+const SCHEME = 'objects://';
+
+/** Objects as files under a folder, named by their content. */
+export function openDiskObjectStore(root: string): ObjectStore {
+  const base = resolve(root);
+  const pathOf = (uri: string): string => {
+    const path = resolve(base, uri.startsWith(SCHEME) ? uri.slice(SCHEME.length) : uri);
+    if (!uri.startsWith(SCHEME) || !path.startsWith(base + sep)) {
+      throw new TidemillError('OBJECT_OUTSIDE_ROOT', `${uri} is no address of this store`, { uri });
+    }
+    return path;
+  };
+  const store = async (
+    prefix: string,
+    extension: string,
+    sha256: string,
+    write: (path: string) => Promise<void>,
+  ): Promise<StoredObject> => {
+    const uri = `${SCHEME}${prefix}/${sha256}.${extension}`;
+    const path = pathOf(uri);
+    await mkdir(dirname(path), { recursive: true });
+    const unfinished = `${path}.${randomUUID()}`;
+    try {
+      await write(unfinished);
+      await rename(unfinished, path);
+    } finally {
+      await rm(unfinished, { force: true });
+    }
+    return { uri, sha256, bytes: (await stat(path)).size };
+  };
+  const check = (uri: string, found: string, sha256: string): void => {
+    if (found === sha256) return;
+    throw new TidemillError('OBJECT_CORRUPT', `${uri}: SHA-256 ${found} where ${sha256} is expected`, {
+      uri,
+      found,
+      sha256,
+    });
+  };
+  const localPath = async (uri: string, sha256: string): Promise<string> => {
+    const path = pathOf(uri);
+    check(uri, await sha256Of(path, uri), sha256);
+    return path;
+  };
+  return {
+    put: (prefix, extension, bytes) =>
+      store(prefix, extension, createHash('sha256').update(bytes).digest('hex'), (path) => writeFile(path, bytes)),
+    putFile: async (prefix, extension, path) =>
+      store(prefix, extension, await sha256Of(path, path), async (target) => {
+        // A rename where both lie on one disk, else a copy.
+        await rename(path, target).catch(async () => {
+          await copyFile(path, target);
+          await rm(path);
+        });
+      }),
+    // What is checked is what is given back: between a check of the file and a second reading it could change.
+    get: async (uri, sha256) => {
+      const bytes = await readFile(pathOf(uri)).catch((error: unknown) => {
+        throw missing(uri, error);
+      });
+      check(uri, createHash('sha256').update(bytes).digest('hex'), sha256);
+      return bytes;
+    },
+    localPath,
+  };
+}
+
+async function sha256Of(path: string, uri: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  } catch (error) {
+    throw missing(uri, error);
+  }
+  return hash.digest('hex');
+}
+
+/** OBJECT_NOT_FOUND where the file is absent; any other failure as it is. */
+function missing(uri: string, error: unknown): unknown {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return error;
+  return new TidemillError('OBJECT_NOT_FOUND', `${uri} is not there`, { uri }, { cause: error });
+}

@@ -1,0 +1,321 @@
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import {
+  BOOLEAN,
+  DOUBLE,
+  DuckDBDataChunk,
+  DuckDBInstance,
+  VARCHAR,
+  type DuckDBConnection,
+  type DuckDBType,
+  type DuckDBValue,
+} from '@duckdb/node-api';
+import { messageOf, TidemillError } from '../../contracts/errors.js';
+import type { CompiledInput, CompiledStream } from '../../features/compiledView.js';
+import {
+  eventColumns,
+  eventRange,
+  factsQuery,
+  lowerService,
+  type ViewFacts,
+} from '../../features/duckdb/lowerService.js';
+import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
+import type { EventId, LoggedEvent, Value } from '../../features/types.js';
+import type { DatasetQuery, OfflineStore, VectorMatrix, VectorQuery, VectorTable } from './offlineStore.js';
+
+export interface DuckdbStoreOptions {
+  /** Like `2GB`. @default 80 % of the machine's memory, DuckDB's own default */
+  readonly memoryLimit?: string;
+  /** @default all cores */
+  readonly threads?: number;
+  /** Where DuckDB may spill. @default next to the files it writes */
+  readonly temporaryDirectory?: string;
+}
+
+/** Opens the batch store over an in-memory DuckDB; all that lasts is in Parquet files. */
+export async function openDuckdbStore(options: DuckdbStoreOptions = {}): Promise<OfflineStore> {
+  const instance = await DuckDBInstance.create(':memory:', {
+    ...(options.memoryLimit === undefined ? {} : { memory_limit: options.memoryLimit }),
+    ...(options.threads === undefined ? {} : { threads: String(options.threads) }),
+    ...(options.temporaryDirectory === undefined ? {} : { temp_directory: options.temporaryDirectory }),
+  });
+  return new DuckdbStore(instance, await instance.connect());
+}
+
+/** Rows per chunk: DuckDB's vector size. */
+const CHUNK_ROWS = 2_048;
+
+class DuckdbStore implements OfflineStore {
+  constructor(
+    private readonly instance: DuckDBInstance,
+    private readonly connection: DuckDBConnection,
+  ) {}
+
+  async writeEvents(stream: CompiledStream, path: string, events: readonly LoggedEvent[]): Promise<number> {
+    const columns = eventColumns(stream);
+    await this.writeParquet(path, columns, events.length, (row, column) => {
+      const event = events[row] as LoggedEvent;
+      if (column < stream.fields.length) return event.values[column] as Value;
+      return column === stream.fields.length ? event.partition : event.offset;
+    });
+    return events.length;
+  }
+
+  /**
+   * Integers travel as doubles, which hold every safe integer, and are cast by the COPY. The file appears under its name
+   * only when it is whole.
+   */
+  private async writeParquet(
+    path: string,
+    columns: readonly { readonly name: string; readonly type: string }[],
+    rows: number,
+    valueAt: (row: number, column: number) => Value,
+  ): Promise<void> {
+    await mkdir(dirname(path), { recursive: true });
+    const table = identifier(`write_${randomUUID()}`);
+    const held = columns.map(({ type }): DuckDBType =>
+      type === 'BOOLEAN' ? BOOLEAN : type === 'VARCHAR' ? VARCHAR : DOUBLE,
+    );
+    await this.connection.run(
+      `CREATE TEMP TABLE ${table} (${columns.map(({ name }, at) => `${identifier(name)} ${String(held[at])}`).join(', ')})`,
+    );
+    const unfinished = `${path}.${randomUUID()}.unfinished`;
+    try {
+      const appender = await this.connection.createAppender(table.slice(1, -1));
+      for (let start = 0; start < rows; start += CHUNK_ROWS) {
+        const size = Math.min(CHUNK_ROWS, rows - start);
+        const chunk = DuckDBDataChunk.create(held, size);
+        for (let column = 0; column < columns.length; column++) {
+          const values = new Array<DuckDBValue>(size);
+          for (let row = 0; row < size; row++) values[row] = valueAt(start + row, column);
+          chunk.setColumnValues(column, values);
+        }
+        chunk.rowCount = size;
+        appender.appendDataChunk(chunk);
+      }
+      appender.closeSync();
+      const select = columns
+        .map(({ name, type }) => `CAST(${identifier(name)} AS ${type}) AS ${identifier(name)}`)
+        .join(', ');
+      await this.connection.run(`COPY (SELECT ${select} FROM ${table}) TO ${textLiteral(unfinished)} (FORMAT parquet)`);
+      await rename(unfinished, path);
+    } finally {
+      await this.connection.run(`DROP TABLE ${table}`);
+      await rm(unfinished, { force: true });
+    }
+  }
+
+  async *readEvents(stream: CompiledStream, files: readonly string[]): AsyncIterable<readonly LoggedEvent[]> {
+    if (files.length === 0) return;
+    const columns = eventColumns(stream);
+    const select = columns
+      .map(({ name, type }) =>
+        type === 'BIGINT' || type === 'INTEGER' ? `CAST(${identifier(name)} AS DOUBLE)` : identifier(name),
+      )
+      .join(', ');
+    const sql = `SELECT ${select} FROM ${parquet(files)} ORDER BY __partition, __offset`;
+    for await (const rows of this.stream(sql, stream.name)) {
+      yield rows.map((row): LoggedEvent => {
+        const values = row.slice(0, stream.fields.length) as Value[];
+        return {
+          time: values[stream.eventTime] as number,
+          id: values[stream.eventId] as EventId,
+          values,
+          partition: row[columns.length - 2] as number,
+          offset: row[columns.length - 1] as number,
+        };
+      });
+    }
+  }
+
+  /** Rows of a query, a chunk at a time. */
+  private async *stream(sql: string, what: string): AsyncIterable<DuckDBValue[][]> {
+    const result = await this.guarded(what, () => this.connection.stream(sql));
+    for (;;) {
+      const chunk = await result.fetchChunk();
+      if (chunk === null || chunk.rowCount === 0) return;
+      yield chunk.getRows();
+    }
+  }
+
+  /** Failures to read files are the caller's business: a coded error with DuckDB's own words. */
+  private async guarded<T>(what: string, act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (/No files found|Referenced column|not found in FROM|IO Error|Invalid Input Error/.test(messageOf(error))) {
+        throw new TidemillError('OFFLINE_FILE_INVALID', `${what}: ${messageOf(error)}`, { what }, { cause: error });
+      }
+      throw error;
+    }
+  }
+
+  async computeVectors(query: VectorQuery): Promise<VectorTable> {
+    const { service, from, to } = query;
+    const relations: Record<string, string> = {};
+    for (const stream of streamsOf(service.request, service.inputs)) {
+      const files = query.files[stream.name] ?? [];
+      relations[stream.name] = files.length === 0 ? emptyRelation(stream) : parquet(files);
+    }
+    const relationOf = (stream: CompiledStream): string => relations[stream.name] as string;
+    const facts: (ViewFacts | null)[] = [];
+    for (const input of service.inputs) {
+      if (input.kind === 'request') {
+        facts.push(null);
+        continue;
+      }
+      const { stream, key } = input.view;
+      const { after, until } = eventRange(input.view, from, to);
+      facts.push(await this.facts(factsQuery(stream, key, relationOf(stream), after, until), stream.name));
+      query.onProgress?.((0.3 * facts.length) / service.inputs.length);
+    }
+    const { request } = service;
+    const requests = await this.facts(
+      factsQuery(request, request.topicKey, relationOf(request), from - 1, to),
+      request.name,
+    );
+    const sql = lowerService({
+      service,
+      relations,
+      from,
+      to,
+      entity: query.entity,
+      facts,
+      repeatedRequests: requests.repeats,
+      withFields: query.withFields === true,
+    });
+    await mkdir(dirname(query.output), { recursive: true });
+    const rows = await this.copy(service.name, sql, query.output);
+    query.onProgress?.(1);
+    const fields = query.withFields === true ? request.fields.length : 0;
+    return { file: query.output, rows, columns: service.columns.map(({ name }) => name), labelled: false, fields };
+  }
+
+  /** Writes a query's rows; the file appears under its name only when it is whole. Returns how many. */
+  private async copy(what: string, sql: string, output: string): Promise<number> {
+    await mkdir(dirname(output), { recursive: true });
+    const unfinished = `${output}.${randomUUID()}.unfinished`;
+    try {
+      const copied = await this.guarded(what, () =>
+        this.connection.runAndReadAll(`COPY (${sql}) TO ${textLiteral(unfinished)} (FORMAT parquet)`),
+      );
+      await rename(unfinished, output);
+      return Number(copied.getRows()[0]?.[0]);
+    } finally {
+      await rm(unfinished, { force: true });
+    }
+  }
+
+  async joinDataset(query: DatasetQuery): Promise<VectorTable & { asServed: number; positives: number }> {
+    const { vectors, service, labels, served } = query;
+    const field = (at: number): string => identifier(labels.stream.fields[at]?.name ?? '');
+    const [id, time] = [field(labels.stream.eventId), field(labels.stream.eventTime)];
+    const servedColumns = vectors.columns.map((_, at) => `column_${at}`);
+    const servedRows =
+      served.length === 0
+        ? `SELECT NULL::BIGINT AS id, NULL::BIGINT AS at, ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false`
+        : `SELECT id, at, ${servedColumns.join(', ')} FROM ${parquet(served)} WHERE service = ${textLiteral(service.hash)}
+           QUALIFY row_number() OVER (PARTITION BY id, at ORDER BY __partition, __offset) = 1`;
+    const fields = Array.from({ length: vectors.fields }, (_, at) => `v.__field_${at}`);
+    const columns = vectors.columns.map(
+      (name, at) => `CASE WHEN s.id IS NULL THEN v.${identifier(name)} ELSE s.column_${at} END AS ${identifier(name)}`,
+    );
+    // A label counts from when it became known; of several the first record does.
+    const sql = `WITH known AS (SELECT ${id} AS id, CAST(${field(labels.field)} AS DOUBLE) AS label, ${time} AS known_at
+        FROM ${parquet(labels.files)} WHERE ${time} <= ${query.labelCutOff}
+        QUALIFY row_number() OVER (PARTITION BY ${id} ORDER BY ${time}, __partition, __offset) = 1),
+      served AS (${servedRows})
+      SELECT v.__time, v.__id, v.__entity, ${[...fields, ...columns].join(', ')},
+        l.label AS __label, l.known_at AS __known_at, s.id IS NOT NULL AS __served
+      FROM ${parquet([vectors.file])} v JOIN known l ON l.id = v.__id
+      LEFT JOIN served s ON s.id = v.__id AND s.at = v.__time ORDER BY v.__time, v.__id`;
+    const rows = await this.copy(service.name, sql, query.output);
+    const [counts] = (
+      await this.connection.runAndReadAll(
+        `SELECT coalesce(sum(CAST(__served AS INTEGER)), 0)::DOUBLE, coalesce(sum(__label), 0) FROM ${parquet([query.output])}`,
+      )
+    ).getRows();
+    return {
+      file: query.output,
+      rows,
+      columns: vectors.columns,
+      labelled: true,
+      fields: vectors.fields,
+      asServed: counts?.[0] as number,
+      positives: counts?.[1] as number,
+    };
+  }
+
+  private async facts(sql: string, what: string): Promise<ViewFacts> {
+    const [row] = (await this.guarded(what, () => this.connection.runAndReadAll(sql))).getRows();
+    return { ties: Number(row?.[0]), repeats: row?.[1] === true };
+  }
+
+  async readVectors(table: VectorTable): Promise<VectorMatrix> {
+    const { columns, rows, labelled } = table;
+    const values = new Float64Array(rows * columns.length);
+    const times = new Float64Array(rows);
+    const ids: EventId[] = [];
+    const entities: Value[] = [];
+    const labels = labelled ? new Float64Array(rows) : null;
+    const knownAt = labelled ? new Float64Array(rows) : null;
+    // __id and __entity are BIGINT or VARCHAR; toValue makes ids numbers again.
+    const select = ['CAST(__time AS DOUBLE)', '__id', '__entity', ...columns.map(identifier)];
+    if (labelled) select.push('__label', 'CAST(__known_at AS DOUBLE)');
+    const fieldsAt = select.length;
+    for (let field = 0; field < table.fields; field++) select.push(`__field_${field}`);
+    const requests: Value[][] | null = table.fields === 0 ? null : [];
+    let at = 0;
+    for await (const chunk of this.stream(`SELECT ${select.join(', ')} FROM ${parquet([table.file])}`, table.file)) {
+      for (const row of chunk) {
+        if (at === rows) throw rowCountWrong(table, '>');
+        times[at] = row[0] as number;
+        ids.push(toValue(row[1]) as EventId);
+        entities.push(toValue(row[2]));
+        for (let column = 0; column < columns.length; column++) {
+          const value = row[3 + column] as number | null;
+          values[at * columns.length + column] = value ?? Number.NaN;
+        }
+        if (labels !== null && knownAt !== null) {
+          labels[at] = row[3 + columns.length] as number;
+          knownAt[at] = row[4 + columns.length] as number;
+        }
+        requests?.push(row.slice(fieldsAt).map(toValue));
+        at++;
+      }
+    }
+    if (at !== rows) throw rowCountWrong(table, String(at));
+    return { rows, columns, values, times, ids, entities, labels, knownAt, requests };
+  }
+
+  async close(): Promise<void> {
+    this.connection.closeSync();
+    this.instance.closeSync();
+  }
+}
+
+function rowCountWrong(table: VectorTable, found: string): TidemillError {
+  return new TidemillError('OFFLINE_FILE_INVALID', `${table.file}: ${found} rows where ${table.rows} are expected`, {
+    file: table.file,
+    rows: table.rows,
+  });
+}
+
+function streamsOf(request: CompiledStream, inputs: readonly CompiledInput[]): CompiledStream[] {
+  return [request, ...inputs.flatMap((input) => (input.kind === 'view' ? [input.view.stream] : []))];
+}
+
+function parquet(files: readonly string[]): string {
+  return `read_parquet([${files.map(textLiteral).join(', ')}])`;
+}
+
+function emptyRelation(stream: CompiledStream): string {
+  const columns = eventColumns(stream).map(({ name, type }) => `NULL::${type} AS ${identifier(name)}`);
+  return `(SELECT ${columns.join(', ')} WHERE false)`;
+}
+
+function toValue(value: DuckDBValue | undefined): Value {
+  if (value === undefined || value === null) return null;
+  return typeof value === 'bigint' ? Number(value) : (value as Value);
+}

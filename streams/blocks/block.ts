@@ -1,0 +1,118 @@
+import { messageOf, TidemillError } from '../../contracts/errors.js';
+import type { CompiledStream } from '../../features/compiledView.js';
+import type { Value } from '../../features/types.js';
+
+/** One request on its way through the tasks. */
+export interface BlockRow {
+  /** Offset of the request in its source partition. */
+  readonly offset: number;
+  /** The request's fields. */
+  readonly values: readonly Value[];
+  /** The service's whole vector; NaN where no task has been yet. */
+  readonly vector: Float64Array;
+}
+
+export interface BlockHeader {
+  /** Index of the upstream task, which is its partition, among `upstreams`. */
+  readonly upstream: number;
+  readonly upstreams: number;
+  /** Watermark of the upstream task: no request before it will follow; null while it knows none. */
+  readonly progress: number | null;
+  readonly sourceTopic: string;
+  readonly sourcePartition: number;
+  /** Hash of the feature service. */
+  readonly plan: string;
+  /** Cut of the tasks before: `folded[topic][partition]`, see CutRecord. */
+  readonly folded: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+export interface Block extends BlockHeader {
+  readonly rows: readonly BlockRow[];
+}
+
+/**
+ * Internal topics carry blocks: many requests in one record, in columns.
+ *
+ *   u32 magic | u32 length of the header | header as JSON | per number field f64 × rows | f64 offsets | f64 vectors
+ *
+ * Bools are 0 and 1, null is NaN (no field holds NaN); text columns stand in the header.
+ */
+const MAGIC = 0x3142_4d54; // "TMB1"
+
+interface StoredHeader extends BlockHeader {
+  readonly rows: number;
+  readonly width: number;
+  readonly text: Readonly<Record<number, readonly Value[]>>;
+}
+
+export function encodeBlock(request: CompiledStream, { rows, ...header }: Block): Buffer {
+  const width = rows[0]?.vector.length ?? 0;
+  const text: Record<number, Value[]> = {};
+  const numeric: number[] = [];
+  for (const [field, { type }] of request.fields.entries()) {
+    if (type.kind === 'string') text[field] = rows.map(({ values }) => values[field] as Value);
+    else numeric.push(field);
+  }
+  const stored: StoredHeader = { ...header, rows: rows.length, width, text };
+  const json = Buffer.from(JSON.stringify(stored), 'utf8');
+  const bytes = Buffer.allocUnsafe(8 + json.length + 8 * rows.length * (numeric.length + 1 + width));
+  bytes.writeUInt32LE(MAGIC, 0);
+  bytes.writeUInt32LE(json.length, 4);
+  let at = 8 + json.copy(bytes, 8);
+  for (const field of numeric) {
+    for (let row = 0; row < rows.length; row++) {
+      const value = (rows[row] as BlockRow).values[field];
+      at = bytes.writeDoubleLE(value === null ? Number.NaN : Number(value), at);
+    }
+  }
+  for (let row = 0; row < rows.length; row++) at = bytes.writeDoubleLE((rows[row] as BlockRow).offset, at);
+  for (let row = 0; row < rows.length; row++) {
+    const { vector } = rows[row] as BlockRow;
+    for (let column = 0; column < width; column++) at = bytes.writeDoubleLE(vector[column] as number, at);
+  }
+  return bytes;
+}
+
+/** @throws TidemillError BLOCK_INVALID */
+export function decodeBlock(request: CompiledStream, plan: string, bytes: Buffer | null): Block {
+  if (bytes === null || bytes.length < 8 || bytes.readUInt32LE(0) !== MAGIC) throw invalid('it is no block');
+  const length = bytes.readUInt32LE(4);
+  let stored: StoredHeader;
+  try {
+    stored = JSON.parse(bytes.toString('utf8', 8, 8 + length)) as StoredHeader;
+  } catch (error) {
+    throw invalid(messageOf(error));
+  }
+  const { rows: count, width, text, ...header } = stored;
+  if (header.plan !== plan) throw invalid(`it is of feature service ${header.plan}, not ${plan}`);
+  const numeric = request.fields.flatMap(({ type }, field) => (type.kind === 'string' ? [] : [field]));
+  if (bytes.length !== 8 + length + 8 * count * (numeric.length + 1 + width)) throw invalid('it is torn');
+
+  let at = 8 + length;
+  const readDouble = (): number => {
+    at += 8;
+    return bytes.readDoubleLE(at - 8);
+  };
+  const values: Value[][] = Array.from({ length: count }, () => new Array<Value>(request.fields.length).fill(null));
+  for (const field of numeric) {
+    const isBool = request.fields[field]?.type.kind === 'bool';
+    for (let row = 0; row < count; row++) {
+      const number = readDouble();
+      (values[row] as Value[])[field] = Number.isNaN(number) ? null : isBool ? number === 1 : number;
+    }
+  }
+  for (const [field, column] of Object.entries(text)) {
+    for (let row = 0; row < count; row++) (values[row] as Value[])[Number(field)] = column[row] as Value;
+  }
+  const offsets = Array.from({ length: count }, readDouble);
+  const rows = values.map((fields, row): BlockRow => {
+    const vector = new Float64Array(width);
+    for (let column = 0; column < width; column++) vector[column] = readDouble();
+    return { offset: offsets[row] as number, values: fields, vector };
+  });
+  return { ...header, rows };
+}
+
+function invalid(problem: string): TidemillError {
+  return new TidemillError('BLOCK_INVALID', `an internal block cannot be read: ${problem}`, { problem });
+}

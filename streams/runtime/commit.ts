@@ -1,0 +1,72 @@
+import { groupId } from '../../contracts/topics.js';
+import type { OutgoingRecord, TransactionalProducer } from '../../stores/log/log.js';
+import type { TaskContext } from './taskContext.js';
+import type { Input, TaskInputs } from './taskInputs.js';
+import type { Output, StreamTask } from './topology.js';
+
+/** Outputs of one transaction, held until it commits. */
+export class TransactionOutputs {
+  records: OutgoingRecord[] = [];
+  bytes = 0;
+
+  emit(record: OutgoingRecord): void {
+    this.records.push(record);
+    this.bytes += (record.value?.length ?? 0) + (record.key?.length ?? 0) + 64;
+  }
+
+  take(): OutgoingRecord[] {
+    const { records } = this;
+    this.records = [];
+    this.bytes = 0;
+    return records;
+  }
+}
+
+/**
+ * One transaction: outputs and input offsets become visible together, or not at all.
+ *
+ *   1. drain: what is not part of the fold (scoring) is done for all folded rows
+ *   2. flush: blocks being filled become records
+ *   3. begin, and send the outputs; the transaction is open for as short as that
+ *   4. send the offsets of everything folded
+ *   5. commit
+ *   6. the task may forget what the committed watermark no longer needs
+ *
+ * A failure of 3 to 5 leaves it unknown whether the transaction happened: the caller drops producer and state and
+ * recovers, which finds out.
+ */
+export async function commit(
+  context: TaskContext,
+  producer: TransactionalProducer,
+  task: StreamTask,
+  inputs: TaskInputs,
+  outputs: TransactionOutputs,
+  output: Output,
+): Promise<ReadonlyMap<string, number>> {
+  const { options, topology } = context;
+  // 1 drain, 2 flush
+  await task.drain(output);
+  task.flush(output);
+  const offsets = inputs.inputs.map((input: Input) => ({
+    topic: input.topic,
+    partition: input.partition,
+    offset: inputs.nextOffset(input),
+  }));
+  const records = outputs.take();
+  // 3 outputs
+  options.reach?.('before-begin');
+  await producer.begin();
+  options.reach?.('after-begin');
+  await producer.send(records);
+  options.reach?.('after-outputs');
+  // 4 offsets
+  await producer.sendOffsets(groupId(topology.identity), offsets);
+  options.reach?.('after-offsets');
+  // 5 commit
+  await producer.commit();
+  options.reach?.('after-commit');
+  // 6 forget
+  const byName = new Map(inputs.inputs.map((input, at) => [input.name, (offsets[at] as { offset: number }).offset]));
+  task.committed(byName);
+  return byName;
+}

@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { TidemillError } from '../../contracts/errors.js';
+import { deadLetterTopic, groupId } from '../../contracts/topics.js';
+import type { Assignment, GroupMember, TopicPartition } from '../../stores/log/log.js';
+import type { RuntimeOptions, TaskContext } from './taskContext.js';
+import { TaskRunner } from './taskRunner.js';
+import type { Topology } from './topology.js';
+
+export interface RunningTopology {
+  readonly status: readonly TaskRunner['status'][];
+  /** Drains, commits, snapshots and leaves the group. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Runs the tasks of a topology that the group assigns to this process.
+ *
+ * On every assignment: 1 tasks that went elsewhere are released; 2 tasks that stay read on where they were, with their
+ * state and producer; 3 new tasks start with a recovery.
+ *
+ * @throws TidemillError LOG_UNAVAILABLE, TOPIC_MISMATCH, STREAM_NOT_FOUND
+ */
+export async function runTopology(topology: Topology, options: RuntimeOptions): Promise<RunningTopology> {
+  await ensureTopics(topology, options);
+  const owner = `${options.instance}/${randomUUID()}`;
+  const runners = new Map<string, TaskRunner>();
+  const releasing = new Map<string, Promise<void>>();
+  let member: GroupMember | null = null;
+  let early: Assignment | null = null;
+  let stopped = false;
+
+  const assign = (assignment: Assignment): void => {
+    if (member === null) {
+      early = assignment;
+      return;
+    }
+    if (stopped) return;
+    const partitionsOf = new Map<string, TopicPartition[]>();
+    for (const partition of assignment.partitions) {
+      const task = topology.taskOf(partition);
+      partitionsOf.set(task, [...(partitionsOf.get(task) ?? []), partition]);
+    }
+    // 1 gone
+    for (const [id, runner] of runners) {
+      if (partitionsOf.has(id)) continue;
+      runners.delete(id);
+      releasing.set(
+        id,
+        runner.release().finally(() => releasing.delete(id)),
+      );
+    }
+    for (const [id, partitions] of partitionsOf) {
+      const known = runners.get(id);
+      // 2 stays
+      if (known !== undefined) {
+        known.reassigned(assignment.epoch);
+        continue;
+      }
+      // 3 new; its folder may still be closing from an earlier assignment
+      const context: TaskContext = { topology, options, id, partitions, owner };
+      const start = (holder: GroupMember): void => {
+        if (!stopped && !runners.has(id)) runners.set(id, new TaskRunner(context, holder, assignment.epoch));
+      };
+      const closing = releasing.get(id);
+      const holder = member;
+      if (closing === undefined) start(holder);
+      else void closing.then(() => start(holder), options.onFatal);
+    }
+  };
+
+  member = await options.log.join({
+    group: groupId(topology.identity),
+    topics: topology.sources.map(({ topic }) => topic),
+    memberName: options.instance,
+    memberDirectory: join(options.directory, 'members'),
+    taskOf: (partition) => topology.taskOf(partition),
+    ...(options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: options.sessionTimeoutMs }),
+    onAssigned: assign,
+    onRecords: (records, epoch) => {
+      const [first] = records;
+      if (first !== undefined) runners.get(topology.taskOf(first))?.enqueue(records, epoch);
+    },
+    onPosition: (partition, position, highWatermark, epoch) =>
+      runners.get(topology.taskOf(partition))?.advance(partition, position, highWatermark, epoch),
+    onError: options.onFatal,
+  });
+  if (early !== null) assign(early);
+
+  const joined = member;
+  return {
+    get status() {
+      return [...runners.values()].map(({ status }) => status);
+    },
+    stop: async () => {
+      stopped = true;
+      await Promise.all([...[...runners.values()].map((runner) => runner.stop()), ...releasing.values()]);
+      await joined.leave();
+    },
+  };
+}
+
+/** Sources are the users' own and must exist; what the topology writes is created. */
+async function ensureTopics({ sources, outputs, identity }: Topology, { log }: RuntimeOptions): Promise<void> {
+  const [first] = sources;
+  let partitions = outputs[0]?.partitions ?? 1;
+  for (const { topic } of sources) {
+    if (outputs.some((output) => output.topic === topic)) continue;
+    const count = await log.partitionCount(topic);
+    if (count === null) {
+      throw new TidemillError('STREAM_NOT_FOUND', `topic ${topic} does not exist`, { topic });
+    }
+    if (topic === first?.topic) partitions = count;
+  }
+  await log.ensureTopics([...outputs, { topic: deadLetterTopic(identity.project), partitions }]);
+}

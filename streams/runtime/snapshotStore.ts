@@ -1,0 +1,135 @@
+import { existsSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { open, type RootDatabase } from 'lmdb';
+import { messageOf, TidemillError } from '../../contracts/errors.js';
+
+/** What a snapshot says about itself. */
+export interface SnapshotHeader {
+  /** Process that may write: a successor puts its own name here, and the predecessor's writes abort. */
+  readonly owner: string;
+  /** Views and format whose state it holds. */
+  readonly identity: string;
+  /** Next offsets by partition name: the state holds everything below them, and nothing else. */
+  readonly offsets: Readonly<Record<string, number>> | null;
+}
+
+const HEADER_KEY = Buffer.from([0]);
+const ENTRY_PREFIX = 1;
+
+/**
+ * Snapshots of one task in LMDB. Entries and the offsets that they belong to change in one LMDB transaction, which
+ * checks the owner first.
+ */
+export class SnapshotStore {
+  private constructor(
+    private readonly folder: string,
+    private database: RootDatabase<Buffer, Buffer>,
+  ) {}
+
+  /**
+   * Opens a folder; one that cannot be opened is discarded: a snapshot is only a cache.
+   *
+   * LMDB reads its file through the memory map, so a damaged file may take the whole process down. A mark stands beside
+   * the folder from here until `restored`: where a start finds one, the last start died of the file or in its midst, and
+   * it is discarded.
+   */
+  static async open(folder: string, onDiscard: (reason: string) => void): Promise<SnapshotStore> {
+    const mark = `${folder}.restoring`;
+    if (existsSync(mark)) {
+      onDiscard(`${folder}: the last start ended while it read this snapshot`);
+      await rm(folder, { recursive: true, force: true });
+    }
+    await mkdir(dirname(folder), { recursive: true });
+    await writeFile(mark, '');
+    try {
+      return new SnapshotStore(folder, openDatabase(folder));
+    } catch (error) {
+      onDiscard(`${folder}: ${messageOf(error)}`);
+      await rm(folder, { recursive: true, force: true });
+      return new SnapshotStore(folder, openDatabase(folder));
+    }
+  }
+
+  /** The whole snapshot has been read, or is not needed. */
+  async restored(): Promise<void> {
+    await rm(`${this.folder}.restoring`, { force: true });
+  }
+
+  /** @throws TidemillError STATE_CORRUPT */
+  header(): SnapshotHeader | null {
+    const bytes = this.database.get(HEADER_KEY);
+    if (bytes === undefined) return null;
+    try {
+      return JSON.parse(bytes.toString('utf8')) as SnapshotHeader;
+    } catch (error) {
+      throw new TidemillError(
+        'STATE_CORRUPT',
+        `${this.folder}: the snapshot's header cannot be read`,
+        { folder: this.folder },
+        { cause: error },
+      );
+    }
+  }
+
+  *entries(): Iterable<{ key: Uint8Array; value: Uint8Array }> {
+    for (const { key, value } of this.database.getRange({ start: Buffer.from([ENTRY_PREFIX]) })) {
+      yield { key: key.subarray(1), value };
+    }
+  }
+
+  /** Makes `owner` the only one whose writes count. */
+  async claim(owner: string, identity: string): Promise<void> {
+    await this.database.transaction(() => {
+      const before = this.header();
+      const offsets = before === null || before.identity !== identity ? null : before.offsets;
+      void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify({ owner, identity, offsets })));
+    });
+  }
+
+  /**
+   * Writes changed entries with the offsets that they belong to, all or nothing.
+   *
+   * @throws TidemillError SNAPSHOT_NOT_OWNED where another process took over.
+   */
+  async write(
+    header: SnapshotHeader,
+    entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array | null }[],
+  ): Promise<void> {
+    const refused = await this.database.transaction(() => {
+      const owner = this.header()?.owner;
+      if (owner !== header.owner) return owner ?? 'nobody';
+      for (const { key, value } of entries) {
+        const stored = Buffer.alloc(key.length + 1);
+        stored[0] = ENTRY_PREFIX;
+        stored.set(key, 1);
+        if (value === null) void this.database.remove(stored);
+        else void this.database.put(stored, Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+      }
+      void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify(header)));
+      return null;
+    });
+    if (refused !== null) {
+      throw new TidemillError('SNAPSHOT_NOT_OWNED', `${this.folder}: owned by ${refused}, not by ${header.owner}`, {
+        folder: this.folder,
+        owner: refused,
+      });
+    }
+  }
+
+  /** Throws the file away and starts a new one under an owner: a damaged file is not even cleared safely. */
+  async reset(owner: string, identity: string): Promise<void> {
+    await this.database.close();
+    await rm(this.folder, { recursive: true, force: true });
+    this.database = openDatabase(this.folder);
+    await this.claim(owner, identity);
+  }
+
+  async close(): Promise<void> {
+    await this.database.close();
+  }
+}
+
+function openDatabase(folder: string): RootDatabase<Buffer, Buffer> {
+  return open<Buffer, Buffer>({ path: folder, encoding: 'binary', keyEncoding: 'binary', noSubdir: false });
+}

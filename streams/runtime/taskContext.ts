@@ -1,0 +1,59 @@
+import type { Log, TopicPartition } from '../../stores/log/log.js';
+import type { Topology } from './topology.js';
+
+/** Points at which a test may kill the process: the runtime calls `reach` there. */
+export type FailPoint =
+  | 'before-begin'
+  | 'after-begin'
+  | 'after-outputs'
+  | 'after-offsets'
+  | 'after-commit'
+  | 'before-snapshot'
+  | 'after-snapshot'
+  | 'after-fence'
+  | 'in-replay';
+
+/** What happens in a task that operators want to know; the composition root writes it to its log. */
+export type TaskEvent =
+  | {
+      readonly kind: 'recovered';
+      readonly task: string;
+      readonly replayed: number;
+      readonly fromSnapshot: boolean;
+      readonly ms: number;
+    }
+  | { readonly kind: 'snapshotDiscarded'; readonly task: string; readonly reason: string }
+  | { readonly kind: 'rebuild'; readonly task: string; readonly error: unknown }
+  | { readonly kind: 'lost'; readonly task: string };
+
+export interface RuntimeOptions {
+  readonly log: Log;
+  /** Name of this worker: stable over restarts, unique among the live ones. */
+  readonly instance: string;
+  /** Folder for snapshots and member ids. */
+  readonly directory: string;
+  /** Outputs and offsets are committed at least this often while there is something. @default 100 */
+  readonly commitIntervalMs?: number;
+  /** @default 5000 */
+  readonly snapshotIntervalMs?: number;
+  /** A partition is paused above this many queued bytes and resumed below half of it. @default 8 MiB */
+  readonly maxQueueBytes?: number;
+  /** Rows that are scored together at most. @default 256 */
+  readonly microBatchRows?: number;
+  /** @default 10000 */
+  readonly sessionTimeoutMs?: number;
+  readonly reach?: (point: FailPoint) => void;
+  readonly onEvent?: (event: TaskEvent) => void;
+  /** The topology cannot go on; everything is stopped. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** One task's surroundings. */
+export interface TaskContext {
+  readonly topology: Topology;
+  readonly options: RuntimeOptions;
+  readonly id: string;
+  readonly partitions: readonly TopicPartition[];
+  /** Unique to this run of the process: owner of snapshots. */
+  readonly owner: string;
+}

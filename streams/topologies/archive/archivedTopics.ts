@@ -1,0 +1,140 @@
+import type { PredictionRecord } from '../../../contracts/records.js';
+import {
+  cutsTopic,
+  deadLetterTopic,
+  driftTopic,
+  duplicatesTopic,
+  lateTopic,
+  outcomesTopic,
+  predictionsTopic,
+  streamTopic,
+} from '../../../contracts/topics.js';
+import { checkFuture, parseEvent } from '../../../features/eventContract.js';
+import type { CompiledField, CompiledStream } from '../../../features/compiledView.js';
+import { hashOf } from '../../../features/hash.js';
+import type { Value, ValueType } from '../../../features/types.js';
+import type { CompiledModel } from '../../../models/definition.js';
+import type { LogRecord } from '../../../stores/log/log.js';
+
+/** How the records of a topic become rows of its archive. */
+export interface ArchivedTopic {
+  readonly topic: string;
+  /** Does the platform fill it, or a user? */
+  readonly isProduced: boolean;
+  /** Columns of the files. */
+  readonly stream: CompiledStream;
+  /** Values of a record; null for one that breaks the contract: it is in the dead-letter topic. */
+  row(record: LogRecord): readonly Value[] | null;
+}
+
+/** Every topic of a model's stream, its own and those that it produces. */
+export function archivedTopics(project: string, model: CompiledModel): ArchivedTopic[] {
+  const streams = new Map([model.request, model.label.stream].map((stream) => [stream.name, stream]));
+  for (const input of model.service.inputs) {
+    if (input.kind === 'view') streams.set(input.view.stream.name, input.view.stream);
+  }
+  const raw = [
+    cutsTopic(project, model.name),
+    outcomesTopic(project, model.name),
+    driftTopic(project),
+    lateTopic(project),
+    duplicatesTopic(project),
+    deadLetterTopic(project),
+  ];
+  return [
+    ...[...streams.values()].map((stream) => eventTopic(streamTopic(project, stream.name), stream)),
+    predictionTopic(predictionsTopic(project, model.name), model),
+    ...raw.map(rawTopic),
+  ];
+}
+
+function eventTopic(topic: string, stream: CompiledStream): ArchivedTopic {
+  return {
+    topic,
+    isProduced: false,
+    stream,
+    row: (record) => {
+      try {
+        const event = parseEvent(stream, record.value);
+        checkFuture(stream, event.time, record.timestamp);
+        return event.values;
+      } catch {
+        // The topology that reads this stream for its meaning sets it aside with its reason; here it only has no row.
+        return null;
+      }
+    },
+  };
+}
+
+const INT: ValueType = { kind: 'int' };
+const TEXT: ValueType = { kind: 'string' };
+
+/** Predictions with a column per feature: what was served, as training reads it. */
+export function predictionStream(model: CompiledModel): CompiledStream {
+  const id = model.request.fields[model.request.eventId]?.type ?? INT;
+  return plainStream(`${model.name}-predictions`, [
+    { name: 'id', type: id, nullable: false },
+    { name: 'at', type: { kind: 'timestamp' }, nullable: false },
+    { name: 'version', type: INT, nullable: false },
+    { name: 'epoch', type: INT, nullable: false },
+    { name: 'role', type: TEXT, nullable: false },
+    { name: 'score', type: { kind: 'double' }, nullable: false },
+    { name: 'decision', type: TEXT, nullable: false },
+    { name: 'service', type: TEXT, nullable: false },
+    { name: 'cut', type: TEXT, nullable: true },
+    { name: 'request_partition', type: INT, nullable: false },
+    { name: 'request_offset', type: INT, nullable: false },
+    ...model.service.columns.map((_, at): CompiledField => ({
+      name: `column_${at}`,
+      type: { kind: 'double' },
+      nullable: true,
+    })),
+  ]);
+}
+
+function predictionTopic(topic: string, model: CompiledModel): ArchivedTopic {
+  return {
+    topic,
+    isProduced: true,
+    stream: predictionStream(model),
+    row: ({ value }) => {
+      const { id, at, version, epoch, role, score, decision, service, cut, source, vector } = JSON.parse(
+        value?.toString('utf8') ?? 'null',
+      ) as PredictionRecord;
+      return [id, at, version, epoch, role, score, decision, service, cut, source.partition, source.offset, ...vector];
+    },
+  };
+}
+
+function rawTopic(topic: string): ArchivedTopic {
+  return {
+    topic,
+    isProduced: true,
+    stream: plainStream(topic.replaceAll('.', '-'), [
+      { name: 'appended_at', type: { kind: 'timestamp' }, nullable: false },
+      { name: 'key', type: TEXT, nullable: true },
+      { name: 'value', type: TEXT, nullable: true },
+      { name: 'headers', type: TEXT, nullable: false },
+    ]),
+    row: ({ timestamp, key, value, headers }) => {
+      const texts = Object.entries(headers).map(([name, header]) => [name, header?.toString() ?? '']);
+      return [timestamp, key?.toString('utf8') ?? null, value?.toString('utf8') ?? null, JSON.stringify(texts)];
+    },
+  };
+}
+
+function plainStream(name: string, fields: readonly CompiledField[]): CompiledStream {
+  const definition: Omit<CompiledStream, 'hash'> = {
+    kind: 'stream',
+    name,
+    fields,
+    eventId: 0,
+    eventTime: 0,
+    topicKey: 0,
+    allowedLatenessMs: 0,
+    maxFutureMs: 0,
+    personal: [],
+    labels: null,
+  };
+  return { ...definition, hash: hashOf(definition) };
+}

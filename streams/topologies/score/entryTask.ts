@@ -1,0 +1,175 @@
+import { streamTopic } from '../../../contracts/topics.js';
+import { createRequestOperator, type RequestOperator } from '../../../features/requestOperator.js';
+import type { StreamEvent, Value } from '../../../features/types.js';
+import type { LogRecord } from '../../../stores/log/log.js';
+import type { Output, ParsedRecord } from '../../runtime/topology.js';
+import type { HopWriter } from './hopWriter.js';
+import type { PredictionWriter } from './predictionWriter.js';
+import { ScoreTask, type EventContent, type ScoreTaskOptions } from './scoreTask.js';
+import { SeenRequests } from './seenRequests.js';
+import { emitDuplicate, emitLate } from './setAside.js';
+
+/** The cut of a stage that nothing but requests feeds. */
+const NOTHING_ELSE = '{}';
+
+interface RequestContent {
+  readonly kind: 'request';
+  readonly event: StreamEvent;
+}
+
+/**
+ * Where requests come in. Each ends here as a late record, a duplicate or a dead letter, or goes on as a row with the
+ * columns of its own fields and of the entity that the topic is keyed by.
+ *
+ *   parse (contract, maxFuture) -> late? -> duplicate? -> fold into own windows -> columns -> next stage or score
+ */
+export class EntryTask extends ScoreTask {
+  private readonly requestTopic: string;
+  private readonly requestParts: readonly { readonly start: number; readonly run: RequestOperator }[];
+  private readonly seen = new SeenRequests();
+  private readonly width: number;
+  /** What the rows waiting in the hop writer had seen of the stage's other streams. */
+  private waitingCut: string | null = null;
+  private cutNumber: string | null = null;
+
+  constructor(
+    options: ScoreTaskOptions,
+    private readonly next: HopWriter | PredictionWriter,
+    private readonly isLast: boolean,
+  ) {
+    const { service } = options.plan.model;
+    super(options, [service.request, ...(options.plan.stages[0]?.streams ?? [])]);
+    this.requestTopic = streamTopic(options.identity.project, service.request.name);
+    this.width = service.columns.length;
+    let start = 0;
+    this.requestParts = service.inputs.flatMap((input) => {
+      const at = start;
+      start += input.view.features.length;
+      return input.kind === 'request' ? [{ start: at, run: createRequestOperator(input.view) }] : [];
+    });
+  }
+
+  private get request() {
+    return this.options.plan.model.service.request;
+  }
+
+  parse(record: LogRecord): ParsedRecord<RequestContent | EventContent> {
+    if (record.topic === this.requestTopic) {
+      const event = this.parseEvent(this.request, record);
+      return { record, time: event.time, content: { kind: 'request', event } };
+    }
+    const stream = this.streamOf(record.topic);
+    if (stream === undefined) throw new Error(`invariant broken: ${record.topic} is no input of ${this.stage.name}`);
+    const event = this.parseEvent(stream, record);
+    return { record, time: event.time, content: { kind: 'event', stream, event } };
+  }
+
+  fold({ record, content }: ParsedRecord, output: Output, replay: boolean): void {
+    const typed = content as RequestContent | EventContent;
+    if (typed.kind === 'event') {
+      this.foldEvent(typed, record, output);
+      return;
+    }
+    const { event } = typed;
+    const progress = this.state.progressOf(this.request);
+    progress.folded = record.offset + 1;
+    if (progress.isLate(event.time)) {
+      emitLate(this.project, record, event, progress.watermark, output);
+      return;
+    }
+    progress.observe(event.time);
+    const first = this.seen.meet(event.values[this.request.topicKey] as Value, event.time, event.id, record.offset);
+    if (first !== null) {
+      emitDuplicate(this.project, record, event, first, output);
+      return;
+    }
+    this.state.insert(this.request, event, record.partition, record.offset);
+    if (!replay) this.answer(event, record, output);
+  }
+
+  private answer(event: StreamEvent, record: LogRecord, output: Output): void {
+    const vector = new Float64Array(this.width).fill(Number.NaN);
+    for (const { start, run } of this.requestParts) run(event.values, vector, start);
+    this.state.evaluate(event, vector);
+    if (!this.isLast) {
+      // Rows of one block share one cut: another one starts another block.
+      const folded = this.stage.streams.length === 0 ? NOTHING_ELSE : JSON.stringify(this.foldedOffsets());
+      if (this.waitingCut !== null && this.waitingCut !== folded) this.flush(output);
+      this.waitingCut = folded;
+      (this.next as HopWriter).add({ offset: record.offset, values: event.values, vector });
+      return;
+    }
+    const source = { topic: record.topic, partition: record.partition, offset: record.offset };
+    (this.next as PredictionWriter).add({ event, vector, source, cut: this.cutHere(record, output) });
+  }
+
+  /** A new cut is written where something else was folded since the last one. */
+  private cutHere(record: LogRecord, output: Output): string | null {
+    if (this.stage.streams.length === 0) return null;
+    const folded = this.foldedOffsets();
+    const text = JSON.stringify(folded);
+    if (text !== this.waitingCut || this.cutNumber === null) {
+      this.waitingCut = text;
+      this.cutNumber = `${this.stage.name}-${record.partition}-${record.offset}`;
+      (this.next as PredictionWriter).writeCut({ id: this.cutNumber, folded }, output);
+    }
+    return this.cutNumber;
+  }
+
+  get pendingRows(): number {
+    return this.isLast ? (this.next as PredictionWriter).pending : 0;
+  }
+
+  async drain(output: Output): Promise<void> {
+    if (this.isLast) await (this.next as PredictionWriter).drain(output);
+  }
+
+  flush(output: Output): void {
+    if (this.isLast) {
+      // A cut belongs to the transaction of its predictions.
+      this.cutNumber = null;
+      return;
+    }
+    const { plan, partition, partitions } = this.options;
+    (this.next as HopWriter).flush(
+      {
+        upstream: partition,
+        upstreams: partitions,
+        progress: this.watermark,
+        sourceTopic: this.requestTopic,
+        sourcePartition: partition,
+        plan: plan.model.service.hash,
+        folded: this.waitingCut === null ? {} : (JSON.parse(this.waitingCut) as Record<string, Record<string, number>>),
+      },
+      output,
+    );
+    this.waitingCut = null;
+  }
+
+  protected get requestWatermark(): number {
+    return this.state.progressOf(this.request).watermark;
+  }
+
+  override committed(offsets: ReadonlyMap<string, number>): void {
+    super.committed(offsets);
+    this.seen.evict(this.requestWatermark);
+  }
+
+  override *snapshot(): ReturnType<ScoreTask['snapshot']> {
+    yield* super.snapshot();
+    for (const { bucket, value } of this.seen.snapshot()) yield { key: Buffer.from(`s${bucket}`), value };
+  }
+
+  protected override restoreEntry(key: string, value: Uint8Array): void {
+    if (key.startsWith('s')) this.seen.restore(Number(key.slice(1)), value);
+    else super.restoreEntry(key, value);
+  }
+
+  protected encodeMeta(): unknown {
+    return null;
+  }
+
+  protected decodeMeta(): void {
+    // Everything is in the progress of the streams.
+  }
+}

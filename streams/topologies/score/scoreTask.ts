@@ -1,0 +1,128 @@
+import { TidemillError } from '../../../contracts/errors.js';
+import { streamTopic, type TopologyIdentity } from '../../../contracts/topics.js';
+import { checkFuture, parseEvent } from '../../../features/eventContract.js';
+import { hashOf } from '../../../features/hash.js';
+import type { CompiledStream } from '../../../features/compiledView.js';
+import type { StreamEvent } from '../../../features/types.js';
+import type { LogRecord } from '../../../stores/log/log.js';
+import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
+import type { ScorePlan, Stage } from './scorePlan.js';
+import { emitDuplicate, emitLate } from './setAside.js';
+import { StageState, type StateEntry } from './stageState.js';
+
+/** What both kinds of score tasks share: streams that feed windows, watermarks, snapshots. */
+export interface ScoreTaskOptions {
+  readonly identity: TopologyIdentity;
+  readonly plan: ScorePlan;
+  /** Index of the stage in the plan. */
+  readonly stage: number;
+  readonly partition: number;
+  readonly partitions: number;
+}
+
+export interface EventContent {
+  readonly kind: 'event';
+  readonly stream: CompiledStream;
+  readonly event: StreamEvent;
+}
+
+const META_KEY = 'm';
+
+export abstract class ScoreTask implements StreamTask {
+  protected readonly state: StageState;
+  protected readonly stage: Stage;
+  readonly stateIdentity: string;
+
+  constructor(
+    protected readonly options: ScoreTaskOptions,
+    streams: readonly CompiledStream[],
+  ) {
+    const { plan } = options;
+    this.stage = plan.stages[options.stage] as Stage;
+    this.state = new StageState(this.stage, streams);
+    this.stateIdentity = hashOf([1, plan.model.service.hash, this.stage.name]);
+  }
+
+  abstract parse(record: LogRecord): ParsedRecord;
+  abstract fold(parsed: ParsedRecord, output: Output, replay: boolean): void;
+  abstract get pendingRows(): number;
+  abstract drain(output: Output): Promise<void>;
+  abstract flush(output: Output): void;
+  /** Requests before this time will not come any more; -Infinity while nothing is known. */
+  protected abstract get requestWatermark(): number;
+  protected abstract encodeMeta(): unknown;
+  protected abstract decodeMeta(meta: unknown): void;
+
+  get watermark(): number | null {
+    return Number.isFinite(this.requestWatermark) ? this.requestWatermark : null;
+  }
+
+  protected get project(): string {
+    return this.options.identity.project;
+  }
+
+  protected streamOf(topic: string): CompiledStream | undefined {
+    return this.stage.streams.find(({ name }) => streamTopic(this.project, name) === topic);
+  }
+
+  protected parseEvent(stream: CompiledStream, record: LogRecord): StreamEvent {
+    const event = parseEvent(stream, record.value);
+    checkFuture(stream, event.time, record.timestamp);
+    return event;
+  }
+
+  /** An event that feeds windows of this stage and is no request. */
+  protected foldEvent({ stream, event }: EventContent, record: LogRecord, output: Output): void {
+    const progress = this.state.progressOf(stream);
+    progress.folded = record.offset + 1;
+    if (progress.isLate(event.time)) {
+      emitLate(this.project, record, event, progress.watermark, output);
+      return;
+    }
+    progress.observe(event.time);
+    if (this.state.insert(stream, event, record.partition, record.offset))
+      emitDuplicate(this.project, record, event, null, output);
+  }
+
+  /** This task's part of a cut: what had been folded of every source but the requests' own. */
+  protected foldedOffsets(): Record<string, Record<string, number>> {
+    const folded: Record<string, Record<string, number>> = {};
+    for (const stream of this.stage.streams) {
+      folded[streamTopic(this.project, stream.name)] = {
+        [this.options.partition]: this.state.progressOf(stream).folded,
+      };
+    }
+    return folded;
+  }
+
+  committed(_offsets: ReadonlyMap<string, number>): void {
+    this.state.evict(this.requestWatermark);
+  }
+
+  *snapshot(): Iterable<StateEntry> {
+    yield* this.state.snapshot();
+    const progress = [...this.state.progress].map(([name, each]) => [name, each.encode()]);
+    yield { key: Buffer.from(META_KEY), value: Buffer.from(JSON.stringify({ progress, more: this.encodeMeta() })) };
+  }
+
+  restore(key: Uint8Array, value: Uint8Array): void {
+    const text = Buffer.from(key).toString('utf8');
+    if (text === META_KEY) {
+      const meta = parseMeta(value);
+      for (const [name, encoded] of meta.progress) this.state.progress.get(name)?.decode(encoded);
+      this.decodeMeta(meta.more);
+    } else this.restoreEntry(text, value);
+  }
+
+  protected restoreEntry(key: string, value: Uint8Array): void {
+    this.state.restore(key, value);
+  }
+}
+
+function parseMeta(value: Uint8Array): { progress: [string, readonly [number | null, number]][]; more: unknown } {
+  try {
+    return JSON.parse(Buffer.from(value).toString('utf8')) as ReturnType<typeof parseMeta>;
+  } catch (error) {
+    throw new TidemillError('STATE_CORRUPT', 'the progress in a snapshot cannot be read', {}, { cause: error });
+  }
+}

@@ -1,0 +1,76 @@
+import {
+  cutsTopic,
+  duplicatesTopic,
+  hopTopic,
+  lateTopic,
+  predictionsTopic,
+  streamTopic,
+  type TopologyIdentity,
+} from '../../../contracts/topics.js';
+import type { CompiledModel } from '../../../models/definition.js';
+import type { Scorer } from '../../../scoring/scorer.js';
+import type { TopicPartition } from '../../../stores/log/log.js';
+import type { StreamTask, Topology } from '../../runtime/topology.js';
+import { EntryTask } from './entryTask.js';
+import { HopTask } from './hopTask.js';
+import { HopWriter } from './hopWriter.js';
+import { PredictionWriter } from './predictionWriter.js';
+import { planScore, type Stage } from './scorePlan.js';
+
+/** Rows scored together at most. */
+const MICRO_BATCH_ROWS = 256;
+
+/**
+ * Request events -> features -> model -> predictions, for one model.
+ *
+ * Each input record ends as exactly one of: prediction, duplicate, late, dead letter.
+ *
+ * @param options.partitions of the request topic; every input of the topology has as many.
+ * @throws TidemillError TOPOLOGY_UNSUPPORTED
+ */
+export function scoreTopology(options: {
+  readonly project: string;
+  readonly model: CompiledModel;
+  readonly generation: number;
+  readonly partitions: number;
+  readonly scorer: Scorer;
+}): Topology {
+  const { project, model, partitions, scorer } = options;
+  const plan = planScore(model);
+  const identity: TopologyIdentity = { project, name: `score.${model.name}`, generation: options.generation };
+  const requestTopic = streamTopic(project, model.request.name);
+  /** Input topics of a stage, its main one first. */
+  const topicsOf = (stage: Stage, at: number): string[] => [
+    at === 0 ? requestTopic : hopTopic(identity, stage.name),
+    ...stage.streams.map(({ name }) => streamTopic(project, name)),
+  ];
+  const stageOf = new Map(plan.stages.flatMap((stage, at) => topicsOf(stage, at).map((topic) => [topic, at] as const)));
+  const hops = plan.stages.slice(1).map((stage) => hopTopic(identity, stage.name));
+  const output = (topic: string): { topic: string; partitions: number } => ({ topic, partitions });
+
+  return {
+    identity,
+    sources: [...stageOf.keys()].map((topic) => ({ topic, start: hops.includes(topic) ? 'earliest' : 'stored' })),
+    outputs: [
+      ...hops,
+      predictionsTopic(project, model.name),
+      cutsTopic(project, model.name),
+      lateTopic(project),
+      duplicatesTopic(project),
+    ].map(output),
+    taskOf: ({ topic, partition }) => `${(plan.stages[stageOf.get(topic) ?? -1] as Stage).name}-${partition}`,
+    createTask: (id: string, inputs: readonly TopicPartition[]): StreamTask => {
+      const [first] = inputs;
+      if (first === undefined) throw new Error(`invariant broken: task ${id} has no inputs`);
+      const stage = stageOf.get(first.topic) as number;
+      const next = plan.stages[stage + 1];
+      const writer =
+        next === undefined
+          ? new PredictionWriter(project, model, scorer, MICRO_BATCH_ROWS)
+          : new HopWriter(identity, model.service, next, partitions);
+      const taskOptions = { identity, plan, stage, partition: first.partition, partitions };
+      const isLast = next === undefined;
+      return stage === 0 ? new EntryTask(taskOptions, writer, isLast) : new HopTask(taskOptions, writer, isLast);
+    },
+  };
+}

@@ -1,0 +1,36 @@
+import type { CompiledStream } from '../../../features/compiledView.js';
+
+/**
+ * Progress of one source partition: driven by its events alone, so that late or not is a function of offsets.
+ *
+ *   watermark = greatest event time so far - allowed lateness
+ */
+export class SourceProgress {
+  private greatest = Number.NEGATIVE_INFINITY;
+  /** Offset after the last record folded. */
+  folded = 0;
+
+  constructor(private readonly stream: CompiledStream) {}
+
+  get watermark(): number {
+    return this.greatest - this.stream.allowedLatenessMs;
+  }
+
+  /** Is an event of that time behind the watermark? */
+  isLate(time: number): boolean {
+    return time < this.watermark;
+  }
+
+  observe(time: number): void {
+    if (time > this.greatest) this.greatest = time;
+  }
+
+  encode(): readonly [greatest: number | null, folded: number] {
+    return [Number.isFinite(this.greatest) ? this.greatest : null, this.folded];
+  }
+
+  decode([greatest, folded]: readonly [number | null, number]): void {
+    this.greatest = greatest ?? Number.NEGATIVE_INFINITY;
+    this.folded = folded;
+  }
+}

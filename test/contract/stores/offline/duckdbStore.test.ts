@@ -1,0 +1,87 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isTidemillError } from '../../../../contracts/errors.js';
+import { fraud, labels, transactions } from '../../../../examples/fraud/project.js';
+import { interpretService } from '../../../../features/interpreter.js';
+import type { LoggedEvent, Value } from '../../../../features/types.js';
+import { openDuckdbStore } from '../../../../stores/offline/duckdbStore.js';
+import type { OfflineStore } from '../../../../stores/offline/offlineStore.js';
+import { payments, START } from '../../../support/payments.js';
+
+let folder: string;
+let store: OfflineStore;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tidemill-offline-'));
+  store = await openDuckdbStore();
+});
+afterAll(async () => {
+  await store.close();
+  await rm(folder, { recursive: true });
+});
+
+const made = payments(5_000, { seed: 4, everyMs: 120_000 });
+const requests = made.map(({ id, at, customer, terminal, amount }, offset): LoggedEvent => {
+  return { time: at, id, values: [id, at, customer, terminal, Math.round(amount * 100)], partition: 0, offset };
+});
+const known = made.map(({ id, at, customer, terminal, amount }, offset): LoggedEvent => {
+  const time = at + 86_400_000;
+  return { time, id, values: [id, time, customer, terminal, amount > 220], partition: 0, offset };
+});
+
+describe('the batch store', () => {
+  test('reads events back as they were written', async () => {
+    const path = join(folder, 'events.parquet');
+    expect(await store.writeEvents(transactions.compiled, path, requests)).toBe(5_000);
+    const read: LoggedEvent[] = [];
+    for await (const chunk of store.readEvents(transactions.compiled, [path])) read.push(...chunk);
+    expect(read).toEqual(requests);
+    expect((await readdir(folder)).filter((name) => name.includes('unfinished'))).toEqual([]);
+  });
+
+  test('computes the vectors of the interpreter, one row per request, in order', async () => {
+    const [events, outcomes] = [join(folder, 'tx.parquet'), join(folder, 'labels.parquet')];
+    // Every event twice: a record is not an event.
+    await store.writeEvents(transactions.compiled, events, [
+      ...requests,
+      ...requests.map((each) => ({ ...each, offset: each.offset + 9_000 })),
+    ]);
+    await store.writeEvents(labels.compiled, outcomes, known);
+    const from = START + 5 * 86_400_000;
+    const table = await store.computeVectors({
+      service: fraud.compiled.service,
+      files: { transactions: [events], 'fraud-labels': [outcomes] },
+      from,
+      to: from + 86_400_000,
+      entity: fraud.compiled.entity,
+      output: join(folder, 'vectors.parquet'),
+    });
+    const matrix = await store.readVectors(table);
+    const rows = requests.filter(({ time }) => time >= from && time < from + 86_400_000);
+    expect(matrix.ids).toEqual(rows.map(({ id }) => id));
+    expect(matrix.entities).toEqual(rows.map(({ values }) => values[fraud.compiled.entity] as Value));
+    for (const [at, request] of rows.entries()) {
+      const { vector } = interpretService(fraud.compiled.service, request, (view, key) =>
+        (view.stream.name === 'transactions' ? requests : known).filter(({ values }) => values[view.key] === key),
+      );
+      expect(matrix.values.subarray(at * 15, (at + 1) * 15)).toEqual(vector);
+    }
+  });
+
+  test('names a file that is missing', async () => {
+    const error: unknown = await store
+      .computeVectors({
+        service: fraud.compiled.service,
+        files: { transactions: [join(folder, 'absent.parquet')] },
+        from: 0,
+        to: 1,
+        entity: null,
+        output: join(folder, 'none.parquet'),
+      })
+      .catch((reason: unknown) => reason);
+    expect(isTidemillError(error, 'OFFLINE_FILE_INVALID')).toBe(true);
+    expect((error as Error).message).toContain('absent.parquet');
+  });
+});

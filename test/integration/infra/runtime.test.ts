@@ -1,0 +1,100 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Connection } from '@temporalio/client';
+import { Kafka, logLevel } from 'kafkajs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isTidemillError } from '../../../contracts/errors.js';
+import { freePort, portHolder } from '../../../infra/ports.js';
+import { down, status, up } from '../../../infra/runtime.js';
+
+const run = promisify(execFile);
+
+describe('the local runtime', () => {
+  let home: string;
+  let ports: { kafkaPort: number; temporalPort: number; temporalUiPort: number };
+
+  beforeAll(async () => {
+    home = await mkdtemp(join(tmpdir(), 'tidemill-runtime-'));
+    ports = { kafkaPort: await freePort(), temporalPort: await freePort(), temporalUiPort: await freePort() };
+  });
+  afterAll(async () => {
+    await down(home);
+    await rm(home, { recursive: true });
+  });
+
+  const topics = async (): Promise<string[]> => {
+    const admin = new Kafka({ brokers: [`127.0.0.1:${ports.kafkaPort}`], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    try {
+      await admin.createTopics({ topics: [{ topic: 'kept', numPartitions: 1 }] });
+      return await admin.listTopics();
+    } finally {
+      await admin.disconnect();
+    }
+  };
+
+  test('starts both servers, keeps their data over a restart, and stops exactly them', async () => {
+    const [kafka, temporal] = await up({ home, ...ports });
+    expect(kafka).toMatchObject({ service: 'kafka', state: 'running', address: `127.0.0.1:${ports.kafkaPort}` });
+    expect(await topics()).toContain('kept');
+    const connection = await Connection.connect({ address: `127.0.0.1:${ports.temporalPort}` });
+    const attributes = await connection.operatorService.listSearchAttributes({ namespace: 'default' });
+    expect(Object.keys(attributes.customAttributes)).toContain('TidemillModel');
+    await connection.close();
+
+    // A second up leaves what runs alone.
+    expect(await up({ home, ...ports })).toEqual([kafka, temporal]);
+
+    expect((await down(home)).sort()).toEqual(['kafka', 'temporal']);
+    expect((await status(home)).map(({ state }) => state)).toEqual(['stopped', 'stopped']);
+    expect(await portHolder(ports.kafkaPort)).toBeNull();
+
+    await up({ home, ...ports });
+    expect(await topics()).toContain('kept');
+  });
+
+  test('says who holds a port that it needs', async () => {
+    const other = await mkdtemp(join(tmpdir(), 'tidemill-runtime-'));
+    const server: Server = createServer();
+    const taken = await freePort();
+    await new Promise<void>((resolve) => server.listen(taken, '127.0.0.1', resolve));
+    try {
+      const error: unknown = await up({
+        home: other,
+        kafkaPort: taken,
+        temporalPort: await freePort(),
+        temporalUiPort: await freePort(),
+      }).catch((reason: unknown) => reason);
+      expect(isTidemillError(error, 'RUNTIME_PORT_TAKEN')).toBe(true);
+      expect((error as Error).message).toContain(`port ${taken} is taken by process ${process.pid}`);
+    } finally {
+      server.close();
+      await down(other);
+      await rm(other, { recursive: true });
+    }
+  });
+
+  test('names three ways to supply what cannot be had', async () => {
+    const cli = join(process.cwd(), 'dist', 'cli', 'main.js');
+    const empty = await mkdtemp(join(tmpdir(), 'tidemill-runtime-'));
+    const env = { PATH: empty, TIDEMILL_CACHE: empty, HOME: empty, HTTPS_PROXY: '', NODE_OPTIONS: '' };
+    const failed = await run(
+      process.execPath,
+      [cli, '--home', empty, '--json', 'up', '--kafka-port', '1', '--temporal-port', '2'],
+      {
+        env,
+      },
+    ).catch((reason: unknown) => reason as { code: number; stderr: string });
+    expect(failed).toMatchObject({ code: 5 });
+    const { error } = JSON.parse((failed as { stderr: string }).stderr.trim().split('\n').at(-1) as string) as {
+      error: { code: string; message: string };
+    };
+    expect(error.code).toBe('RUNTIME_UNAVAILABLE');
+    expect(error.message).toMatch(/Either .* or .* or /);
+    await rm(empty, { recursive: true });
+  });
+});

@@ -1,0 +1,44 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { environmentOf, type Configuration } from '../../contracts/configuration.js';
+
+/** A stream worker as a process of its own. */
+export class StreamWorker {
+  readonly lines: Record<string, unknown>[] = [];
+  private readonly child: ChildProcess;
+  private readonly ended: Promise<{ code: number | null; signal: string | null }>;
+
+  constructor(configuration: Configuration, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+    this.child = spawn(process.execPath, [join(process.cwd(), 'dist', 'workers', 'stream.js'), ...args], {
+      env: { ...process.env, ...environmentOf(configuration), ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let rest = '';
+    this.child.stdout?.on('data', (chunk: Buffer) => {
+      const parts = (rest + chunk.toString()).split('\n');
+      rest = parts.pop() ?? '';
+      for (const line of parts) if (line.startsWith('{')) this.lines.push(JSON.parse(line) as Record<string, unknown>);
+    });
+    this.ended = new Promise((resolve) => this.child.once('close', (code, signal) => resolve({ code, signal })));
+  }
+
+  /** kill -9. */
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.ended;
+  }
+
+  /** SIGTERM, and waits for the end. */
+  async stop(): Promise<{ code: number | null; signal: string | null }> {
+    this.child.kill('SIGTERM');
+    return this.ended;
+  }
+
+  async end(): Promise<{ code: number | null; signal: string | null }> {
+    return this.ended;
+  }
+
+  get isRunning(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+}

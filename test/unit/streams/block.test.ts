@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest';
+import { eventStream, t } from '../../../index.js';
+import { isTidemillError } from '../../../contracts/errors.js';
+import { decodeBlock, encodeBlock, type Block } from '../../../streams/blocks/block.js';
+
+const { compiled: stream } = eventStream('payments', {
+  schema: { id: t.int(), at: t.timestamp(), card: t.string(), paid: t.bool().nullable(), ratio: t.double().nullable() },
+  eventId: 'id',
+  eventTime: 'at',
+  key: 'card',
+});
+
+const block: Block = {
+  upstream: 2,
+  upstreams: 4,
+  progress: 1_000,
+  sourceTopic: 'p.payments',
+  sourcePartition: 2,
+  plan: 'abc',
+  folded: { 'p.labels': { 2: 17 } },
+  rows: [
+    { offset: 5, values: [1, 1_000, 'é\u{10000}', true, 0.1], vector: Float64Array.of(1.5, Number.NaN) },
+    { offset: 9, values: [2, 1_001, '', null, null], vector: Float64Array.of(0, -3) },
+  ],
+};
+
+describe('a block', () => {
+  test('reads back as it was written', () => {
+    expect(decodeBlock(stream, 'abc', encodeBlock(stream, block))).toEqual(block);
+  });
+
+  test('without rows carries progress alone', () => {
+    expect(decodeBlock(stream, 'abc', encodeBlock(stream, { ...block, rows: [] }))).toEqual({ ...block, rows: [] });
+  });
+
+  test.each([
+    ['torn', (bytes: Buffer) => bytes.subarray(0, bytes.length - 3), 'abc'],
+    ['foreign', () => Buffer.from('{"id":1}'), 'abc'],
+    ['of another feature service', (bytes: Buffer) => bytes, 'other'],
+  ])('that is %s is refused', (_, damage, plan) => {
+    let code = '';
+    try {
+      decodeBlock(stream, plan, damage(encodeBlock(stream, block)));
+    } catch (error) {
+      code = isTidemillError(error) ? error.code : String(error);
+    }
+    expect(code).toBe('BLOCK_INVALID');
+  });
+});

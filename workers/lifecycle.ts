@@ -1,0 +1,204 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type * as TemporalWorker from '@temporalio/worker';
+import { pino } from 'pino';
+import {
+  createGateActivities,
+  createLabelActivities,
+  createPolicyActivities,
+  createRolloutActivities,
+  createTrainingActivities,
+  type ActivityDependencies,
+} from '../activities/index.js';
+import { LifecycleClient } from '../client/lifecycleClient.js';
+import { configurationFrom } from '../contracts/configuration.js';
+import { isTidemillError, messageOf } from '../contracts/errors.js';
+import { deploymentsTopic } from '../contracts/topics.js';
+import { lifecycleQueue, SEARCH_MODEL, SEARCH_PHASE, SEARCH_VERSION, trainingQueue } from '../contracts/workflows.js';
+import { findXgboostLibrary } from '../infra/xgboostLibrary.js';
+import { modelOf } from '../models/project.js';
+import { openKafkaLog } from '../stores/log/kafkaLog.js';
+import type { LogProducer } from '../stores/log/log.js';
+import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
+import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
+import type { Registry } from '../stores/registry/registry.js';
+import { openSqliteRegistry } from '../stores/registry/sqliteRegistry.js';
+import { loadProject } from './loadProject.js';
+
+/**
+ * The lifecycle worker: runs workflows and activities of a project, publishes deployments, sweeps leases.
+ *
+ *   node dist/workers/lifecycle.js
+ */
+const PUBLISH_MS = 200;
+const RECONCILE_MS = 10_000;
+const VERSION = '0.1.0';
+
+const logger = pino({ name: 'lifecycle' });
+const { NativeConnection, Runtime, Worker } = createRequire(import.meta.url)(
+  '@temporalio/worker',
+) as typeof TemporalWorker;
+
+async function main(): Promise<void> {
+  const configuration = configurationFrom(process.env);
+  const { project: id, home } = configuration;
+  const project = await loadProject(configuration.projectModule);
+  Runtime.install({
+    // Signals are handled here, so that stores are closed after the workers.
+    shutdownSignals: [],
+    logger: {
+      log: () => undefined,
+      trace: () => undefined,
+      debug: () => undefined,
+      info: () => undefined,
+      warn: (message, meta) => logger.warn(meta ?? {}, message),
+      error: (message, meta) => logger.error(meta ?? {}, message),
+    },
+  });
+  const log = openKafkaLog({
+    brokers: configuration.kafkaBrokers,
+    clientId: `lifecycle-${hostname()}`,
+    onClientLog: (level, text) => logger[level]({ source: 'kafka' }, text),
+  });
+  await log.ensureTopics([{ topic: deploymentsTopic(id), partitions: 1, compacted: true }]);
+  const registry = await openSqliteRegistry({ file: join(home, 'registry.db') });
+  const lifecycle = await LifecycleClient.connect({
+    address: configuration.temporalAddress,
+    namespace: configuration.temporalNamespace,
+    project: id,
+  });
+  await ensureSearchAttributes(lifecycle, configuration.temporalNamespace);
+  const offline = await openDuckdbStore({ memoryLimit: '2GB' });
+  const dependencies: ActivityDependencies = {
+    project: id,
+    modelOf: (name) => modelOf(project, name),
+    log,
+    registry,
+    objects: openDiskObjectStore(join(home, 'objects')),
+    offline,
+    lifecycle,
+    xgboostLibrary: () => findXgboostLibrary((text) => logger.info(text)),
+    codeVersion: VERSION,
+  };
+
+  const connection = await NativeConnection.connect({ address: configuration.temporalAddress });
+  const common = {
+    connection,
+    namespace: configuration.temporalNamespace,
+    maxHeartbeatThrottleInterval: '500 ms',
+    shutdownGraceTime: '5 seconds',
+  } as const;
+  const workers = await Promise.all([
+    Worker.create({
+      ...common,
+      taskQueue: lifecycleQueue(id),
+      workflowBundle: { codePath: fileURLToPath(new URL('../workflow-bundle.js', import.meta.url)) },
+      activities: {
+        ...createRolloutActivities(dependencies),
+        ...createLabelActivities(dependencies),
+        ...createPolicyActivities(dependencies),
+      },
+      maxConcurrentActivityTaskExecutions: 50,
+    }),
+    Worker.create({
+      ...common,
+      taskQueue: trainingQueue(id),
+      activities: { ...createTrainingActivities(dependencies), ...createGateActivities(dependencies) },
+      // Training takes all the cores that there are.
+      maxConcurrentActivityTaskExecutions: 1,
+    }),
+  ]);
+  const producer = await log.producer();
+  const upkeep = startUpkeep(
+    registry,
+    producer,
+    id,
+    project.models.map(({ name }) => name),
+  );
+
+  let stopping = false;
+  const shutdown = (): void => {
+    if (stopping) return;
+    stopping = true;
+    for (const worker of workers) worker.shutdown();
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, shutdown);
+  logger.info({ project: id, models: project.models.map(({ name }) => name) }, 'running');
+  await Promise.all(workers.map((worker) => worker.run()));
+  await upkeep.stop();
+  await producer.close();
+  await lifecycle.close();
+  await connection.close();
+  await offline.close();
+  await registry.close();
+  await log.close();
+  logger.info('stopped');
+}
+
+/** Copies the outbox to the topic `deployments`, republishes heads, and sweeps expired leases. */
+function startUpkeep(
+  registry: Registry,
+  producer: LogProducer,
+  project: string,
+  models: readonly string[],
+): { stop(): Promise<void> } {
+  const topic = deploymentsTopic(project);
+  let stopped = false;
+  let lastReconcile = 0;
+  const publish = async (): Promise<void> => {
+    const rows = await registry.pendingOutbox(100);
+    if (rows.length > 0) {
+      // Sent before it is marked: a crash between both repeats an epoch, which readers ignore.
+      await producer.send(
+        rows.map(({ model, deployment }) => ({ topic, partition: 0, key: model, value: JSON.stringify(deployment) })),
+      );
+      await registry.markPublished(rows.map(({ id }) => id));
+    }
+    if (performance.now() - lastReconcile < RECONCILE_MS) return;
+    lastReconcile = performance.now();
+    const heads = await Promise.all(models.map((model) => registry.deployment(model)));
+    const records = heads.flatMap((head) =>
+      head === null ? [] : [{ topic, partition: 0, key: head.model, value: JSON.stringify(head) }],
+    );
+    if (records.length > 0) await producer.send(records);
+    await registry.sweepInstances();
+  };
+  const loop = (async () => {
+    while (!stopped) {
+      await publish().catch((error: unknown) => logger.error({ err: error }, `upkeep: ${messageOf(error)}`));
+      await new Promise((resolve) => setTimeout(resolve, PUBLISH_MS));
+    }
+  })();
+  return {
+    stop: async () => {
+      stopped = true;
+      await loop;
+    },
+  };
+}
+
+/** Registers the search attributes where the server lacks them. */
+async function ensureSearchAttributes({ temporal }: LifecycleClient, namespace: string): Promise<void> {
+  const service = temporal.connection.operatorService;
+  const { customAttributes } = await service.listSearchAttributes({ namespace });
+  // 2 is Keyword.
+  const missing = [SEARCH_MODEL, SEARCH_PHASE, SEARCH_VERSION].filter((name) => !(name in customAttributes));
+  if (missing.length > 0) {
+    await service.addSearchAttributes({
+      namespace,
+      searchAttributes: Object.fromEntries(missing.map((name) => [name, 2])),
+    });
+  }
+}
+
+try {
+  await main();
+  process.exit(0);
+} catch (error) {
+  if (isTidemillError(error))
+    logger.error({ code: error.code, details: error.details }, `${error.message}. ${error.action}`);
+  else logger.error({ err: error }, messageOf(error));
+  process.exit(isTidemillError(error) ? error.description.exit : 1);
+}

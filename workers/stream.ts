@@ -1,0 +1,177 @@
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { LifecycleClient } from '../client/lifecycleClient.js';
+import { configurationFrom } from '../contracts/configuration.js';
+import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
+import { streamTopic } from '../contracts/topics.js';
+import { modelOf } from '../models/project.js';
+import { createScoringEngine } from '../scoring/engine.js';
+import { openKafkaLog } from '../stores/log/kafkaLog.js';
+import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
+import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
+import type { OfflineStore } from '../stores/offline/offlineStore.js';
+import { openSqliteRegistry } from '../stores/registry/sqliteRegistry.js';
+import { followDeployments } from '../streams/deployments/followDeployments.js';
+import { initialiseGroup } from '../streams/runtime/initialiseGroup.js';
+import { runTopology, type RunningTopology } from '../streams/runtime/runTopology.js';
+import { failPointFrom } from './failPoint.js';
+import { loadProject } from './loadProject.js';
+import { versionLoader } from './modelVersions.js';
+import { createTopology, settingsOf, topologyNames } from './topologies.js';
+
+/**
+ * The stream worker: runs topologies of one model until SIGTERM, which drains, commits, snapshots and leaves the group.
+ *
+ *   node dist/workers/stream.js --topologies score --model fraud --instance worker-1
+ *   node dist/workers/stream.js --topologies score --model fraud --initialise end
+ */
+const SHUTDOWN_BUDGET_MS = 25_000;
+
+const logger = pino({ name: 'stream' });
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      topologies: { type: 'string', default: 'score' },
+      model: { type: 'string' },
+      instance: { type: 'string', default: hostname() },
+      initialise: { type: 'string' },
+    },
+  });
+  if (values.model === undefined)
+    throw new TidemillError('CONFIGURATION_INVALID', '--model is not given', { option: 'model' });
+  const names = topologyNames(values.topologies);
+  const configuration = configurationFrom(process.env);
+  const { project: id, home } = configuration;
+  const model = modelOf(await loadProject(configuration.projectModule), values.model);
+  const log = openKafkaLog({
+    brokers: configuration.kafkaBrokers,
+    clientId: values.instance,
+    onClientLog: (level, text) => logger[level]({ source: 'kafka' }, text),
+  });
+  const requestTopic = streamTopic(id, model.request.name);
+  const partitions = await log.partitionCount(requestTopic);
+  if (partitions === null)
+    throw new TidemillError('STREAM_NOT_FOUND', `topic ${requestTopic} does not exist`, { topic: requestTopic });
+
+  const registry = await openSqliteRegistry({ file: join(home, 'registry.db') });
+  const objects = openDiskObjectStore(join(home, 'objects'));
+  const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
+  let offline: Promise<OfflineStore> | null = null;
+  let lifecycle: Promise<LifecycleClient> | null = null;
+  const parts = {
+    project: id,
+    model,
+    partitions,
+    scorer,
+    objects,
+    offline: () => (offline ??= openDuckdbStore({ threads: 1, memoryLimit: '512MB' })),
+    lifecycle: () =>
+      (lifecycle ??= LifecycleClient.connect({
+        address: configuration.temporalAddress,
+        namespace: configuration.temporalNamespace,
+        project: id,
+      })),
+    generation: (topology: string) => registry.generation(topology),
+  };
+  const topologies = [];
+  for (const name of names) topologies.push({ name, topology: await createTopology(name, parts) });
+
+  const closeStores = async (): Promise<void> => {
+    await scorer.close();
+    await (await offline)?.close();
+    await (await lifecycle)?.close();
+    await registry.close();
+    await log.close();
+  };
+  if (values.initialise !== undefined) {
+    if (values.initialise !== 'start' && values.initialise !== 'end') {
+      throw new TidemillError(
+        'CONFIGURATION_INVALID',
+        `--initialise ${values.initialise} is neither start nor end`,
+        {},
+      );
+    }
+    for (const { topology } of topologies) {
+      const set = await initialiseGroup(log, topology, values.initialise);
+      logger.info({ topology: topology.identity.name, set, at: values.initialise }, 'group initialised');
+    }
+    await closeStores();
+    return;
+  }
+
+  const running: RunningTopology[] = [];
+  let follower: Awaited<ReturnType<typeof followDeployments>> | null = null;
+  let stopping = false;
+  const stop = async (code: number): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    // What does not drain in time is replayed by the next owner: nothing is lost, so leaving is safe.
+    setTimeout(() => process.exit(code === 0 ? 1 : code), SHUTDOWN_BUDGET_MS).unref();
+    await Promise.all(running.map((each) => each.stop()));
+    await follower?.stop();
+    await closeStores();
+    logger.info('stopped');
+    process.exit(code);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(0));
+  const fatal = (error: unknown): void => {
+    report(error);
+    void stop(isTidemillError(error) ? error.description.exit : 1);
+  };
+
+  if (names.includes('score')) {
+    // The head of the deployment is applied before anything is consumed.
+    follower = await followDeployments({
+      log,
+      registry,
+      project: id,
+      model: model.name,
+      instance: values.instance,
+      scorer,
+      onProblem: (text) => logger.error(text),
+      onRenew: async () => {
+        const watermarks = running.flatMap(({ status }) =>
+          status.flatMap(({ watermark }) => (watermark === null ? [] : [watermark])),
+        );
+        if (watermarks.length > 0) await registry.advanceWatermark(requestTopic, Math.min(...watermarks));
+      },
+    });
+  }
+  const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
+  for (const { name, topology } of topologies) {
+    running.push(
+      await runTopology(topology, {
+        log,
+        instance: values.instance,
+        directory: join(home, 'streams'),
+        ...settingsOf(name),
+        reach,
+        onEvent: (event) => {
+          if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
+          else logger.info(event, event.kind);
+        },
+        onFatal: fatal,
+      }),
+    );
+  }
+  logger.info(
+    { topologies: topologies.map(({ topology }) => topology.identity.name), instance: values.instance },
+    'running',
+  );
+}
+
+function report(error: unknown): void {
+  if (isTidemillError(error))
+    logger.error({ code: error.code, details: error.details }, `${error.message}. ${error.action}`);
+  else logger.error({ err: error }, messageOf(error));
+}
+
+try {
+  await main();
+} catch (error) {
+  report(error);
+  process.exit(isTidemillError(error) ? error.description.exit : 1);
+}

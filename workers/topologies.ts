@@ -1,0 +1,81 @@
+import type { LifecycleClient } from '../client/lifecycleClient.js';
+import { TidemillError } from '../contracts/errors.js';
+import type { CompiledModel } from '../models/definition.js';
+import type { Scorer } from '../scoring/scorer.js';
+import type { ObjectStore } from '../stores/objects/objectStore.js';
+import type { OfflineStore } from '../stores/offline/offlineStore.js';
+import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
+import type { Topology } from '../streams/runtime/topology.js';
+import { archiveTopology } from '../streams/topologies/archive/archiveTopology.js';
+import { monitorTopology } from '../streams/topologies/monitor/monitorTopology.js';
+import { outcomeTopology } from '../streams/topologies/outcome/outcomeTopology.js';
+import { relayTopology } from '../streams/topologies/relay/relayTopology.js';
+import { scoreTopology } from '../streams/topologies/score/scoreTopology.js';
+
+export const TOPOLOGY_NAMES = ['score', 'archive', 'outcome', 'monitor', 'relay'] as const;
+export type TopologyName = (typeof TOPOLOGY_NAMES)[number];
+
+/** What topologies are made of; each is opened when the first topology asks for it. */
+export interface TopologyParts {
+  readonly project: string;
+  readonly model: CompiledModel;
+  readonly partitions: number;
+  readonly scorer: Scorer;
+  readonly offline: () => Promise<OfflineStore>;
+  readonly objects: ObjectStore;
+  readonly lifecycle: () => Promise<LifecycleClient>;
+  readonly generation: (topology: string) => Promise<number>;
+}
+
+/** @throws TidemillError CONFIGURATION_INVALID for a name that there is not. */
+export function topologyNames(text: string): TopologyName[] {
+  return text.split(',').map((name) => {
+    const known = TOPOLOGY_NAMES.find((each) => each === name);
+    if (known !== undefined) return known;
+    throw new TidemillError(
+      'CONFIGURATION_INVALID',
+      `there is no topology ${JSON.stringify(name)}; there are ${TOPOLOGY_NAMES.join(', ')}`,
+      { name },
+    );
+  });
+}
+
+export async function createTopology(name: TopologyName, parts: TopologyParts): Promise<Topology> {
+  const { project, model, partitions } = parts;
+  const generation = await parts.generation(`${project}/${name}.${model.name}`);
+  const common = { project, model, generation, partitions };
+  switch (name) {
+    case 'score':
+      return scoreTopology({ ...common, scorer: parts.scorer });
+    case 'archive':
+      return archiveTopology({ ...common, offline: await parts.offline(), objects: parts.objects });
+    case 'outcome':
+      return outcomeTopology(common);
+    case 'monitor':
+      return monitorTopology(common);
+    case 'relay': {
+      const lifecycle = await parts.lifecycle();
+      return relayTopology({
+        project,
+        generation,
+        partitions,
+        signal: ({ model: drifting, source, sequence, version, onset, detectedAt }) =>
+          lifecycle.signalDrift(drifting, { source, sequence, version, onset, detectedAt }),
+      });
+    }
+  }
+}
+
+/** Settings that suit a topology: files are written in seconds, predictions in tenths of one. */
+export function settingsOf(name: TopologyName): Pick<RuntimeOptions, 'commitIntervalMs'> {
+  switch (name) {
+    case 'archive':
+      return { commitIntervalMs: 2_000 };
+    case 'outcome':
+    case 'monitor':
+      return { commitIntervalMs: 250 };
+    case 'score':
+    case 'relay':
+      return {};
+  }
+}

@@ -1,0 +1,2 @@
+export { modelLifecycle } from './modelLifecycle.js';
+export { retrainModel } from './retrainModel.js';
