@@ -25,8 +25,15 @@ export interface MonitorOptions {
 /** A loss above this counts as this: the detector is for bounded values. */
 const MAX_LOSS = 8;
 
-/** Times are kept for as many outcomes of the window; a change further back is dated to the oldest. */
-const MAX_TIMES = 1_000_000;
+/** Losses of one bucket of event time: what a change is dated by. */
+interface LossBucket {
+  readonly at: number;
+  rows: number;
+  sum: number;
+}
+
+/** Buckets are kept for about a year; a change further back is dated to the oldest. */
+const MAX_BUCKETS = 50_000;
 
 type Held = Pick<OutcomeRecord, 'id' | 'at' | 'version' | 'score' | 'label'>;
 
@@ -39,7 +46,7 @@ interface MonitorState {
   readonly sequence: number;
   /** Base64. */
   readonly adwin: string;
-  readonly times: readonly number[];
+  readonly buckets: readonly LossBucket[];
 }
 
 export class PerformanceMonitor {
@@ -50,7 +57,7 @@ export class PerformanceMonitor {
   private seen = 0;
   private sequence = 0;
   private adwin: Adwin;
-  private times: number[] = [];
+  private buckets: LossBucket[] = [];
   private readonly bucketMs: number;
 
   constructor(private readonly options: MonitorOptions) {
@@ -90,13 +97,12 @@ export class PerformanceMonitor {
       this.restart();
     }
     this.seen++;
-    this.times.push(at);
-    if (this.times.length > 2 * MAX_TIMES) this.times = this.times.slice(-MAX_TIMES);
-    this.adwin.update(Math.min(rowLogLoss(label, score), MAX_LOSS) / MAX_LOSS);
-    const { count, detection } = this.adwin;
-    if (detection === null) return [];
-    const { before, after } = detection;
-    const onset = this.times[Math.max(0, this.times.length - (count - detection.onset))] as number;
+    const loss = Math.min(rowLogLoss(label, score), MAX_LOSS) / MAX_LOSS;
+    this.keep(at, loss);
+    const before = this.adwin.mean;
+    if (!this.adwin.update(loss)) return [];
+    const after = this.adwin.mean;
+    const onset = estimateOnset(this.buckets);
     const isWorse = after > before && this.seen > (this.options.warmUp ?? 5_000);
     this.restart();
     if (!isWorse) return [];
@@ -111,17 +117,29 @@ export class PerformanceMonitor {
         version,
         onset,
         detectedAt: this.knownUpTo,
-        statistic: detection.statistic * MAX_LOSS,
-        threshold: detection.threshold * MAX_LOSS,
+        statistic: after - before,
+        threshold: this.options.delta ?? 0.002,
         before: before * MAX_LOSS,
         after: after * MAX_LOSS,
       },
     ];
   }
 
+  private keep(at: number, loss: number): void {
+    const start = Math.floor(at / this.bucketMs) * this.bucketMs;
+    const last = this.buckets.at(-1);
+    if (last !== undefined && last.at === start) {
+      last.rows++;
+      last.sum += loss;
+      return;
+    }
+    this.buckets.push({ at: start, rows: 1, sum: loss });
+    if (this.buckets.length > 2 * MAX_BUCKETS) this.buckets = this.buckets.slice(-MAX_BUCKETS);
+  }
+
   private restart(): void {
     this.seen = 0;
-    this.times = [];
+    this.buckets = [];
     this.adwin = this.newDetector();
   }
 
@@ -135,7 +153,7 @@ export class PerformanceMonitor {
       seen: this.seen,
       sequence: this.sequence,
       adwin: Buffer.from(this.adwin.encode()).toString('base64'),
-      times: this.times.slice(-Math.max(1, this.adwin.width)),
+      buckets: this.buckets,
     };
   }
 
@@ -147,6 +165,34 @@ export class PerformanceMonitor {
     this.seen = state.seen;
     this.sequence = state.sequence;
     this.adwin = decodeAdwin(Buffer.from(state.adwin, 'base64'));
-    this.times = [...state.times];
+    this.buckets = state.buckets.map((bucket) => ({ ...bucket }));
   }
+}
+
+/**
+ * Where a rise of the mean began: the cumulative sum of the deviations from the overall mean falls before it and climbs
+ * after it, so it began behind the least value. (ADWIN says that there was a change; the part of its window that is left
+ * over begins long before it where the change is small.)
+ *
+ *   losses      1 1 1 1 | 3 3        mean 5/3
+ *   cumulated   -.7 -1.3 -2 -2.7 -1.3 0     least behind the fourth
+ */
+function estimateOnset(buckets: readonly LossBucket[]): number {
+  let rows = 0;
+  let sum = 0;
+  for (const bucket of buckets) {
+    rows += bucket.rows;
+    sum += bucket.sum;
+  }
+  const mean = sum / rows;
+  let cumulated = 0;
+  let least = 0;
+  let onset = buckets[0]?.at ?? 0;
+  for (const [at, bucket] of buckets.entries()) {
+    cumulated += bucket.sum - bucket.rows * mean;
+    if (cumulated >= least) continue;
+    least = cumulated;
+    onset = buckets[at + 1]?.at ?? bucket.at;
+  }
+  return onset;
 }

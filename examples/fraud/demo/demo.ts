@@ -8,7 +8,7 @@ import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import type { Configuration } from '../../../contracts/configuration.js';
 import { DAY_MS } from '../../../contracts/duration.js';
 import { isTidemillError, messageOf } from '../../../contracts/errors.js';
-import { groupId, predictionsTopic, streamTopic } from '../../../contracts/topics.js';
+import { groupId, outcomesTopic, predictionsTopic, streamTopic } from '../../../contracts/topics.js';
 import type { LifecycleStatus, RetrainStatus } from '../../../contracts/workflows.js';
 import { answers, freePort } from '../../../infra/ports.js';
 import { DEFAULT_PORTS, down, up } from '../../../infra/runtime.js';
@@ -21,6 +21,7 @@ import { generateFraud, GENERATOR_START } from '../generator/generateFraud.js';
 import { fraud } from '../project.js';
 import { latencies } from './latency.js';
 import { sendLive } from './liveSender.js';
+import { LABEL_DELAY_MS } from '../handbook.js';
 import { loadHistory } from './loadHistory.js';
 import { dayOf, Timeline } from './timeline.js';
 import { qualityAfterPromotion } from './versionQuality.js';
@@ -42,8 +43,9 @@ const KILL_DAY = HISTORY_DAYS + 6;
 /** Events per second: in general, and while a version is being trained. */
 const FULL_PACE = 12_000;
 const SLOW_PACE = 1_200;
-/** Requests sent and not answered that the sender allows itself. */
+/** Requests sent and not answered, and labels sent and not joined, that the sender allows itself. */
 const MAX_LAG = 20_000;
+const MAX_LABEL_LAG = 8_000;
 
 export interface DemoResult {
   readonly records: number;
@@ -155,15 +157,14 @@ async function demo(seed: number, timeline: Timeline): Promise<DemoResult> {
     let cpuSeconds = 0;
     let kills = 0;
     let recoverySeconds = 0;
-    let retrain: string | null = null;
-    const watch = watchLifecycle(lifecycle, model.name, timeline, (id) => {
-      retrain = id;
-    });
-    const answered = await predictionCounter(log, project, model.name);
+    const watch = watchLifecycle(lifecycle, model.name, timeline);
+    const answered = await countRecords(log, predictionsTopic(project, model.name));
+    const joined = await countRecords(log, outcomesTopic(project, model.name));
     const startedLive = performance.now();
     const sent = await sendLive(producer, project, days, {
       seed,
-      pace: async ({ at, requests }) => {
+      labelsFrom: GENERATOR_START + HISTORY_DAYS * DAY_MS + LABEL_DELAY_MS,
+      pace: async ({ at, requests, labels }) => {
         for (const worker of workers) if (worker.name !== 'initialise') worker.requireRunning();
         timeline.progress(
           `live: ${dayOf(at)}, ${requests} requests sent, ${answered.count} answered${watch.phase === '' ? '' : `, ${watch.phase}`}`,
@@ -181,7 +182,7 @@ async function demo(seed: number, timeline: Timeline): Promise<DemoResult> {
             timeline.say(`score-2 is back: first new prediction of its tasks ${seconds.toFixed(1)} s after the kill`);
           });
         }
-        while (requests - answered.count > MAX_LAG) await sleep(50);
+        while (requests - answered.count > MAX_LAG || labels - joined.count > MAX_LABEL_LAG) await sleep(50);
         return watch.isTraining ? SLOW_PACE : FULL_PACE;
       },
     });
@@ -205,10 +206,11 @@ async function demo(seed: number, timeline: Timeline): Promise<DemoResult> {
     ];
     while (!(await caughtUp(log, groupId({ project, name: `outcome.${model.name}`, generation: 1 }), drained)))
       await sleep(200);
-    if (retrain !== null) await lifecycle.retrainResult(retrain);
+    await decided(lifecycle, model.name);
     cpuSeconds += (await one.cpuSeconds()) + (await two.cpuSeconds());
     watch.stop();
     answered.stop();
+    joined.stop();
     one = two;
 
     // 5 the proof
@@ -274,6 +276,16 @@ function* take<T>(items: Generator<T>, count: number): Generator<T> {
   }
 }
 
+/** Waits until no case is open: the last finding may still be on its way. */
+async function decided(lifecycle: LifecycleClient, model: string): Promise<void> {
+  for (let quiet = 0; quiet < 10;) {
+    const status = await lifecycle.lifecycleStatus(model).catch(() => null);
+    const isQuiet = status?.cases.every(({ state }) => state === 'decided') ?? true;
+    quiet = isQuiet ? quiet + 1 : 0;
+    await sleep(500);
+  }
+}
+
 /** Prints the steps of a rollout as they finish, until it has ended. */
 async function follow(
   lifecycle: LifecycleClient,
@@ -323,7 +335,6 @@ function watchLifecycle(
     state.isTraining = status?.cases.some(({ state: phase }) => phase === 'training') ?? false;
     const holder = status?.rollout ?? null;
     if (holder !== null && holder.trigger === 'drift') {
-      onRetrain(holder.workflowId);
       const rollout: RetrainStatus | null = await lifecycle.retrainStatus(holder.workflowId).catch(() => null);
       for (const { step, result } of rollout?.steps.slice(shown) ?? []) timeline.say(`  ${step}: ${result}`);
       shown = rollout?.steps.length ?? shown;
@@ -338,9 +349,8 @@ function watchLifecycle(
   return state;
 }
 
-/** Counts committed predictions as they appear. */
-async function predictionCounter(log: Log, project: string, model: string) {
-  const topic = predictionsTopic(project, model);
+/** Counts the committed records of a topic as they appear. */
+async function countRecords(log: Log, topic: string) {
   while ((await log.partitionCount(topic)) === null) await sleep(100);
   const waiting: { since: number; resolve: (seconds: number) => void; seen: Map<number, number> }[] = [];
   const counter = {

@@ -1,0 +1,28 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from '@temporalio/worker';
+import { describe, expect, test } from 'vitest';
+
+const folder = join(process.cwd(), 'test', 'replay', 'histories');
+const workflowBundle = { codePath: join(process.cwd(), 'dist', 'workflow-bundle.js') };
+const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
+const history = (name: string): unknown => JSON.parse(readFileSync(join(folder, name), 'utf8'));
+
+/** Histories of every release, as the server recorded them: today's code must take the same way through them. */
+describe('recorded histories', () => {
+  test.each(names)('%s replays', async (name) => {
+    await Worker.runReplayHistory({ workflowBundle }, history(name));
+  });
+
+  test('of both workflows are there', () => {
+    expect(names.some((name) => name.startsWith('modelLifecycle'))).toBe(true);
+    expect(names.some((name) => name.startsWith('retrainModel'))).toBe(true);
+  });
+
+  test('that took another way are refused', async () => {
+    const name = names.find((each) => each.startsWith('retrainModel')) as string;
+    const changed = JSON.parse(JSON.stringify(history(name)).replaceAll('"fitEvaluation"', '"fitSomethingElse"')) as object;
+    const error: unknown = await Worker.runReplayHistory({ workflowBundle }, changed).catch((reason: unknown) => reason);
+    expect((error as Error).name).toBe('DeterminismViolationError');
+  });
+});
