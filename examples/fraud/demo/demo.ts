@@ -306,12 +306,7 @@ async function follow(
 }
 
 /** Follows the model's lifecycle and prints what changes. */
-function watchLifecycle(
-  lifecycle: LifecycleClient,
-  model: string,
-  timeline: Timeline,
-  onRetrain: (workflowId: string) => void,
-) {
+function watchLifecycle(lifecycle: LifecycleClient, model: string, timeline: Timeline) {
   const state = { phase: '', isTraining: false, stop: () => undefined as void };
   let stopped = false;
   state.stop = () => {

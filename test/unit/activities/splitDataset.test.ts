@@ -31,6 +31,8 @@ describe('a dataset', () => {
       const { start, end } = rowsOf(matrix, range);
       return labels.subarray(start, end).reduce((sum, label) => sum + label, 0);
     };
-    expect(Math.abs(positives([onset, result.train[1]]) - positives(result.test as [number, number]))).toBeLessThanOrEqual(1);
+    expect(
+      Math.abs(positives([onset, result.train[1]]) - positives(result.test as [number, number])),
+    ).toBeLessThanOrEqual(1);
   });
 });

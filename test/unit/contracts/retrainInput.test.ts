@@ -15,7 +15,9 @@ function message(input: unknown): string {
 describe('the input of retrainModel', () => {
   test('needs nothing but the model', () => {
     expect(message({ model: 'fraud' })).toBe('accepted');
-    expect(message({ model: 'fraud', trigger: { kind: 'drift', onset: '2018-06-08T00:00:00Z' }, allowNoInstances: true })).toBe('accepted');
+    expect(
+      message({ model: 'fraud', trigger: { kind: 'drift', onset: '2018-06-08T00:00:00Z' }, allowNoInstances: true }),
+    ).toBe('accepted');
   });
 
   test.each([

@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { mergedEvents } from '../../../examples/fraud/generator/events.js';
-import { GENERATOR_START, generateFraud, type GeneratedTransaction } from '../../../examples/fraud/generator/generateFraud.js';
+import {
+  GENERATOR_START,
+  generateFraud,
+  type GeneratedTransaction,
+} from '../../../examples/fraud/generator/generateFraud.js';
 
 const small = { days: 40, customers: 500, terminals: 1_000 };
 
@@ -49,8 +53,14 @@ describe('generated transactions', () => {
   test('are labelled a week later, both merged by time', () => {
     const events = [...mergedEvents(generateFraud({ ...small, seed: 3, driftDay: null }))].flatMap((day) => day.events);
     const labels = events.filter(({ stream }) => stream === 'fraud-labels');
-    const transactions = new Map(events.filter(({ stream }) => stream === 'transactions').map((event) => [(JSON.parse(event.value) as { id: number }).id, event.at]));
-    for (const label of labels) expect(label.at).toBe((transactions.get((JSON.parse(label.value) as { id: number }).id) ?? 0) + 7 * 86_400_000);
-    for (const [at, event] of events.entries()) if (at > 0) expect(event.at).toBeGreaterThanOrEqual((events[at - 1] as { at: number }).at);
+    const transactions = new Map(
+      events
+        .filter(({ stream }) => stream === 'transactions')
+        .map((event) => [(JSON.parse(event.value) as { id: number }).id, event.at]),
+    );
+    for (const label of labels)
+      expect(label.at).toBe((transactions.get((JSON.parse(label.value) as { id: number }).id) ?? 0) + 7 * 86_400_000);
+    for (const [at, event] of events.entries())
+      if (at > 0) expect(event.at).toBeGreaterThanOrEqual((events[at - 1] as { at: number }).at);
   });
 });
