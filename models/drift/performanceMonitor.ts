@@ -1,7 +1,7 @@
 import type { DriftRecord, OutcomeRecord } from '../../contracts/records.js';
 import { compareIds } from '../../features/order.js';
 import { rowLogLoss } from '../metrics/probability.js';
-import { Adwin, type AdwinState } from './adwin.js';
+import { createAdwin, decodeAdwin, type Adwin } from './adwin.js';
 
 /**
  * Watches the prequential error of the serving version: the log loss of each prediction once its label is known, in the
@@ -44,7 +44,8 @@ interface MonitorState {
   readonly version: number | null;
   readonly seen: number;
   readonly sequence: number;
-  readonly adwin: AdwinState;
+  /** Base64. */
+  readonly adwin: string;
   readonly buckets: readonly LossBucket[];
 }
 
@@ -65,7 +66,7 @@ export class PerformanceMonitor {
   }
 
   private newDetector(): Adwin {
-    return new Adwin(this.options.delta === undefined ? {} : { delta: this.options.delta });
+    return createAdwin(this.options.delta === undefined ? {} : { delta: this.options.delta });
   }
 
   /** Takes one outcome; returns what it detects. */
@@ -151,7 +152,7 @@ export class PerformanceMonitor {
       version: this.version,
       seen: this.seen,
       sequence: this.sequence,
-      adwin: this.adwin.encode(),
+      adwin: Buffer.from(this.adwin.encode()).toString('base64'),
       buckets: this.buckets,
     };
   }
@@ -163,8 +164,7 @@ export class PerformanceMonitor {
     this.version = state.version;
     this.seen = state.seen;
     this.sequence = state.sequence;
-    this.adwin = this.newDetector();
-    this.adwin.decode(state.adwin);
+    this.adwin = decodeAdwin(Buffer.from(state.adwin, 'base64'));
     this.buckets = state.buckets.map((bucket) => ({ ...bucket }));
   }
 }
