@@ -15,6 +15,8 @@ import { createAdwin, decodeAdwin, type Adwin } from './adwin.js';
 export interface MonitorOptions {
   readonly model: string;
   readonly labelDelayMs: number;
+  /** Partitions that outcomes come from, each in the order in which its labels became known. */
+  readonly partitions: number;
   /** Length of a bucket. @default 10 minutes */
   readonly bucketMs?: number;
   /** Outcomes of a version before detections count. @default 5000 */
@@ -39,7 +41,7 @@ type Held = Pick<OutcomeRecord, 'id' | 'at' | 'version' | 'score' | 'label'>;
 
 interface MonitorState {
   readonly held: readonly Held[];
-  readonly knownUpTo: number | null;
+  readonly known: readonly (number | null)[];
   readonly closedUpTo: number | null;
   readonly version: number | null;
   readonly seen: number;
@@ -51,7 +53,8 @@ interface MonitorState {
 
 export class PerformanceMonitor {
   private held: Held[] = [];
-  private knownUpTo = Number.NEGATIVE_INFINITY;
+  /** Time up to which labels are known, by partition. */
+  private readonly known: number[];
   private closedUpTo = Number.NEGATIVE_INFINITY;
   private version: number | null = null;
   private seen = 0;
@@ -62,6 +65,7 @@ export class PerformanceMonitor {
 
   constructor(private readonly options: MonitorOptions) {
     this.bucketMs = options.bucketMs ?? 600_000;
+    this.known = new Array<number>(options.partitions).fill(Number.NEGATIVE_INFINITY);
     this.adwin = this.newDetector();
   }
 
@@ -69,15 +73,20 @@ export class PerformanceMonitor {
     return createAdwin(this.options.delta === undefined ? {} : { delta: this.options.delta });
   }
 
+  /** All labels up to here are known: the least of the partitions. */
+  private get knownUpTo(): number {
+    return Math.min(...this.known);
+  }
+
   /** Takes one outcome; returns what it detects. */
-  update(outcome: OutcomeRecord): DriftRecord[] {
+  update(outcome: OutcomeRecord, partition: number): DriftRecord[] {
     // The fallback's scores say nothing about a model.
     if (outcome.role === 'champion' && outcome.at > this.closedUpTo) {
       const { id, at, version, score, label } = outcome;
       this.held.push({ id, at, version, score, label });
     }
-    if (outcome.knownAt <= this.knownUpTo) return [];
-    this.knownUpTo = outcome.knownAt;
+    if (outcome.knownAt <= (this.known[partition] as number)) return [];
+    this.known[partition] = outcome.knownAt;
     const complete = Math.floor((this.knownUpTo - this.options.labelDelayMs) / this.bucketMs) * this.bucketMs - 1;
     return complete > this.closedUpTo ? this.close(complete) : [];
   }
@@ -103,9 +112,9 @@ export class PerformanceMonitor {
     if (!this.adwin.update(loss)) return [];
     const after = this.adwin.mean;
     const onset = estimateOnset(this.buckets);
-    const isWorse = after > before && this.seen > (this.options.warmUp ?? 5_000);
+    // An improvement, or a cut before the version is known well enough: the detector keeps what it cut its window to.
+    if (after <= before || this.seen <= (this.options.warmUp ?? 5_000)) return [];
     this.restart();
-    if (!isWorse) return [];
     this.sequence++;
     return [
       {
@@ -147,7 +156,7 @@ export class PerformanceMonitor {
     const finite = (time: number): number | null => (Number.isFinite(time) ? time : null);
     return {
       held: this.held,
-      knownUpTo: finite(this.knownUpTo),
+      known: this.known.map(finite),
       closedUpTo: finite(this.closedUpTo),
       version: this.version,
       seen: this.seen,
@@ -159,7 +168,7 @@ export class PerformanceMonitor {
 
   decode(state: MonitorState): void {
     this.held = [...state.held];
-    this.knownUpTo = state.knownUpTo ?? Number.NEGATIVE_INFINITY;
+    for (const [partition, time] of state.known.entries()) this.known[partition] = time ?? Number.NEGATIVE_INFINITY;
     this.closedUpTo = state.closedUpTo ?? Number.NEGATIVE_INFINITY;
     this.version = state.version;
     this.seen = state.seen;

@@ -135,13 +135,21 @@ async function demo(seed: number, data: string | null, timeline: Timeline): Prom
       (await log.offsets(streamTopic(project, model.request.name))).map(({ partition, high }) => [partition, high]),
     );
     await start('lifecycle', 'workers/lifecycle.js', []);
-    await start('support', 'workers/stream.js', [
+    await start('archive', 'workers/stream.js', [
       '--topologies',
-      'archive,outcome,monitor,relay',
+      'archive',
       '--model',
       model.name,
       '--instance',
-      'support',
+      'archive',
+    ]);
+    await start('monitor', 'workers/stream.js', [
+      '--topologies',
+      'outcome,monitor,relay',
+      '--model',
+      model.name,
+      '--instance',
+      'monitor',
     ]);
     const first = await lifecycle.startRetrain(
       { model: model.name, trigger: { kind: 'first' }, allowNoInstances: true },

@@ -24,7 +24,7 @@ export function monitorTopology(options: {
       { topic: driftTopic(project), partitions },
     ],
     taskOf: () => 'monitor',
-    createTask: () => new MonitorTask(project, model),
+    createTask: () => new MonitorTask(project, model, partitions),
   };
 }
 
@@ -40,9 +40,10 @@ class MonitorTask implements StreamTask {
   constructor(
     private readonly project: string,
     model: CompiledModel,
+    partitions: number,
   ) {
     this.stateIdentity = `monitor/1/${model.name}`;
-    this.monitor = new PerformanceMonitor({ model: model.name, labelDelayMs: model.label.delayMs });
+    this.monitor = new PerformanceMonitor({ model: model.name, labelDelayMs: model.label.delayMs, partitions });
   }
 
   parse(record: LogRecord): ParsedRecord<OutcomeRecord> {
@@ -50,9 +51,9 @@ class MonitorTask implements StreamTask {
     return { record, time: outcome.knownAt, content: outcome };
   }
 
-  fold({ content }: ParsedRecord, output: Output): void {
+  fold({ record, content }: ParsedRecord, output: Output): void {
     this.isChanged = true;
-    for (const drift of this.monitor.update(content as OutcomeRecord)) {
+    for (const drift of this.monitor.update(content as OutcomeRecord, record.partition)) {
       output.emit({ topic: driftTopic(this.project), key: drift.model, value: JSON.stringify(drift) });
     }
   }
