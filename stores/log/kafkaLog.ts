@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Admin, ITopicConfig, ITopicMetadata, Kafka } from 'kafkajs';
+import type { Admin, ITopicConfig, Kafka } from 'kafkajs';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
 import { codedError, createKafka, protocolType, type KafkaOptions } from './kafkaClient.js';
 import { joinGroup } from './kafkaGroup.js';
@@ -33,18 +33,25 @@ class KafkaLog implements Log {
 
   constructor(private readonly kafka: Kafka) {}
 
+  /** Right after a start, and after a topic's or a group's creation, the broker needs a moment: such answers are asked again. */
   private async admin<T>(what: string, act: (admin: Admin) => Promise<T>): Promise<T> {
-    try {
-      this.connecting ??= (async () => {
-        const admin = this.kafka.admin({ retry: { initialRetryTime: 100, retries: 5 } });
-        await admin.connect();
-        return admin;
-      })();
-      return await act(await this.connecting);
-    } catch (error) {
-      const coded = codedError(error, what);
-      if (coded instanceof TidemillError) this.connecting = null;
-      throw coded;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        this.connecting ??= (async () => {
+          const admin = this.kafka.admin({ retry: { initialRetryTime: 100, retries: 5 } });
+          await admin.connect();
+          return admin;
+        })();
+        return await act(await this.connecting);
+      } catch (error) {
+        if (attempt < MAX_ATTEMPTS && isPassing(error)) {
+          await sleep(ATTEMPT_MS);
+          continue;
+        }
+        const coded = codedError(error, what);
+        if (coded instanceof TidemillError) this.connecting = null;
+        throw coded;
+      }
     }
   }
 
@@ -55,10 +62,7 @@ class KafkaLog implements Log {
       const missing = topics.filter(({ topic }) => !existing.has(topic));
       // Two processes may start at once: a topic that exists by then is as good as created.
       if (missing.length > 0) await admin.createTopics({ topics: missing.map(topicConfig), waitForLeaders: false });
-      const described = await describe(
-        admin,
-        topics.map(({ topic }) => topic),
-      );
+      const { topics: described } = await admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) });
       for (const { topic, partitions } of topics) {
         const found = described.find(({ name }) => name === topic)?.partitions.length;
         if (found !== partitions) {
@@ -85,7 +89,7 @@ class KafkaLog implements Log {
   }
 
   async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
-    const found = await this.admin(topic, (admin) => topicOffsets(admin, topic));
+    const found = await this.admin(topic, (admin) => admin.fetchTopicOffsets(topic));
     return found
       .map(({ partition, low, high }) => ({ partition, low: Number(low), high: Number(high) }))
       .sort((a, b) => a.partition - b.partition);
@@ -150,33 +154,15 @@ class KafkaLog implements Log {
   }
 }
 
-type SeekEntries = Awaited<ReturnType<Admin['fetchTopicOffsets']>>;
+/** Ten seconds, all in all. */
+const MAX_ATTEMPTS = 200;
+const ATTEMPT_MS = 50;
 
-/** Right after a topic's creation the client may find no leader, and then stumbles over its own empty answer. */
-async function topicOffsets(admin: Admin, topic: string): Promise<SeekEntries> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await admin.fetchTopicOffsets(topic);
-    } catch (error) {
-      const isPassing = /destructure|NOT_LEADER|UNKNOWN_TOPIC_OR_PARTITION|LEADER_NOT_AVAILABLE/.test(
-        `${protocolType(error)} ${messageOf(error)}`,
-      );
-      if (attempt >= 200 || !isPassing) throw error;
-      await sleep(50);
-    }
-  }
-}
-
-/** Metadata of topics; one that was created just now takes a moment to be known to the broker that answers. */
-async function describe(admin: Admin, topics: string[]): Promise<ITopicMetadata[]> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return (await admin.fetchTopicMetadata({ topics })).topics;
-    } catch (error) {
-      if (attempt >= 200 || !/UNKNOWN_TOPIC_OR_PARTITION|LEADER_NOT_AVAILABLE/.test(protocolType(error))) throw error;
-      await sleep(50);
-    }
-  }
+/** Without a leader the client stumbles over its own empty answer: it cannot destructure it. */
+function isPassing(error: unknown): boolean {
+  return /destructure|NOT_LEADER|UNKNOWN_TOPIC_OR_PARTITION|LEADER_NOT_AVAILABLE|LOAD_IN_PROGRESS|COORDINATOR/.test(
+    `${protocolType(error)} ${messageOf(error)}`,
+  );
 }
 
 /** Append time is what `maxFuture` compares with: a producer's own clock must not decide. */

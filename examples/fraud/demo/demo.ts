@@ -327,7 +327,8 @@ async function main(): Promise<number> {
     await mkdir(dirname(resolve(values.json)), { recursive: true });
     await writeFile(values.json, `${JSON.stringify(result, null, 2)}\n`);
   }
-  return holds && (promotedForDrift || values.data !== undefined) ? 0 : 1;
+  if (!holds) return 3;
+  return promotedForDrift || values.data !== undefined ? 0 : 1;
 }
 
 try {
