@@ -170,7 +170,7 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
               columns: dataset.columns,
               dataset: dataset.manifest,
               trainer: model.trainer.kind,
-              hyperparameters: model.trainer as unknown as Record<string, unknown>,
+              hyperparameters: model.trainer,
               codeVersion: dependencies.codeVersion,
               workflow:
                 info.workflowExecution === undefined

@@ -312,6 +312,25 @@ export const ERROR_CODES = {
     summary: 'A server of the local runtime ended or stayed silent while it started.',
     action: 'Read the end of its log in the message; `tidemill down --purge` removes damaged data.',
   },
+  // Registry file
+  REGISTRY_INCOMPATIBLE: {
+    status: 500,
+    exit: 5,
+    summary: 'A newer program wrote the registry: its schema is not known to this one.',
+    action: 'Run the version of Tidemill that wrote the file, or a later one.',
+  },
+  ROLLOUT_NOT_FOUND: {
+    status: 404,
+    exit: 1,
+    summary: 'A model has no rollout with this token.',
+    action: "List the model's rollouts.",
+  },
+  JOURNAL_INTENT_MISSING: {
+    status: 409,
+    exit: 1,
+    summary: 'The result of a step was to be written, but not what the step intended.',
+    action: 'Report it: a step writes its intent before its side effect.',
+  },
 
   // Local runtime, its record and the command line
   RUNTIME_STOP_FAILED: {

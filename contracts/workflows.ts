@@ -16,6 +16,10 @@ export function projectOfQueue(queue: string): string {
 export function lifecycleId(project: string, model: string): string {
   return `${project}/lifecycle/${model}`;
 }
+/** The project in the id of a lifecycle. */
+export function projectOfLifecycle(id: string): string {
+  return id.slice(0, id.indexOf('/lifecycle/'));
+}
 export function retrainId(project: string, model: string, trigger: string): string {
   return `${project}/retrain/${model}/${trigger}`;
 }

@@ -15,6 +15,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import {
+  projectOfLifecycle,
   QUERY_STATUS,
   retrainId,
   SEARCH_MODEL,
@@ -35,7 +36,7 @@ import {
   type RolloutClosed,
   type SourceMark,
 } from '../contracts/workflows.js';
-import { policies, project, waiting } from './activityProxies.js';
+import { policies, waiting } from './activityProxies.js';
 import { describeFailure } from './describe.js';
 import { retrainModel } from './retrainModel.js';
 import { markSequence } from './sourceMark.js';
@@ -57,6 +58,8 @@ const MAX_CASES = 20;
  */
 export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   const { model, carried } = input;
+  // Part of the id, which a replay knows, too; it knows no queue.
+  const project = projectOfLifecycle(workflowInfo().workflowId);
   const sources = new Map<string, SourceMark>(Object.entries(carried?.sources ?? {}));
   let cases: DriftCase[] = [...(carried?.cases ?? [])];
   let holder: Holder | null = carried?.holder ?? null;
@@ -144,7 +147,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
 
   let retrains = 0;
   setHandler(requestRetrain, async (wanted) => {
-    const workflowId = retrainId(project(), model, `requested-${workflowInfo().runId.slice(0, 8)}-${++retrains}`);
+    const workflowId = retrainId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++retrains}`);
     await startChild(retrainModel, {
       workflowId,
       args: [{ ...wanted, model }],
@@ -175,7 +178,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     automaticAt = [...automaticAt, open.detectedAt].slice(-50);
     try {
       const result: RetrainResult = await executeChild(retrainModel, {
-        workflowId: retrainId(project(), model, `drift-${open.id}`),
+        workflowId: retrainId(project, model, `drift-${open.id}`),
         args: [
           {
             model,

@@ -164,7 +164,7 @@ async function scoresOf(library: string, train: Rows, parts: readonly Rows[]): P
     test.labels.set(part.labels, row);
     row += part.rows;
   }
-  const spec = fraud.compiled.train as Parameters<typeof trainXgboost>[0]['spec'];
+  const spec = fraud.compiled.trainer as Parameters<typeof trainXgboost>[0]['spec'];
   const { predictions } = await trainXgboost({ library, spec, train, test });
   const all = Float64Array.from(predictions ?? []);
   let start = 0;

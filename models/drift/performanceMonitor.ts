@@ -1,7 +1,7 @@
 import type { DriftRecord, OutcomeRecord } from '../../contracts/records.js';
 import { compareIds } from '../../features/order.js';
 import { rowLogLoss } from '../metrics/probability.js';
-import { Adwin, type AdwinState } from './adwin.js';
+import { createAdwin, decodeAdwin, type Adwin } from './adwin.js';
 
 /**
  * Watches the prequential error of the serving version: the log loss of each prediction once its label is known, in the
@@ -25,8 +25,15 @@ export interface MonitorOptions {
 /** A loss above this counts as this: the detector is for bounded values. */
 const MAX_LOSS = 8;
 
-/** Times are kept for as many outcomes of the window; a change further back is dated to the oldest. */
-const MAX_TIMES = 1_000_000;
+/** Losses of one bucket of event time: what a change is dated by. */
+interface LossBucket {
+  readonly at: number;
+  rows: number;
+  sum: number;
+}
+
+/** Buckets are kept for about a year; a change further back is dated to the oldest. */
+const MAX_BUCKETS = 50_000;
 
 type Held = Pick<OutcomeRecord, 'id' | 'at' | 'version' | 'score' | 'label'>;
 
@@ -37,8 +44,9 @@ interface MonitorState {
   readonly version: number | null;
   readonly seen: number;
   readonly sequence: number;
-  readonly adwin: AdwinState;
-  readonly times: readonly number[];
+  /** Base64. */
+  readonly adwin: string;
+  readonly buckets: readonly LossBucket[];
 }
 
 export class PerformanceMonitor {
@@ -49,7 +57,7 @@ export class PerformanceMonitor {
   private seen = 0;
   private sequence = 0;
   private adwin: Adwin;
-  private times: number[] = [];
+  private buckets: LossBucket[] = [];
   private readonly bucketMs: number;
 
   constructor(private readonly options: MonitorOptions) {
@@ -58,7 +66,7 @@ export class PerformanceMonitor {
   }
 
   private newDetector(): Adwin {
-    return new Adwin(this.options.delta === undefined ? {} : { delta: this.options.delta });
+    return createAdwin(this.options.delta === undefined ? {} : { delta: this.options.delta });
   }
 
   /** Takes one outcome; returns what it detects. */
@@ -89,13 +97,12 @@ export class PerformanceMonitor {
       this.restart();
     }
     this.seen++;
-    this.times.push(at);
-    if (this.times.length > 2 * MAX_TIMES) this.times = this.times.slice(-MAX_TIMES);
+    const loss = Math.min(rowLogLoss(label, score), MAX_LOSS) / MAX_LOSS;
+    this.keep(at, loss);
     const before = this.adwin.mean;
-    const isCut = this.adwin.update(Math.min(rowLogLoss(label, score), MAX_LOSS) / MAX_LOSS);
-    if (!isCut) return [];
+    if (!this.adwin.update(loss)) return [];
     const after = this.adwin.mean;
-    const onset = this.times[Math.max(0, this.times.length - this.adwin.width)] as number;
+    const onset = estimateOnset(this.buckets);
     const isWorse = after > before && this.seen > (this.options.warmUp ?? 5_000);
     this.restart();
     if (!isWorse) return [];
@@ -118,9 +125,21 @@ export class PerformanceMonitor {
     ];
   }
 
+  private keep(at: number, loss: number): void {
+    const start = Math.floor(at / this.bucketMs) * this.bucketMs;
+    const last = this.buckets.at(-1);
+    if (last !== undefined && last.at === start) {
+      last.rows++;
+      last.sum += loss;
+      return;
+    }
+    this.buckets.push({ at: start, rows: 1, sum: loss });
+    if (this.buckets.length > 2 * MAX_BUCKETS) this.buckets = this.buckets.slice(-MAX_BUCKETS);
+  }
+
   private restart(): void {
     this.seen = 0;
-    this.times = [];
+    this.buckets = [];
     this.adwin = this.newDetector();
   }
 
@@ -133,8 +152,8 @@ export class PerformanceMonitor {
       version: this.version,
       seen: this.seen,
       sequence: this.sequence,
-      adwin: this.adwin.encode(),
-      times: this.times.slice(-Math.max(1, this.adwin.width)),
+      adwin: Buffer.from(this.adwin.encode()).toString('base64'),
+      buckets: this.buckets,
     };
   }
 
@@ -145,8 +164,35 @@ export class PerformanceMonitor {
     this.version = state.version;
     this.seen = state.seen;
     this.sequence = state.sequence;
-    this.adwin = this.newDetector();
-    this.adwin.decode(state.adwin);
-    this.times = [...state.times];
+    this.adwin = decodeAdwin(Buffer.from(state.adwin, 'base64'));
+    this.buckets = state.buckets.map((bucket) => ({ ...bucket }));
   }
+}
+
+/**
+ * Where a rise of the mean began: the cumulative sum of the deviations from the overall mean falls before it and climbs
+ * after it, so it began behind the least value. (ADWIN says that there was a change; the part of its window that is left
+ * over begins long before it where the change is small.)
+ *
+ *   losses      1 1 1 1 | 3 3        mean 5/3
+ *   cumulated   -.7 -1.3 -2 -2.7 -1.3 0     least behind the fourth
+ */
+function estimateOnset(buckets: readonly LossBucket[]): number {
+  let rows = 0;
+  let sum = 0;
+  for (const bucket of buckets) {
+    rows += bucket.rows;
+    sum += bucket.sum;
+  }
+  const mean = sum / rows;
+  let cumulated = 0;
+  let least = 0;
+  let onset = buckets[0]?.at ?? 0;
+  for (const [at, bucket] of buckets.entries()) {
+    cumulated += bucket.sum - bucket.rows * mean;
+    if (cumulated >= least) continue;
+    least = cumulated;
+    onset = buckets[at + 1]?.at ?? bucket.at;
+  }
+  return onset;
 }

@@ -1,4 +1,5 @@
-import type { Verdict } from './verdict.js';
+import { wilsonInterval } from '../statistics/proportion.js';
+import type { Verdict, VerdictKind } from './verdict.js';
 
 /** What is known about a dataset. */
 export interface DatasetFacts {
@@ -16,6 +17,10 @@ export interface DataLimits {
   readonly minPositives: number;
   readonly maxNullShare: number;
   readonly minLabelledShare: number;
+  /** Against a reference: how much greater the share of nulls of a column may be. */
+  readonly maxNullRise: number;
+  /** Against a reference: by which factor the share of positives may differ, up or down. */
+  readonly maxLabelRateFactor: number;
 }
 
 export const DEFAULT_DATA_LIMITS: DataLimits = {
@@ -23,45 +28,92 @@ export const DEFAULT_DATA_LIMITS: DataLimits = {
   minPositives: 30,
   maxNullShare: 0.9,
   minLabelledShare: 0.95,
+  maxNullRise: 0.1,
+  maxLabelRateFactor: 5,
 };
 
-/** Judges a dataset before anything is trained on it. Too little data is inconclusive, broken data fails. */
-export function judgeData(facts: DatasetFacts, limits: DataLimits = DEFAULT_DATA_LIMITS): Verdict[] {
+/** Confidence of the interval of the share of positives. */
+const LABEL_RATE_CONFIDENCE = 0.95;
+
+/**
+ * Judges a dataset before anything is trained on it. Too little data is inconclusive, broken data fails.
+ *
+ * @param reference the champion's training set; without one the two comparisons with it are left out.
+ */
+export function judgeData(
+  facts: DatasetFacts,
+  limits: DataLimits = DEFAULT_DATA_LIMITS,
+  reference: DatasetFacts | null = null,
+): Verdict[] {
   const { rows, positives } = facts;
   const verdict = (
     gate: string,
-    kind: 'pass' | 'fail' | 'inconclusive',
-    value: number,
+    kind: VerdictKind,
+    value: number | null,
     bound: number,
     reason: string,
-  ): Verdict => ({
-    gate,
-    kind: 'data',
-    verdict: kind,
-    value,
-    low: null,
-    high: null,
-    bound,
-    rows,
-    positives,
-    look: 1,
-    reason,
-  });
+    interval: { low: number | null; high: number | null } = { low: null, high: null },
+  ): Verdict => ({ gate, kind: 'data', verdict: kind, value, ...interval, bound, rows, positives, look: 1, reason });
   const atLeast = (gate: string, value: number, bound: number): Verdict =>
     verdict(gate, value >= bound ? 'pass' : 'inconclusive', value, bound, `${value} of at least ${bound}`);
-  let worst = 0;
-  for (const [at, share] of facts.nullShares.entries()) if (share > (facts.nullShares[worst] ?? 0)) worst = at;
-  const worstShare = facts.nullShares[worst] ?? 0;
-  return [
+  const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
+
+  const worst = greatest(facts.nullShares);
+  const verdicts = [
     atLeast('rows', rows, limits.minRows),
     atLeast('positives', positives, limits.minPositives),
     verdict(
       'nulls',
-      worstShare <= limits.maxNullShare ? 'pass' : 'fail',
-      worstShare,
+      worst.value <= limits.maxNullShare ? 'pass' : 'fail',
+      worst.value,
       limits.maxNullShare,
-      `${facts.columns[worst] ?? 'no column'} is null in ${(worstShare * 100).toFixed(1)} % of the rows`,
+      `${facts.columns[worst.at] ?? 'no column'} is null in ${percent(worst.value)} of the rows`,
     ),
     atLeast('labelled share', facts.labelledShare, limits.minLabelledShare),
   ];
+  if (reference === null) return verdicts;
+
+  const rises = facts.columns.map((column, at) => {
+    const before = reference.nullShares[reference.columns.indexOf(column)];
+    // A column that the reference does not have has nothing to rise from.
+    return before === undefined ? 0 : (facts.nullShares[at] ?? 0) - before;
+  });
+  const rise = greatest(rises);
+  verdicts.push(
+    verdict(
+      'null rise',
+      rise.value <= limits.maxNullRise ? 'pass' : 'fail',
+      rise.value,
+      limits.maxNullRise,
+      `nulls of ${facts.columns[rise.at] ?? 'no column'} rose by ${percent(rise.value)} of the rows`,
+    ),
+  );
+
+  const factor = limits.maxLabelRateFactor;
+  if (rows === 0 || reference.rows === 0 || reference.positives === 0) {
+    verdicts.push(verdict('label rate', 'inconclusive', null, factor, 'there are no rates to compare'));
+    return verdicts;
+  }
+  const before = reference.positives / reference.rows;
+  const now = positives / rows;
+  const interval = wilsonInterval(positives, rows, LABEL_RATE_CONFIDENCE);
+  const within = (rate: number): boolean => rate <= before * factor && rate >= before / factor;
+  const isBeyond = interval.low > before * factor || interval.high < before / factor;
+  verdicts.push(
+    verdict(
+      'label rate',
+      within(now) ? 'pass' : isBeyond ? 'fail' : 'inconclusive',
+      now,
+      factor,
+      `${percent(now)} are positive, ${percent(before)} were; at most ${factor} times more or less`,
+      interval,
+    ),
+  );
+  return verdicts;
+}
+
+function greatest(values: readonly number[]): { at: number; value: number } {
+  let at = 0;
+  for (const [index, value] of values.entries()) if (value > (values[at] ?? 0)) at = index;
+  return { at, value: values[at] ?? 0 };
 }

@@ -2,7 +2,8 @@ import type { AbsoluteGate, ComparativeGate, MetricName } from '../definition.js
 import { brier, calibrationError, logLoss } from '../metrics/probability.js';
 import { precisionAtTop } from '../metrics/precisionAtTop.js';
 import { averagePrecision, rocAuc } from '../metrics/ranking.js';
-import { clusteredBootstrap, quantile } from '../statistics/clusteredBootstrap.js';
+import { clusteredBootstrap, DEFAULT_RESAMPLES, pairedClusteredBootstrap } from '../statistics/clusteredBootstrap.js';
+import { confidenceBounds, SINGLE_LOOK, type Looks } from './confidence.js';
 import type { Verdict } from './verdict.js';
 
 /** Rows on which a model is judged. */
@@ -12,11 +13,19 @@ export interface TestRows {
   readonly entities: readonly (number | string)[];
 }
 
-/** One-sided error of a comparison. */
-export const ALPHA = 0.05;
+export interface ComparisonOptions {
+  /** Draws of the bootstrap. @default 2000 */
+  readonly resamples?: number;
+  /** @default one look */
+  readonly looks?: Looks;
+}
 
 /** Fewer positives say nothing about a ranking. */
 const MIN_POSITIVES = 20;
+/** Nor do positives of a few entities, however many they are. */
+const MIN_POSITIVE_ENTITIES = 10;
+/** Share of draws that may leave the metric undefined. */
+const MAX_UNDEFINED_SHARE = 0.01;
 
 export function measure(metric: MetricName, { labels, days, entities }: TestRows, scores: Float64Array): number | null {
   switch (metric) {
@@ -35,23 +44,37 @@ export function measure(metric: MetricName, { labels, days, entities }: TestRows
   }
 }
 
-/** Judges a metric against a fixed bound. */
-export function judgeAbsolute(gate: AbsoluteGate, rows: TestRows, scores: Float64Array): Verdict {
+/**
+ * Judges a metric against a fixed bound. The value decides; its interval is given for information where `seed` is given
+ * and the metric is one of ranking.
+ */
+export function judgeAbsolute(
+  gate: AbsoluteGate,
+  rows: TestRows,
+  scores: Float64Array,
+  seed: number | string | null = null,
+): Verdict {
+  const { metric } = gate;
   const positives = count(rows.labels);
-  const value = positives < MIN_POSITIVES ? null : measure(gate.metric, rows, scores);
-  const holds = value === null ? null : gate.kind === 'atLeast' ? value >= gate.bound : value <= gate.bound;
+  const value = positives < MIN_POSITIVES ? null : measure(metric, rows, scores);
+  const measured = value === null || Number.isNaN(value) ? null : value;
+  const holds = measured === null ? null : gate.kind === 'atLeast' ? measured >= gate.bound : measured <= gate.bound;
+  const isRanking = metric === 'auc' || metric === 'average_precision';
+  const interval =
+    measured === null || seed === null || !isRanking
+      ? { low: null, high: null }
+      : confidenceBounds(clusteredBootstrap({ labels: rows.labels, scores, clusters: rows.entities, metric, seed }));
   return {
-    gate: `${gate.kind}(${gate.metric}, ${gate.bound})`,
+    gate: `${gate.kind}(${metric}, ${gate.bound})`,
     kind: 'absolute',
     verdict: holds === null ? 'inconclusive' : holds ? 'pass' : 'fail',
-    value,
-    low: null,
-    high: null,
+    value: measured,
+    ...interval,
     bound: gate.bound,
     rows: rows.labels.length,
     positives,
     look: 1,
-    reason: value === null ? `${positives} positives are too few to tell` : `${gate.metric} is ${value.toFixed(4)}`,
+    reason: measured === null ? `${positives} positives are too few to tell` : `${metric} is ${measured.toFixed(4)}`,
   };
 }
 
@@ -61,7 +84,9 @@ export function judgeAbsolute(gate: AbsoluteGate, rows: TestRows, scores: Float6
  * - notWorse passes where the difference is above -margin with one-sided confidence 95 %, fails where it is below so.
  * - superior passes where it is above 0, fails where it is below.
  *
- * Everything between is inconclusive.
+ * Everything between is inconclusive, and so is what rests on too little.
+ *
+ * @param seed from candidate, reference, dataset, gate and look: whoever repeats the comparison gets the same numbers.
  */
 export function judgeComparative(
   gate: ComparativeGate,
@@ -69,53 +94,58 @@ export function judgeComparative(
   rows: TestRows,
   candidate: Float64Array,
   reference: Float64Array,
-  seed: number,
+  seed: number | string,
+  options: ComparisonOptions = {},
 ): Verdict {
+  const { metric } = gate;
+  const { looks = SINGLE_LOOK, resamples = DEFAULT_RESAMPLES } = options;
   const positives = count(rows.labels);
   const bound = gate.kind === 'superior' ? 0 : -gate.margin;
   const head = {
-    gate: gate.kind === 'superior' ? `superior(${gate.metric})` : `notWorse(${gate.metric}, ${gate.margin})`,
+    gate: nameOf(gate),
     kind: against,
     bound,
     rows: rows.labels.length,
     positives,
-    look: 1,
+    look: looks.look,
   };
-  if (positives < MIN_POSITIVES || positives === rows.labels.length) {
-    return {
-      ...head,
-      verdict: 'inconclusive',
-      value: null,
-      low: null,
-      high: null,
-      reason: `${positives} positives are too few to tell`,
-    };
-  }
-  const { cluster, clusters } = clustersOf(rows.entities);
-  const result = clusteredBootstrap({
+  const inconclusive = (reason: string): Verdict => {
+    return { ...head, verdict: 'inconclusive', value: null, low: null, high: null, reason };
+  };
+  if (positives < MIN_POSITIVES) return inconclusive(`${positives} positives are too few to tell`);
+  if (positives === rows.labels.length) return inconclusive('there are no negatives');
+
+  const sample = pairedClusteredBootstrap({
     labels: rows.labels,
-    candidate,
-    reference,
-    cluster,
-    clusters,
-    metric: gate.metric,
+    scoresA: candidate,
+    scoresB: reference,
+    clusters: rows.entities,
+    metric,
+    resamples,
     seed,
   });
-  const [low, high] = [quantile(result.differences, ALPHA), quantile(result.differences, 1 - ALPHA)];
+  if (sample.positiveClusters < MIN_POSITIVE_ENTITIES) {
+    return inconclusive(`${positives} positives of ${sample.positiveClusters} entities are too few to tell`);
+  }
+  if (sample.undefinedResamples > MAX_UNDEFINED_SHARE * resamples) {
+    return inconclusive(`${metric} is not defined in ${sample.undefinedResamples} of ${resamples} draws`);
+  }
+  const { low, high } = confidenceBounds(sample, looks);
+  const digits = (value: number): string => value.toFixed(4);
   return {
     ...head,
     verdict: low > bound ? 'pass' : high < bound ? 'fail' : 'inconclusive',
-    value: result.difference,
+    value: sample.value,
     low,
     high,
-    reason: `${gate.metric} ${result.candidate.toFixed(4)} against ${result.reference.toFixed(4)}: difference ${result.difference.toFixed(4)} in [${low.toFixed(4)}, ${high.toFixed(4)}]`,
+    reason: `${metric} ${digits(sample.valueA)} against ${digits(sample.valueB)}: difference ${digits(sample.value)} in [${digits(low)}, ${digits(high)}]`,
   };
 }
 
 /** A comparison that has nobody to compare with: decided before any data is read. */
 export function notApplicable(gate: ComparativeGate): Verdict {
   return {
-    gate: `${gate.kind}(${gate.metric})`,
+    gate: nameOf(gate),
     kind: 'champion',
     verdict: 'notApplicable',
     value: null,
@@ -129,19 +159,10 @@ export function notApplicable(gate: ComparativeGate): Verdict {
   };
 }
 
-function count(labels: Float64Array): number {
-  return labels.reduce((sum, label) => sum + label, 0);
+function nameOf(gate: ComparativeGate): string {
+  return gate.kind === 'superior' ? `superior(${gate.metric})` : `notWorse(${gate.metric}, ${gate.margin})`;
 }
 
-function clustersOf(entities: readonly (number | string)[]): { cluster: Int32Array; clusters: number } {
-  const numbers = new Map<number | string, number>();
-  const cluster = Int32Array.from(entities, (entity) => {
-    let number = numbers.get(entity);
-    if (number === undefined) {
-      number = numbers.size;
-      numbers.set(entity, number);
-    }
-    return number;
-  });
-  return { cluster, clusters: numbers.size };
+function count(labels: Float64Array): number {
+  return labels.reduce((sum, label) => sum + label, 0);
 }

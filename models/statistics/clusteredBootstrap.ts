@@ -1,122 +1,147 @@
+import { assert } from '../../contracts/errors.js';
 import { seededRandom } from './random.js';
+import { rankScores, weightedMetric, type RankedScores, type RankMetric } from './rankedScores.js';
 
 /**
- * Paired bootstrap of the difference of a ranking metric between two models on the same rows, clustered: whole entities
- * are drawn with replacement, since the rows of one entity are alike.
+ * Bootstrap of a metric, or of the difference of two models on the same rows, clustered by an entity: rows of one
+ * customer resemble each other, so whole customers are drawn, with replacement, as many as there are. Both models see
+ * the same draw; what they have in common cancels.
  *
- *   clusters 1, 2, 3 -> draw 3, 1, 3 -> rows of 3 count twice, of 1 once, of 2 not at all -> metric(A) - metric(B)
- *
- * A draw only changes the weights of rows, so the rows are sorted once per model.
+ * Each model's rows are sorted once. A draw is a weight per cluster, and a metric under weights is one pass.
  */
-export interface BootstrapInput {
-  readonly labels: Float64Array;
-  /** Scores of the candidate and of the model that it is compared with. */
-  readonly candidate: Float64Array;
-  readonly reference: Float64Array;
-  /** Cluster of each row, 0 to clusters - 1. */
-  readonly cluster: Int32Array;
-  readonly clusters: number;
-  readonly metric: 'average_precision' | 'auc';
-  readonly seed: number;
-  /** @default 2000 */
+export interface BootstrapOptions {
+  /** 0 or 1 per row. */
+  readonly labels: ArrayLike<number>;
+  /** The entity of each row; a row with null is a cluster of its own. */
+  readonly clusters: ArrayLike<number | string | null>;
+  readonly metric: RankMetric;
+  /** Draws. @default 2000 */
   readonly resamples?: number;
+  /** Name the candidate, champion, dataset, gate and look in it: others may then repeat the very draws. */
+  readonly seed: string | number;
 }
 
-export interface BootstrapResult {
-  /** Difference on the rows as they are. */
-  readonly difference: number;
-  readonly candidate: number;
-  readonly reference: number;
-  readonly standardDeviation: number;
-  /** Differences of the resamples, ascending. */
-  readonly differences: Float64Array;
+export interface BootstrapSample {
+  readonly metric: RankMetric;
+  /** On the rows themselves. */
+  readonly value: number;
+  /** Over the draws in which the metric is defined. */
+  readonly mean: number;
+  readonly sd: number;
+  /** Those draws, ascending. */
+  readonly sorted: Float64Array;
+  readonly resamples: number;
+  /** Draws without a positive or, for AUC, without a negative. */
+  readonly undefinedResamples: number;
+  readonly rows: number;
+  readonly positives: number;
+  readonly clusters: number;
+  /** Clusters with a positive. */
+  readonly positiveClusters: number;
 }
 
-export function clusteredBootstrap(input: BootstrapInput): BootstrapResult {
-  const resamples = input.resamples ?? 2_000;
-  const random = seededRandom(input.seed);
-  const [candidate, reference] = [rank(input, input.candidate), rank(input, input.reference)];
-  const metric = input.metric === 'auc' ? weightedAuc : weightedAveragePrecision;
-  const weights = new Int32Array(input.clusters).fill(1);
-  const whole = { candidate: metric(candidate, weights), reference: metric(reference, weights) };
-  const differences: number[] = [];
-  for (let sample = 0; sample < resamples; sample++) {
+/** `value`, `mean`, `sd` and `sorted` are those of the difference a - b. */
+export interface PairedBootstrapSample extends BootstrapSample {
+  readonly valueA: number;
+  readonly valueB: number;
+}
+
+export const DEFAULT_RESAMPLES = 2_000;
+
+/** The difference of the metric, a - b. Scores must be finite. */
+export function pairedClusteredBootstrap(
+  options: BootstrapOptions & { readonly scoresA: ArrayLike<number>; readonly scoresB: ArrayLike<number> },
+): PairedBootstrapSample {
+  const { labels, metric } = options;
+  const clusters = indexClusters(options.clusters);
+  const a = rankScores(labels, options.scoresA, clusters.indexes);
+  const b = rankScores(labels, options.scoresB, clusters.indexes);
+  const once = new Int32Array(clusters.count).fill(1);
+  const valueA = weightedMetric(metric, a, once);
+  const valueB = weightedMetric(metric, b, once);
+  const sample = resample(options, clusters.count, a, (weights) => {
+    return weightedMetric(metric, a, weights) - weightedMetric(metric, b, weights);
+  });
+  return { ...sample, value: valueA - valueB, valueA, valueB };
+}
+
+/** The metric of one model. Scores must be finite. */
+export function clusteredBootstrap(
+  options: BootstrapOptions & { readonly scores: ArrayLike<number> },
+): BootstrapSample {
+  const clusters = indexClusters(options.clusters);
+  const ranked = rankScores(options.labels, options.scores, clusters.indexes);
+  return resample(options, clusters.count, ranked, (weights) => weightedMetric(options.metric, ranked, weights));
+}
+
+function resample(
+  options: BootstrapOptions,
+  clusters: number,
+  ranked: RankedScores,
+  statistic: (weights: Int32Array) => number,
+): BootstrapSample {
+  const resamples = options.resamples ?? DEFAULT_RESAMPLES;
+  assert(Number.isSafeInteger(resamples) && resamples >= 2, `${resamples} resamples are at least 2`);
+  const random = seededRandom(options.seed);
+  const weights = new Int32Array(clusters);
+  const draws = new Float64Array(resamples);
+  let defined = 0;
+  for (let draw = 0; draw < resamples && clusters > 0; draw++) {
     weights.fill(0);
-    for (let draw = 0; draw < input.clusters; draw++) {
-      const cluster = random.below(input.clusters);
+    for (let count = 0; count < clusters; count++) {
+      const cluster = random.below(clusters);
       weights[cluster] = (weights[cluster] as number) + 1;
     }
-    const difference = metric(candidate, weights) - metric(reference, weights);
-    // A draw without positives says nothing.
-    if (!Number.isNaN(difference)) differences.push(difference);
+    const value = statistic(weights);
+    if (!Number.isNaN(value)) draws[defined++] = value;
   }
-  const sorted = Float64Array.from(differences).sort();
+  const sorted = draws.slice(0, defined).sort();
+  let sum = 0;
+  for (const value of sorted) sum += value;
+  const mean = sum / defined;
+  let squares = 0;
+  for (const value of sorted) squares += (value - mean) * (value - mean);
   return {
-    difference: whole.candidate - whole.reference,
-    candidate: whole.candidate,
-    reference: whole.reference,
-    standardDeviation: standardDeviation(sorted),
-    differences: sorted,
+    metric: options.metric,
+    value: statistic(weights.fill(1)),
+    mean,
+    sd: Math.sqrt(squares / (defined - 1)),
+    sorted,
+    resamples,
+    undefinedResamples: resamples - defined,
+    rows: ranked.rows,
+    positives: ranked.positiveClusters.length,
+    clusters,
+    positiveClusters: new Set(ranked.positiveClusters).size,
   };
 }
 
-/** Quantile by linear interpolation between order statistics of ascending values; NaN of none. */
-export function quantile(ascending: Float64Array, probability: number): number {
-  const position = probability * (ascending.length - 1);
-  const low = Math.floor(position);
-  const [below, above] = [ascending[low], ascending[Math.ceil(position)]];
-  return below === undefined || above === undefined ? Number.NaN : below + (above - below) * (position - low);
+/** Quantile of ascending values by linear interpolation between order statistics; NaN of none. */
+export function quantileOf(sorted: ArrayLike<number>, probability: number): number {
+  if (sorted.length === 0) return Number.NaN;
+  const place = probability * (sorted.length - 1);
+  const below = Math.min(Math.max(Math.floor(place), 0), sorted.length - 1);
+  const low = sorted[below] as number;
+  const high = sorted[Math.min(below + 1, sorted.length - 1)] as number;
+  return low + (high - low) * Math.min(Math.max(place - below, 0), 1);
 }
 
-/** Rows by descending score. */
-interface Ranking {
-  readonly labels: Uint8Array;
-  readonly cluster: Int32Array;
-  /** 1 where the next row has another score: the end of a group of ties. */
-  readonly ends: Uint8Array;
-}
-
-function rank({ labels, cluster }: BootstrapInput, scores: Float64Array): Ranking {
-  const order = Uint32Array.from(scores.keys()).sort((a, b) => (scores[b] as number) - (scores[a] as number));
-  return {
-    labels: Uint8Array.from(order, (row) => labels[row] as number),
-    cluster: Int32Array.from(order, (row) => cluster[row] as number),
-    ends: Uint8Array.from(order, (row, at) =>
-      at + 1 < order.length && scores[order[at + 1] as number] === scores[row] ? 0 : 1,
-    ),
-  };
-}
-
-function weightedAveragePrecision({ labels, cluster, ends }: Ranking, weights: Int32Array): number {
-  let [seen, hits, gained, sum] = [0, 0, 0, 0];
-  for (let at = 0; at < labels.length; at++) {
-    const weight = weights[cluster[at] as number] as number;
-    seen += weight;
-    if (labels[at] === 1) gained += weight;
-    if (ends[at] === 0 || gained === 0) continue;
-    hits += gained;
-    sum += gained * (hits / seen);
-    gained = 0;
+/** Consecutive numbers for entities, in order of appearance. */
+export function indexClusters(entities: ArrayLike<number | string | null>): {
+  readonly indexes: Int32Array;
+  readonly count: number;
+} {
+  const indexes = new Int32Array(entities.length);
+  const known = new Map<number | string, number>();
+  let count = 0;
+  for (let row = 0; row < entities.length; row++) {
+    const entity = entities[row] ?? null;
+    let index = entity === null ? undefined : known.get(entity);
+    if (index === undefined) {
+      index = count++;
+      if (entity !== null) known.set(entity, index);
+    }
+    indexes[row] = index;
   }
-  return sum / hits;
-}
-
-function weightedAuc({ labels, cluster, ends }: Ranking, weights: Int32Array): number {
-  let [positives, negatives, gained, lost, area] = [0, 0, 0, 0, 0];
-  for (let at = 0; at < labels.length; at++) {
-    const weight = weights[cluster[at] as number] as number;
-    if (labels[at] === 1) gained += weight;
-    else lost += weight;
-    if (ends[at] === 0) continue;
-    area += lost * (positives + gained / 2);
-    positives += gained;
-    negatives += lost;
-    [gained, lost] = [0, 0];
-  }
-  return area / (positives * negatives);
-}
-
-function standardDeviation(values: Float64Array): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1));
+  return { indexes, count };
 }

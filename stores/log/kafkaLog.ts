@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, ITopicConfig, ITopicMetadata, Kafka } from 'kafkajs';
-import { TidemillError } from '../../contracts/errors.js';
+import { messageOf, TidemillError } from '../../contracts/errors.js';
 import { codedError, createKafka, protocolType, type KafkaOptions } from './kafkaClient.js';
 import { joinGroup } from './kafkaGroup.js';
 import { openProducer, openTransactionalProducer } from './kafkaProducer.js';
@@ -85,7 +85,7 @@ class KafkaLog implements Log {
   }
 
   async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
-    const found = await this.admin(topic, (admin) => admin.fetchTopicOffsets(topic));
+    const found = await this.admin(topic, (admin) => topicOffsets(admin, topic));
     return found
       .map(({ partition, low, high }) => ({ partition, low: Number(low), high: Number(high) }))
       .sort((a, b) => a.partition - b.partition);
@@ -147,6 +147,23 @@ class KafkaLog implements Log {
     const connecting = this.connecting;
     this.connecting = null;
     if (connecting !== null) await (await connecting).disconnect();
+  }
+}
+
+type SeekEntries = Awaited<ReturnType<Admin['fetchTopicOffsets']>>;
+
+/** Right after a topic's creation the client may find no leader, and then stumbles over its own empty answer. */
+async function topicOffsets(admin: Admin, topic: string): Promise<SeekEntries> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await admin.fetchTopicOffsets(topic);
+    } catch (error) {
+      const isPassing = /destructure|NOT_LEADER|UNKNOWN_TOPIC_OR_PARTITION|LEADER_NOT_AVAILABLE/.test(
+        `${protocolType(error)} ${messageOf(error)}`,
+      );
+      if (attempt >= 200 || !isPassing) throw error;
+      await sleep(50);
+    }
   }
 }
 

@@ -40,17 +40,54 @@ export async function openDuckdbStore(options: DuckdbStoreOptions = {}): Promise
     ...(options.threads === undefined ? {} : { threads: String(options.threads) }),
     ...(options.temporaryDirectory === undefined ? {} : { temp_directory: options.temporaryDirectory }),
   });
-  return new DuckdbStore(instance, await instance.connect());
+  return new DuckdbStore(instance);
 }
 
 /** Rows per chunk: DuckDB's vector size. */
 const CHUNK_ROWS = 2_048;
 
+/** Gives every operation a connection of its own: one connection runs one statement at a time. */
 class DuckdbStore implements OfflineStore {
-  constructor(
-    private readonly instance: DuckDBInstance,
-    private readonly connection: DuckDBConnection,
-  ) {}
+  constructor(private readonly instance: DuckDBInstance) {}
+
+  private async use<T>(act: (session: Session) => Promise<T>): Promise<T> {
+    const connection = await this.instance.connect();
+    try {
+      return await act(new Session(connection));
+    } finally {
+      connection.closeSync();
+    }
+  }
+
+  writeEvents(stream: CompiledStream, path: string, events: readonly LoggedEvent[]): Promise<number> {
+    return this.use((session) => session.writeEvents(stream, path, events));
+  }
+  async *readEvents(stream: CompiledStream, files: readonly string[]): AsyncIterable<readonly LoggedEvent[]> {
+    const connection = await this.instance.connect();
+    try {
+      yield* new Session(connection).readEvents(stream, files);
+    } finally {
+      connection.closeSync();
+    }
+  }
+  computeVectors(query: VectorQuery): Promise<VectorTable> {
+    return this.use((session) => session.computeVectors(query));
+  }
+  joinDataset(query: DatasetQuery): ReturnType<OfflineStore['joinDataset']> {
+    return this.use((session) => session.joinDataset(query));
+  }
+  readVectors(table: VectorTable): Promise<VectorMatrix> {
+    return this.use((session) => session.readVectors(table));
+  }
+
+  async close(): Promise<void> {
+    this.instance.closeSync();
+  }
+}
+
+/** One operation on a connection. */
+class Session {
+  constructor(private readonly connection: DuckDBConnection) {}
 
   async writeEvents(stream: CompiledStream, path: string, events: readonly LoggedEvent[]): Promise<number> {
     const columns = eventColumns(stream);
@@ -214,9 +251,9 @@ class DuckdbStore implements OfflineStore {
     const servedColumns = vectors.columns.map((_, at) => `column_${at}`);
     const servedRows =
       served.length === 0
-        ? `SELECT NULL::BIGINT AS id, NULL::BIGINT AS at, ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false`
-        : `SELECT id, at, ${servedColumns.join(', ')} FROM ${parquet(served)} WHERE service = ${textLiteral(service.hash)}
-           QUALIFY row_number() OVER (PARTITION BY id, at ORDER BY __partition, __offset) = 1`;
+        ? `SELECT NULL::BIGINT AS id, NULL::BIGINT AS "at", ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false`
+        : `SELECT id, "at", ${servedColumns.join(', ')} FROM ${parquet(served)} WHERE service = ${textLiteral(service.hash)}
+           QUALIFY row_number() OVER (PARTITION BY id, "at" ORDER BY __partition, __offset) = 1`;
     const fields = Array.from({ length: vectors.fields }, (_, at) => `v.__field_${at}`);
     const columns = vectors.columns.map(
       (name, at) => `CASE WHEN s.id IS NULL THEN v.${identifier(name)} ELSE s.column_${at} END AS ${identifier(name)}`,
@@ -229,7 +266,7 @@ class DuckdbStore implements OfflineStore {
       SELECT v.__time, v.__id, v.__entity, ${[...fields, ...columns].join(', ')},
         l.label AS __label, l.known_at AS __known_at, s.id IS NOT NULL AS __served
       FROM ${parquet([vectors.file])} v JOIN known l ON l.id = v.__id
-      LEFT JOIN served s ON s.id = v.__id AND s.at = v.__time ORDER BY v.__time, v.__id`;
+      LEFT JOIN served s ON s.id = v.__id AND s."at" = v.__time ORDER BY v.__time, v.__id`;
     const rows = await this.copy(service.name, sql, query.output);
     const [counts] = (
       await this.connection.runAndReadAll(
@@ -287,11 +324,6 @@ class DuckdbStore implements OfflineStore {
     }
     if (at !== rows) throw rowCountWrong(table, String(at));
     return { rows, columns, values, times, ids, entities, labels, knownAt, requests };
-  }
-
-  async close(): Promise<void> {
-    this.connection.closeSync();
-    this.instance.closeSync();
   }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeploymentRecord } from '../../contracts/records.js';
 import { messageOf } from '../../contracts/errors.js';
 import { deploymentsTopic } from '../../contracts/topics.js';
@@ -65,26 +66,31 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
   await renew();
   const timer = setInterval(() => void renew(), RENEW_MS);
 
-  const [range] = await log.offsets(topic);
-  const reader = log.read({ topic, partition: 0, from: range?.low ?? 0, to: null })[Symbol.asyncIterator]();
-  const following = (async () => {
-    for (;;) {
-      const next = await reader.next();
-      if (next.done === true || stopped) return;
+  let reader: AsyncIterator<readonly LogRecord[]> | null = null;
+  const read = async (): Promise<void> => {
+    const [range] = await log.offsets(topic);
+    reader = log.read({ topic, partition: 0, from: range?.low ?? 0, to: null })[Symbol.asyncIterator]();
+    for (let next = await reader.next(); next.done !== true && !stopped; next = await reader.next()) {
       for (const record of next.value) {
         const deployment = parseDeployment(record);
         if (deployment !== null && deployment.model === model) await apply(deployment);
       }
     }
+  };
+  void (async () => {
+    while (!stopped) {
+      // From the start again: epochs that are known are ignored.
+      await read().catch((error: unknown) => onProblem(`deployments are read anew: ${messageOf(error)}`));
+      if (!stopped) await sleep(RENEW_MS);
+    }
   })();
-  following.catch((error: unknown) => onProblem(`deployments cannot be followed any more: ${messageOf(error)}`));
 
   return {
     stop: async () => {
       stopped = true;
       clearInterval(timer);
       await registry.removeInstance(instance);
-      void reader.return?.();
+      void reader?.return?.();
     },
   };
 }

@@ -12,6 +12,8 @@ export interface SendState {
   readonly at: number;
   /** Records on the request topic, broken and repeated ones included. */
   readonly requests: number;
+  /** Labels of live requests. */
+  readonly labels: number;
 }
 
 /**
@@ -24,12 +26,15 @@ export async function sendLive(
   days: Iterable<{ readonly events: readonly GeneratedEvent[] }>,
   options: {
     readonly seed: number;
+    /** Labels from this event time on are those of live requests. */
+    readonly labelsFrom: number;
     /** Events per second that may be sent now. */
     readonly pace: (state: SendState) => Promise<number>;
   },
 ): Promise<SendState> {
   const random = seededRandom(options.seed);
   let requests = 0;
+  let labels = 0;
   let at = 0;
   for (const { events } of days) {
     let slice: OutgoingRecord[] = [];
@@ -38,7 +43,7 @@ export async function sendLive(
       if (slice.length === 0) return;
       const started = performance.now();
       await producer.send(slice);
-      const rate = await options.pace({ at, requests });
+      const rate = await options.pace({ at, requests, labels });
       const due = (slice.length / rate) * 1_000 - (performance.now() - started);
       slice = [];
       if (due > 1) await sleep(due);
@@ -51,12 +56,13 @@ export async function sendLive(
       }
       const records = withAccidents(project, event, random.next());
       slice.push(...records);
+      if (event.stream === 'fraud-labels' && event.at >= options.labelsFrom) labels++;
       requests += records.filter(({ topic }) => topic === streamTopic(project, 'transactions')).length;
     }
     at = until;
     await flush();
   }
-  return { at, requests };
+  return { at, requests, labels };
 }
 
 function withAccidents(project: string, event: GeneratedEvent, chance: number): OutgoingRecord[] {

@@ -1,0 +1,54 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Log, TopicPartition } from '../../../stores/log/log.js';
+
+/** Counts the committed records of a topic as they appear. */
+export async function countRecords(log: Log, topic: string) {
+  let partitions = await log.partitionCount(topic);
+  for (; partitions === null; partitions = await log.partitionCount(topic)) await sleep(100);
+  const needed = partitions;
+  const waiting: { since: number; resolve: (seconds: number) => void; seen: Map<number, number> }[] = [];
+  const counter = {
+    count: 0,
+    stop: () => undefined as void,
+    /** Seconds until every partition has had a new prediction after a moment. */
+    nextFromTasksOf: (since: number): Promise<number> =>
+      new Promise((resolve) => waiting.push({ since, resolve, seen: new Map() })),
+  };
+  let stopped = false;
+  const readers = Array.from({ length: needed }, (_, partition) => {
+    const reader = log.read({ topic, partition, from: 0, to: null })[Symbol.asyncIterator]();
+    void (async () => {
+      for (;;) {
+        const next = await reader.next();
+        if (next.done === true || stopped) return;
+        counter.count += next.value.length;
+        for (const [at, each] of [...waiting.entries()].reverse()) {
+          each.seen.set(partition, performance.now());
+          if (each.seen.size < needed) continue;
+          waiting.splice(at, 1);
+          each.resolve((Math.max(...each.seen.values()) - each.since) / 1_000);
+        }
+      }
+    })().catch(() => undefined);
+    return reader;
+  });
+  counter.stop = () => {
+    stopped = true;
+    for (const reader of readers) void reader.return?.();
+  };
+  return counter;
+}
+
+/** Has a group committed everything that its topics hold? */
+export async function caughtUp(log: Log, group: string, topics: readonly string[]): Promise<boolean> {
+  for (const topic of topics) {
+    const ends = await log.offsets(topic);
+    const places: TopicPartition[] = ends.map(({ partition }) => ({ topic, partition }));
+    const committed = await log.committed(group, places);
+    if (
+      ends.some(({ partition, high }) => (committed.find((each) => each.partition === partition)?.offset ?? 0) < high)
+    )
+      return false;
+  }
+  return true;
+}

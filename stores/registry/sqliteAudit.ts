@@ -1,0 +1,54 @@
+import { canonicalJson } from '../../features/hash.js';
+import { auditHash, GENESIS_HASH } from './auditChain.js';
+import type { AuditRow, Registry } from './registry.js';
+import type { Sql, SqliteDatabase } from './sqliteDatabase.js';
+
+export type AuditEntry = Pick<AuditRow, 'model' | 'actor' | 'action' | 'reason' | 'before' | 'after' | 'evidence'>;
+
+/** Adds a row to the chain of the entry's model, within the transaction of the change that it tells of. */
+export function appendAudit(sql: Sql, entry: AuditEntry): void {
+  const last = sql.row(
+    'SELECT sequence, hash FROM audit WHERE project = ? AND model = ? ORDER BY sequence DESC LIMIT 1',
+    sql.project,
+    entry.model,
+  );
+  const row: Omit<AuditRow, 'hash'> = {
+    sequence: last === null ? 1 : (last['sequence'] as number) + 1,
+    model: entry.model,
+    at: sql.now,
+    actor: entry.actor,
+    action: entry.action,
+    reason: entry.reason,
+    before: asJsonKeepsIt(entry.before),
+    after: asJsonKeepsIt(entry.after),
+    evidence: asJsonKeepsIt(entry.evidence),
+    previousHash: last === null ? GENESIS_HASH : (last['hash'] as string),
+  };
+  sql.run(
+    'INSERT INTO audit (project, model, sequence, row, hash) VALUES (?, ?, ?, ?, ?)',
+    sql.project,
+    row.model,
+    row.sequence,
+    canonicalJson(row),
+    auditHash(row),
+  );
+}
+
+export function auditMethods(database: SqliteDatabase): Pick<Registry, 'auditRows'> {
+  return {
+    auditRows: (model) =>
+      database.read((sql) =>
+        sql
+          .rows('SELECT row, hash FROM audit WHERE project = ? AND model = ? ORDER BY sequence', sql.project, model)
+          .map(({ row, hash }) => ({
+            ...(JSON.parse(row as string) as Omit<AuditRow, 'hash'>),
+            hash: hash as string,
+          })),
+      ),
+  };
+}
+
+/** A value as it comes back from JSON: hashing what is read must give the hash of what was written. */
+function asJsonKeepsIt(value: unknown): unknown {
+  return value === undefined ? null : (JSON.parse(JSON.stringify(value)) as unknown);
+}

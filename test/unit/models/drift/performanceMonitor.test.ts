@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest';
+import type { OutcomeRecord } from '../../../../contracts/records.js';
+import { PerformanceMonitor } from '../../../../models/drift/performanceMonitor.js';
+import { seededRandom } from '../../../../models/statistics/random.js';
+
+const DAY = 86_400_000;
+const CHANGE = 20 * DAY;
+
+/** 2,000 requests a day; from the change on one in a hundred is a positive that the model does not see. */
+function outcomes(seed: number, days: number, changes: boolean): OutcomeRecord[] {
+  const random = seededRandom(seed);
+  return Array.from({ length: days * 2_000 }, (_, id): OutcomeRecord => {
+    const at = Math.floor((id * DAY) / 2_000);
+    const known = random.next() < 0.008;
+    const unseen = changes && at >= CHANGE && random.next() < 0.012;
+    const score = known ? 0.7 : 0.003;
+    return {
+      id,
+      at,
+      knownAt: at + 7 * DAY,
+      model: 'm',
+      version: 1,
+      role: 'champion',
+      epoch: 1,
+      score,
+      label: known || unseen ? 1 : 0,
+      entity: null,
+      revision: 0,
+    };
+  });
+}
+
+function detect(monitor: PerformanceMonitor, rows: readonly OutcomeRecord[]) {
+  return rows.flatMap((row) => monitor.update(row));
+}
+
+describe('the performance monitor', () => {
+  test('finds a change once, and dates it', () => {
+    const found = detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY }), outcomes(1, 40, true));
+    expect(found).toHaveLength(1);
+    expect(found[0]).toMatchObject({ source: 'performance/log_loss', sequence: 1, version: 1 });
+    expect(Math.abs((found[0]?.onset ?? 0) - CHANGE)).toBeLessThan(4 * DAY);
+    expect(found[0]?.after).toBeGreaterThan(found[0]?.before as number);
+  });
+
+  test('stays silent while nothing changes', () => {
+    for (const seed of [1, 2, 3, 4, 5]) {
+      expect(detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY }), outcomes(seed, 40, false))).toEqual(
+        [],
+      );
+    }
+  });
+
+  test('does not depend on the order in which labels of the same time arrive', () => {
+    const rows = outcomes(1, 40, true);
+    // Several partitions: each its own order, mixed differently.
+    const mixed = [...rows].sort(
+      (a, b) =>
+        Math.floor(a.knownAt / 300_000) - Math.floor(b.knownAt / 300_000) || (Number(a.id) % 4) - (Number(b.id) % 4),
+    );
+    const [straight, other] = [rows, mixed].map((each) =>
+      detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY }), each),
+    );
+    expect(other?.map(({ onset }) => onset)).toEqual(straight?.map(({ onset }) => onset));
+  });
+
+  test('goes on from its encoded state as if nothing had happened', () => {
+    const rows = outcomes(1, 40, true);
+    let monitor = new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY });
+    const found = [];
+    for (let at = 0; at < rows.length; at += 9_973) {
+      found.push(...detect(monitor, rows.slice(at, at + 9_973)));
+      const copy = new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY });
+      copy.decode(JSON.parse(JSON.stringify(monitor.encode())) as ReturnType<PerformanceMonitor['encode']>);
+      monitor = copy;
+    }
+    expect(found).toEqual(detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY }), rows));
+  });
+});

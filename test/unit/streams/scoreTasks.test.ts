@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'vitest';
+import { expectedOutcomes } from '../../../activities/audit/expectedOutcomes.js';
+import { hopTopic } from '../../../contracts/topics.js';
+import { fraud, transactions } from '../../../examples/fraud/project.js';
+import { createFallbackScorer } from '../../../scoring/fallbackScorer.js';
+import type { LogRecord, OutgoingRecord } from '../../../stores/log/log.js';
+import { decodeBlock } from '../../../streams/blocks/block.js';
+import { scoreTopology } from '../../../streams/topologies/score/scoreTopology.js';
+import { payments, randomNumbers } from '../../support/payments.js';
+import { driveTask } from '../../support/taskDriver.js';
+
+const project = 'p';
+const identity = { project, name: 'score.fraud', generation: 1 };
+const topology = scoreTopology({
+  project,
+  model: fraud.compiled,
+  generation: 1,
+  partitions: 1,
+  scorer: createFallbackScorer(fraud.compiled),
+});
+const entry = { topic: `${project}.transactions`, partition: 0 };
+
+/** Payments of a few customers out of order, repeated, long out of date and broken. */
+function requests(seed: number, count: number): LogRecord[] {
+  const random = randomNumbers(seed);
+  const texts = payments(count, { seed, everyMs: 30_000 }).flatMap((payment) => {
+    const text = JSON.stringify({ ...payment, customer: payment.customer % 5 });
+    const what = random();
+    if (what < 0.1) return [text, text];
+    if (what < 0.2)
+      return [text, JSON.stringify({ ...payment, id: payment.id + 100_000, at: payment.at - 120_000, customer: 1 })];
+    if (what < 0.25)
+      return [text, JSON.stringify({ ...payment, id: payment.id + 200_000, at: payment.at - 7_200_000, customer: 2 })];
+    return what < 0.28 ? [text, text.slice(5)] : [text];
+  });
+  return texts.map((text, offset) => ({
+    ...entry,
+    offset,
+    timestamp: Date.parse('2026-01-01'),
+    key: null,
+    value: Buffer.from(text),
+    headers: {},
+  }));
+}
+
+/** What became of each request, by its offset. */
+function answers(outputs: readonly OutgoingRecord[]): Map<number, string> {
+  const found = new Map<number, string>();
+  const note = (offset: number, what: string): void => {
+    found.set(offset, found.has(offset) ? `${found.get(offset)} and ${what}` : what);
+  };
+  for (const { topic, value } of outputs) {
+    if (topic === hopTopic(identity, 'terminal')) {
+      const block = decodeBlock(transactions.compiled, fraud.compiled.service.hash, value as Buffer);
+      for (const { offset, vector } of block.rows) note(offset, `row ${Array.from(vector.subarray(0, 9)).join(' ')}`);
+    } else note((JSON.parse(String(value)) as { source: { offset: number } }).source.offset, topic);
+  }
+  return found;
+}
+
+describe('an entry task', () => {
+  const create = () => topology.createTask('customer-0', [entry]);
+
+  test('ends every record as the rules say: goes on, duplicate, late or dead letter', async () => {
+    const records = requests(1, 400);
+    const { outputs, deadLetters } = await driveTask({ create, records, commitEvery: 7, snapshotEvery: 3 });
+    const found = answers(outputs);
+    for (const { record, outcome } of expectedOutcomes(transactions.compiled, records)) {
+      const what = found.get(record.offset) ?? 'nothing';
+      if (outcome === 'prediction') expect(what).toMatch(/^row /);
+      else if (outcome === 'deadLetter') expect([what, deadLetters.includes(record.offset)]).toEqual(['nothing', true]);
+      else expect(what).toBe(outcome === 'late' ? 'p.late' : 'p.duplicates');
+    }
+    expect(new Set(expectedOutcomes(transactions.compiled, records).map(({ outcome }) => outcome)).size).toBe(4);
+  });
+
+  test('answers the same after crashes anywhere, from snapshots of any age', async () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const records = requests(seed, 200);
+      const random = randomNumbers(seed * 31);
+      const straight = await driveTask({ create, records, commitEvery: 9, snapshotEvery: 1_000 });
+      const crashes = new Set(Array.from({ length: 6 }, () => 1 + Math.floor(random() * (records.length - 2))));
+      const crashed = await driveTask({
+        create,
+        records,
+        commitEvery: 9,
+        snapshotEvery: 1 + Math.floor(random() * 4),
+        crashes,
+      });
+      expect(answers(crashed.outputs)).toEqual(answers(straight.outputs));
+      expect(crashed.deadLetters).toEqual(straight.deadLetters);
+    }
+  });
+});
