@@ -92,7 +92,7 @@ describe('generated transactions', () => {
 });
 
 describe('the new pattern', () => {
-  test('starts on its day, with 60 to 150 payments a day that are tiny and come in bursts', () => {
+  test('starts on its day, with 80 to 160 payments a day that are tiny and come in bursts', () => {
     const without = collect({ seed: 5, days: 20, driftDay: null });
     const days = collect({ seed: 5, days: 20, driftDay: 12 });
     for (const { day, transactions } of days) {
@@ -102,8 +102,8 @@ describe('the new pattern', () => {
         expect(transactions).toEqual(without[day]?.transactions);
         continue;
       }
-      expect(tests.length).toBeGreaterThanOrEqual(60);
-      expect(tests.length).toBeLessThanOrEqual(170);
+      expect(tests.length).toBeGreaterThanOrEqual(80);
+      expect(tests.length).toBeLessThanOrEqual(160);
       const bursts = new Map<number, GeneratedTransaction[]>();
       for (const each of tests) {
         expect(each.amount).toBeGreaterThanOrEqual(50);
