@@ -1,12 +1,39 @@
 import { isTidemillError, messageOf } from '../contracts/errors.js';
 
-/** One error for people (`CODE: message`, then what to do) or for programs (one JSON object), on stderr. */
-export function printError(error: unknown, json: boolean): void {
-  if (json) {
-    const object = isTidemillError(error) ? error.toJSON() : { code: 'INTERNAL', message: messageOf(error) };
-    console.error(JSON.stringify({ error: object }));
-  } else if (isTidemillError(error)) console.error(`${error.code}: ${error.message}\n  ${error.action}`);
-  else console.error(error instanceof Error ? error.stack : messageOf(error));
+/** Forms of a result: aligned columns for people, one JSON value, or one JSON object a line. */
+export const FORMATS = ['table', 'json', 'jsonl'] as const;
+export type Format = (typeof FORMATS)[number];
+
+/** Where a command writes, a line or more at a time. */
+export interface Console {
+  out(text: string): void;
+  error(text: string): void;
+}
+
+/** One error: `CODE: message` and what to do, or `{error: {code, message, hint, details}}` for programs. */
+export function formatError(error: unknown, format: Format): string {
+  if (format !== 'table') {
+    const object = isTidemillError(error)
+      ? error.toJSON()
+      : { code: 'INTERNAL', message: messageOf(error), hint: 'Report it with the command line.' };
+    return JSON.stringify({ error: object });
+  }
+  if (isTidemillError(error)) return `${error.code}: ${error.message}\n  ${error.action}`;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** A list of equal objects: every property as it is for programs, the named columns for people. */
+export function formatRows<Row extends object>(
+  rows: readonly Row[],
+  columns: Readonly<Record<string, (row: Row) => string>>,
+  format: Format,
+): string {
+  if (format === 'json') return JSON.stringify(rows);
+  if (format === 'jsonl') return rows.map((row) => JSON.stringify(row)).join('\n');
+  return formatTable(
+    Object.keys(columns),
+    rows.map((row) => Object.values(columns).map((cell) => cell(row))),
+  );
 }
 
 /** Rows as an aligned table. */

@@ -331,6 +331,26 @@ export const ERROR_CODES = {
     summary: 'The result of a step was to be written, but not what the step intended.',
     action: 'Report it: a step writes its intent before its side effect.',
   },
+
+  // Local runtime, its record and the command line
+  RUNTIME_STOP_FAILED: {
+    status: 500,
+    exit: 1,
+    summary: 'A server of the local runtime could not be stopped.',
+    action: 'Stop the process that the message names as the user who started it; `tidemill down` can be repeated.',
+  },
+  RUNTIME_RECORD_INVALID: {
+    status: 500,
+    exit: 1,
+    summary: 'The file that remembers the processes of the local runtime is damaged.',
+    action: 'Remove the file; `tidemill up` adopts the servers that still run on the data beside it.',
+  },
+  USAGE_INVALID: {
+    status: 400,
+    exit: 2,
+    summary: 'A command line has an unknown command or option, or an option with a value that it does not take.',
+    action: 'Correct the command line; `--help` after a command shows what it takes.',
+  },
 } as const satisfies Record<string, ErrorDescription>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

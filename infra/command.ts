@@ -2,6 +2,9 @@ import { spawn } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 
+/** Told what is being done, in a few words. */
+export type Progress = (text: string) => void;
+
 /** Runs a program to its end; its last output is in the error where it fails. */
 export async function runCommand(
   program: string,

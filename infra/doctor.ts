@@ -1,14 +1,15 @@
 import { execFile } from 'node:child_process';
-import { access, constants, mkdir, statfs } from 'node:fs/promises';
+import { access, constants, statfs } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf } from '../contracts/errors.js';
-import { cacheFolder } from './cache.js';
 import { programOnPath } from './command.js';
-import { findJava } from './kafka.js';
-import { answers, portHolder } from './ports.js';
-import { DEFAULT_PORTS, status } from './runtime.js';
-import { TEMPORAL_CLI_VERSION } from './temporal.js';
-import { join } from 'node:path';
+import { findJava, locateKafka } from './findKafka.js';
+import { KAFKA_VERSION } from './kafkaJars.js';
+import { answers, describeHolder, portHolder } from './ports.js';
+import { DEFAULT_PORTS, status, type ServiceState } from './runtime.js';
+import { locateTemporal, TEMPORAL_CLI_VERSION } from './temporal.js';
+import { locateXgboostLibrary, XGBOOST_VERSION } from './xgboostLibrary.js';
 
 export interface Check {
   readonly name: string;
@@ -17,54 +18,82 @@ export interface Check {
   readonly found: string;
 }
 
-/** Looks at what the platform needs of this machine; changes nothing but the runtime's folder, which it makes. */
+const NEEDED_GIGABYTES = 2;
+
+/** Looks at what the platform needs of this machine. Changes and fetches nothing. */
 export async function diagnose(home: string): Promise<Check[]> {
-  const checks = await Promise.all([
-    check('node 20.19 or newer', async () => {
-      const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
-      if (major < 20 || (major === 20 && minor < 19)) throw new Error(`this is ${process.version}`);
-      return process.version;
-    }),
-    check('java 17 or newer (Kafka)', async () => {
-      const { stderr } = await promisify(execFile)(await findJava(), ['-version']);
-      const version = /version "(\d+)/.exec(stderr)?.[1];
-      if (version === undefined || Number(version) < 17) throw new Error(stderr.split('\n')[0]);
-      return `java ${version}`;
-    }),
-    check('Temporal CLI, or Go to build it', async () => {
-      const found = process.env['TIDEMILL_TEMPORAL_CLI'] ?? (await programOnPath('temporal'));
-      if (found !== null) return found;
-      const cached = join(cacheFolder(`temporal-${TEMPORAL_CLI_VERSION}`), 'temporal');
-      if (
-        await access(cached).then(
-          () => true,
-          () => false,
-        )
-      )
-        return cached;
-      const go = await programOnPath('go');
-      if (go === null) throw new Error('neither temporal nor go is on PATH');
-      return `${go} (will build it once)`;
-    }),
-    check('folder for data is writable, 2 GB free', async () => {
-      await mkdir(home, { recursive: true });
-      await access(home, constants.W_OK);
-      const { bavail, bsize } = await statfs(home);
-      const gigabytes = (bavail * bsize) / 2 ** 30;
-      if (gigabytes < 2) throw new Error(`${gigabytes.toFixed(1)} GB free at ${home}`);
-      return `${gigabytes.toFixed(0)} GB free at ${home}`;
-    }),
-    ...Object.entries(DEFAULT_PORTS).map(([name, port]) =>
-      check(`port ${port} (${name})`, async () => {
-        if (!(await answers(port))) return 'free';
-        const pid = await portHolder(port);
-        const ours = (await status(home)).some((state) => state.state === 'running' && state.pid === pid);
-        if (ours) return `used by this runtime (pid ${pid})`;
-        throw new Error(`taken by ${pid === null ? 'another process' : `pid ${pid}`}`);
-      }),
+  const states = await status(home).catch((): ServiceState[] => []);
+  return Promise.all([
+    check('node 20.19 or newer', nodeVersion),
+    check('java 17 or newer, for Kafka', javaVersion),
+    check(`Kafka ${KAFKA_VERSION}`, async () => (await locateKafka()) ?? fetchedBy('mvn', 'fetched once')),
+    check(
+      `Temporal CLI ${TEMPORAL_CLI_VERSION}`,
+      async () => (await locateTemporal()) ?? fetchedBy('go', 'built once, some minutes'),
     ),
+    check(
+      `XGBoost ${XGBOOST_VERSION}, for training`,
+      async () => (await locateXgboostLibrary()) ?? fetchedBy('python3', 'fetched once by pip'),
+    ),
+    check('folder for data', () => writableFolder(home)),
+    check('record of the runtime', async () => {
+      const found = await status(home);
+      return found.map(({ service, state }) => `${service} ${state}`).join(', ');
+    }),
+    ...Object.entries(DEFAULT_PORTS).map(([name, port]) => check(`port ${port}, ${name}`, () => portUse(port, states))),
+    ...states
+      .filter((state) => state.state === 'external')
+      .map(({ service, address, reachable }) =>
+        check(`${service} of the environment`, async () => {
+          if (reachable) return `${address} answers`;
+          throw new Error(`nothing answers at ${address}`);
+        }),
+      ),
   ]);
-  return checks;
+}
+
+async function nodeVersion(): Promise<string> {
+  const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
+  if (major < 20 || (major === 20 && minor < 19)) throw new Error(`this is ${process.version}`);
+  return process.version;
+}
+
+async function javaVersion(): Promise<string> {
+  const { stderr } = await promisify(execFile)(await findJava(), ['-version']);
+  const version = /version "(\d+)/.exec(stderr)?.[1];
+  if (version === undefined || Number(version) < 17) throw new Error(stderr.split('\n')[0]);
+  return `java ${version}`;
+}
+
+async function fetchedBy(program: string, how: string): Promise<string> {
+  const path = await programOnPath(program);
+  if (path === null) throw new Error(`neither it nor ${program} is here`);
+  return `not here yet: ${how} with ${path}`;
+}
+
+/** The folder, or where it would be made, takes files and has room. */
+async function writableFolder(home: string): Promise<string> {
+  let folder = resolve(home);
+  const exists = (path: string): Promise<boolean> =>
+    access(path).then(
+      () => true,
+      () => false,
+    );
+  while (!(await exists(folder)) && dirname(folder) !== folder) folder = dirname(folder);
+  await access(folder, constants.W_OK);
+  const { bavail, bsize } = await statfs(folder);
+  const gigabytes = (bavail * bsize) / 2 ** 30;
+  if (gigabytes < NEEDED_GIGABYTES) {
+    throw new Error(`${gigabytes.toFixed(1)} GB free at ${folder} where ${NEEDED_GIGABYTES} are needed`);
+  }
+  return `${gigabytes.toFixed(0)} GB free at ${folder}`;
+}
+
+async function portUse(port: number, states: readonly ServiceState[]): Promise<string> {
+  if (!(await answers(port))) return 'free';
+  const pid = await portHolder(port);
+  if (states.some((state) => state.state === 'running' && state.pid === pid)) return `this runtime, process ${pid}`;
+  throw new Error(`taken by ${await describeHolder(pid)}`);
 }
 
 async function check(name: string, look: () => Promise<string>): Promise<Check> {

@@ -1,10 +1,10 @@
 import { execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { TidemillError } from '../contracts/errors.js';
+import { messageOf, TidemillError } from '../contracts/errors.js';
 
 /** Identity of a process: a pid alone may be given to another process later; with its start time it is unique. */
 export interface ProcessIdentity {
@@ -54,25 +54,55 @@ export async function isRunning({ pid, startTime }: ProcessIdentity): Promise<bo
   return (await startTimeOf(pid)) === startTime;
 }
 
-/** Command line of a process; null where it cannot be read. */
+/** Command line of a process, cut to a line; null where it cannot be read. */
 export async function commandOf(pid: number): Promise<string | null> {
-  const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => null);
-  return text === null ? null : text.replaceAll('\0', ' ').trim().slice(0, 120);
+  const args = await argumentsOf(pid);
+  return args === null ? null : args.join(' ').slice(0, 120);
 }
 
-/** Ends exactly this process: SIGTERM, and SIGKILL where it stays for `graceMs`. Nothing where it is gone already. */
+/** A running process whose arguments (the program included) are the ones looked for; null without /proc. */
+export async function findProcess(isIt: (args: readonly string[]) => boolean): Promise<ProcessIdentity | null> {
+  for (const name of await readdir('/proc').catch(() => [])) {
+    if (!/^\d+$/.test(name)) continue;
+    const args = await argumentsOf(Number(name));
+    if (args === null || !isIt(args)) continue;
+    const startTime = await startTimeOf(Number(name));
+    if (startTime !== null) return { pid: Number(name), startTime };
+  }
+  return null;
+}
+
+async function argumentsOf(pid: number): Promise<string[] | null> {
+  const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return text === '' ? null : text.replace(/\0$/, '').split('\0');
+}
+
+/**
+ * Ends exactly this process: SIGTERM, and SIGKILL where it stays for `graceMs`. Nothing where it is gone already.
+ *
+ * @throws TidemillError RUNTIME_STOP_FAILED where it may not be ended or stays all the same.
+ */
 export async function stopProcess(identity: ProcessIdentity, graceMs = 15_000): Promise<void> {
   for (const [signal, waitMs] of [
     ['SIGTERM', graceMs],
     ['SIGKILL', 5_000],
   ] as const) {
     if (!(await isRunning(identity))) return;
-    process.kill(identity.pid, signal);
-    for (let waited = 0; waited < waitMs; waited += 50) {
+    try {
+      process.kill(identity.pid, signal);
+    } catch (error) {
+      // It may have ended since it was looked at.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw stopFailed(identity.pid, messageOf(error));
+    }
+    for (const deadline = Date.now() + waitMs; Date.now() < deadline; await sleep(50)) {
       if (!(await isRunning(identity))) return;
-      await sleep(50);
     }
   }
+  throw stopFailed(identity.pid, 'it is still there after SIGKILL');
+}
+
+function stopFailed(pid: number, reason: string): TidemillError {
+  return new TidemillError('RUNTIME_STOP_FAILED', `process ${pid} was not stopped: ${reason}`, { pid });
 }
 
 /**
@@ -85,12 +115,11 @@ export async function awaitReady(
   identity: ProcessIdentity,
   logFile: string,
   isReady: () => Promise<boolean>,
-  timeoutMs = 60_000,
+  timeoutMs = 90_000,
 ): Promise<void> {
-  for (let waited = 0; waited < timeoutMs; waited += 100) {
+  for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; await sleep(100)) {
     if (await isReady()) return;
     if (!(await isRunning(identity))) break;
-    await sleep(100);
   }
   await stopProcess(identity);
   const log = await readFile(logFile, 'utf8').catch(() => '');

@@ -34,12 +34,17 @@ export async function answers(port: number, host = '127.0.0.1'): Promise<boolean
 export async function requirePort(service: string, port: number): Promise<void> {
   if (!(await answers(port))) return;
   const pid = await portHolder(port);
-  const holder = pid === null ? 'another process' : `process ${pid} (${(await commandOf(pid)) ?? 'unknown'})`;
+  const holder = await describeHolder(pid);
   throw new TidemillError('RUNTIME_PORT_TAKEN', `${service}: port ${port} is taken by ${holder}`, {
     service,
     port,
     pid,
   });
+}
+
+/** The holder of a port for people: `process 4711 (java …)`. */
+export async function describeHolder(pid: number | null): Promise<string> {
+  return pid === null ? 'another process' : `process ${pid} (${(await commandOf(pid)) ?? 'unknown'})`;
 }
 
 /** Process that listens on a TCP port of this machine; null where that cannot be told (another user's, or no /proc). */

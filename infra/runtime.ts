@@ -1,8 +1,11 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { startKafka, type Progress } from './kafka.js';
+import { messageOf, TidemillError } from '../contracts/errors.js';
+import type { Progress } from './command.js';
+import { adoptKafka, startKafka } from './kafka.js';
 import { isRunning, stopProcess, type ProcessIdentity } from './managedProcess.js';
-import { startTemporal } from './temporal.js';
+import { answers } from './ports.js';
+import { adoptTemporal, startTemporal } from './temporal.js';
 
 /** The local runtime: real servers with their data under one folder, remembered in `runtime.json` there. */
 export type ServiceName = 'kafka' | 'temporal';
@@ -36,15 +39,27 @@ export type ServiceState =
       readonly address: string;
       readonly pid: number;
       readonly uiUrl?: string;
+      /** Takes connections now. */
+      readonly reachable: boolean;
     }
   /** The address comes from the environment: nothing is started or stopped. */
-  | { readonly service: ServiceName; readonly state: 'external'; readonly address: string }
+  | {
+      readonly service: ServiceName;
+      readonly state: 'external';
+      readonly address: string;
+      readonly reachable: boolean;
+    }
   | { readonly service: ServiceName; readonly state: 'stopped' };
 
-const ENVIRONMENT: Readonly<Record<ServiceName, string>> = { kafka: 'TIDEMILL_KAFKA', temporal: 'TIDEMILL_TEMPORAL' };
+/** Environment variables with the address of a service that the runtime does not start itself. */
+export const ADDRESS_VARIABLES: Readonly<Record<ServiceName, string>> = {
+  kafka: 'TIDEMILL_KAFKA',
+  temporal: 'TIDEMILL_TEMPORAL',
+};
 
 /**
- * Starts what is not running, side by side. One that is already there is left alone.
+ * Starts what is not running, side by side. One that is already there is left alone; one that runs on this folder's data but
+ * is not remembered (its `up` was interrupted) is adopted.
  *
  * @throws TidemillError RUNTIME_UNAVAILABLE, RUNTIME_PORT_TAKEN, RUNTIME_START_FAILED; what did start keeps running.
  */
@@ -62,40 +77,46 @@ export async function upService(service: ServiceName, options: RuntimeOptions): 
   const progress: Progress = (text) => options.progress?.(service, text);
   const directory = join(options.home, service);
   if (service === 'kafka') {
-    const { identity, port, broker } = await startKafka({
-      directory,
-      port: options.kafkaPort ?? DEFAULT_PORTS.kafka,
-      progress,
-    });
+    const { identity, port, broker } =
+      (await adoptKafka(directory)) ??
+      (await startKafka({ directory, port: options.kafkaPort ?? DEFAULT_PORTS.kafka, progress }));
     await remember(options.home, service, { ...identity, port, address: broker });
     return;
   }
-  const { identity, port, address, uiUrl, uiPort } = await startTemporal({
-    directory,
-    port: options.temporalPort ?? DEFAULT_PORTS.temporal,
-    uiPort: options.temporalUiPort ?? DEFAULT_PORTS.temporalUi,
-    progress,
-  });
+  const { identity, port, address, uiUrl, uiPort } =
+    (await adoptTemporal(directory)) ??
+    (await startTemporal({
+      directory,
+      port: options.temporalPort ?? DEFAULT_PORTS.temporal,
+      uiPort: options.temporalUiPort ?? DEFAULT_PORTS.temporalUi,
+      progress,
+    }));
   await remember(options.home, service, { ...identity, port, address, uiUrl, uiPort });
 }
 
-/** Stops exactly what `up` started; data stays unless `purge`. Returns the services that were stopped. */
+/**
+ * Stops exactly what `up` started; data stays unless `purge`. Returns the services that were stopped.
+ *
+ * @throws TidemillError RUNTIME_STOP_FAILED; what was not stopped stays remembered.
+ */
 export async function down(home: string, options: { readonly purge?: boolean } = {}): Promise<ServiceName[]> {
   const record = await readRecord(home);
+  const left: { [service in ServiceName]?: ServiceRecord } = { ...record };
   const stopped: ServiceName[] = [];
-  await Promise.all(
+  const results = await Promise.allSettled(
     SERVICES.map(async (service) => {
       const known = record[service];
-      if (known === undefined) return;
-      if (await isRunning(known)) {
+      if (known !== undefined && (await isRunning(known))) {
         await stopProcess(known, 30_000);
         stopped.push(service);
       }
+      delete left[service];
       if (options.purge === true) await rm(join(home, service), { recursive: true, force: true });
     }),
   );
-  await writeRecord(home, {});
-  return stopped;
+  if (Object.keys(record).length > 0) await writeRecord(home, left);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+  return SERVICES.filter((service) => stopped.includes(service));
 }
 
 export async function status(home: string): Promise<ServiceState[]> {
@@ -103,12 +124,27 @@ export async function status(home: string): Promise<ServiceState[]> {
 }
 
 async function stateOf(service: ServiceName, home: string): Promise<ServiceState> {
-  const external = process.env[ENVIRONMENT[service]];
-  if (external !== undefined && external !== '') return { service, state: 'external', address: external };
+  const external = process.env[ADDRESS_VARIABLES[service]];
+  if (external !== undefined && external !== '') {
+    return { service, state: 'external', address: external, reachable: await isReachable(external) };
+  }
   const known = (await readRecord(home))[service];
   if (known === undefined || !(await isRunning(known))) return { service, state: 'stopped' };
   const { address, pid, uiUrl } = known;
-  return { service, state: 'running', address, pid, ...(uiUrl === undefined ? {} : { uiUrl }) };
+  const reachable = await isReachable(address);
+  return { service, state: 'running', address, pid, ...(uiUrl === undefined ? {} : { uiUrl }), reachable };
+}
+
+/** Whether one of a list of host:port takes connections. */
+async function isReachable(addresses: string): Promise<boolean> {
+  const found = await Promise.all(
+    addresses.split(',').map(async (address) => {
+      const at = address.lastIndexOf(':');
+      const port = Number(address.slice(at + 1));
+      return Number.isInteger(port) && port > 0 && port < 65_536 && answers(port, address.slice(0, at));
+    }),
+  );
+  return found.includes(true);
 }
 
 function recordFile(home: string): string {
@@ -116,8 +152,31 @@ function recordFile(home: string): string {
 }
 
 async function readRecord(home: string): Promise<RuntimeRecord> {
-  const text = await readFile(recordFile(home), 'utf8').catch(() => '{}');
-  return JSON.parse(text) as RuntimeRecord;
+  const file = recordFile(home);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw error;
+  }
+  let record: unknown;
+  try {
+    record = JSON.parse(text);
+  } catch (error) {
+    throw recordInvalid(file, messageOf(error));
+  }
+  if (typeof record !== 'object' || record === null) throw recordInvalid(file, 'not an object');
+  for (const [service, known] of Object.entries<Partial<ServiceRecord> | null>({ ...record })) {
+    if (typeof known?.pid !== 'number' || typeof known.startTime !== 'string' || typeof known.address !== 'string') {
+      throw recordInvalid(file, `${service} has no pid, start time and address`);
+    }
+  }
+  return record;
+}
+
+function recordInvalid(file: string, reason: string): TidemillError {
+  return new TidemillError('RUNTIME_RECORD_INVALID', `${file} cannot be read: ${reason}`, { file });
 }
 
 async function writeRecord(home: string, record: RuntimeRecord): Promise<void> {

@@ -1,10 +1,10 @@
-import { access, mkdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { access, constants, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { messageOf, TidemillError } from '../contracts/errors.js';
 import { cacheFolder } from './cache.js';
-import { programOnPath, runCommand } from './command.js';
-import type { Progress } from './kafka.js';
-import { awaitReady, startDetached, stopProcess, type ProcessIdentity } from './managedProcess.js';
+import { programOnPath, runCommand, type Progress } from './command.js';
+import { awaitReady, findProcess, startDetached, stopProcess, type ProcessIdentity } from './managedProcess.js';
 import { answers, freePort, requirePort } from './ports.js';
 
 /** Version of the Temporal CLI whose server the local runtime starts (server 1.29.1, UI and SQLite inside). */
@@ -19,6 +19,7 @@ export interface StartedTemporal {
   readonly port: number;
   readonly uiPort: number;
   readonly uiUrl: string;
+  readonly pid: number;
   readonly identity: ProcessIdentity;
   stop(): Promise<void>;
 }
@@ -29,23 +30,27 @@ export interface StartedTemporal {
  * @throws TidemillError RUNTIME_UNAVAILABLE naming three ways to supply it.
  */
 export async function findTemporal(progress: Progress = () => undefined): Promise<string> {
-  const given = process.env['TIDEMILL_TEMPORAL_CLI'] ?? (await programOnPath('temporal'));
-  if (given !== null) return given;
+  const present = await locateTemporal();
+  if (present !== null) return present;
   const folder = cacheFolder(`temporal-${TEMPORAL_CLI_VERSION}`);
-  const cached = join(folder, 'temporal');
-  if (await exists(cached)) return cached;
   let problem = 'go is not on PATH';
   const go = await programOnPath('go');
   if (go !== null) {
     progress('building the Temporal CLI with Go (some minutes, once)');
-    await mkdir(folder, { recursive: true });
+    // Built beside its place and moved there: an interrupted build leaves nothing that looks like a program.
+    const unfinished = `${folder}.${randomUUID()}`;
     try {
+      await mkdir(unfinished, { recursive: true });
       await runCommand(go, ['install', `github.com/temporalio/cli/cmd/temporal@v${TEMPORAL_CLI_VERSION}`], {
-        env: { ...process.env, GOBIN: folder },
+        env: { ...process.env, GOBIN: unfinished },
       });
-      return cached;
+      await mkdir(folder, { recursive: true });
+      await rename(join(unfinished, 'temporal'), join(folder, 'temporal'));
+      return join(folder, 'temporal');
     } catch (error) {
       problem = messageOf(error);
+    } finally {
+      await rm(unfinished, { recursive: true, force: true });
     }
   }
   throw new TidemillError(
@@ -56,10 +61,16 @@ export async function findTemporal(progress: Progress = () => undefined): Promis
   );
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
+/** The same without building anything: null where it would have to be built. */
+export async function locateTemporal(): Promise<string | null> {
+  const given = process.env['TIDEMILL_TEMPORAL_CLI'];
+  if (given !== undefined && given !== '') return given;
+  const onPath = await programOnPath('temporal');
+  if (onPath !== null) return onPath;
+  const cached = join(cacheFolder(`temporal-${TEMPORAL_CLI_VERSION}`), 'temporal');
+  return access(cached, constants.X_OK).then(
+    () => cached,
+    () => null,
   );
 }
 
@@ -75,7 +86,7 @@ export async function startTemporal(options: {
   readonly uiPort?: number;
   readonly progress?: Progress;
 }): Promise<StartedTemporal> {
-  const { directory } = options;
+  const directory = resolve(options.directory);
   const program = await findTemporal(options.progress);
   const port = options.port ?? (await freePort());
   const uiPort = options.uiPort ?? (await freePort());
@@ -83,12 +94,37 @@ export async function startTemporal(options: {
   await requirePort('temporal ui', uiPort);
   await mkdir(directory, { recursive: true });
   options.progress?.('starting Temporal');
-  const logFile = join(directory, 'temporal.log');
+  const logFile = logFileOf(directory);
   await rm(logFile, { force: true });
   const args = ['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--ui-port', String(uiPort)];
-  args.push('--db-filename', join(directory, 'temporal.db'), '--log-level', 'error');
+  args.push('--db-filename', databaseOf(directory), '--log-level', 'error');
   for (const name of SEARCH_ATTRIBUTES) args.push('--search-attribute', `${name}=Keyword`);
   const identity = await startDetached(program, args, { logFile });
+  return whenReady(directory, identity, port, uiPort);
+}
+
+/** The server that already runs on the database of `directory`, whoever started it; null where there is none (or no /proc). */
+export async function adoptTemporal(relative: string): Promise<StartedTemporal | null> {
+  const directory = resolve(relative);
+  let ports: { readonly port: number; readonly uiPort: number } | null = null;
+  const identity = await findProcess((args) => {
+    if (!args.includes('start-dev') || !args.includes(databaseOf(directory))) return false;
+    const numberAfter = (option: string): number => Number(args[args.indexOf(option) + 1]);
+    ports = { port: numberAfter('--port'), uiPort: numberAfter('--ui-port') };
+    return true;
+  });
+  if (identity === null || ports === null) return null;
+  const { port, uiPort } = ports as { readonly port: number; readonly uiPort: number };
+  return whenReady(directory, identity, port, uiPort);
+}
+
+async function whenReady(
+  directory: string,
+  identity: ProcessIdentity,
+  port: number,
+  uiPort: number,
+): Promise<StartedTemporal> {
+  const logFile = logFileOf(directory);
   await awaitReady('temporal', identity, logFile, async () => {
     const log = await readFile(logFile, 'utf8').catch(() => '');
     // The banner comes when the namespace and the search attributes are there.
@@ -99,7 +135,16 @@ export async function startTemporal(options: {
     port,
     uiPort,
     uiUrl: `http://127.0.0.1:${uiPort}`,
+    pid: identity.pid,
     identity,
     stop: () => stopProcess(identity),
   };
+}
+
+function databaseOf(directory: string): string {
+  return join(directory, 'temporal.db');
+}
+
+function logFileOf(directory: string): string {
+  return join(directory, 'temporal.log');
 }

@@ -3,8 +3,7 @@ import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, TidemillError } from '../contracts/errors.js';
 import { cacheFolder, fileSha256 } from './cache.js';
-import { programOnPath, runCommand } from './command.js';
-import type { Progress } from './kafka.js';
+import { programOnPath, runCommand, type Progress } from './command.js';
 
 /** Version of XGBoost's C library that is fetched. */
 export const XGBOOST_VERSION = '3.2.0';
@@ -48,6 +47,15 @@ export async function findXgboostLibrary(progress: Progress = () => undefined): 
       `fetches the wheel xgboost-cpu ${XGBOOST_VERSION}, or install the system's package libxgboost. Tried: ${problem}`,
     { service: 'xgboost', problem },
   );
+}
+
+/** Where the library is already; null where it would have to be fetched. */
+export async function locateXgboostLibrary(): Promise<string | null> {
+  const given = process.env['TIDEMILL_XGBOOST'];
+  if (given !== undefined && given !== '') return (await exists(given)) ? given : null;
+  const cached = join(cacheFolder(`xgboost-${XGBOOST_VERSION}`), 'xgboost', 'lib', 'libxgboost.so');
+  for (const path of [cached, ...SYSTEM_LIBRARIES]) if (await exists(path)) return path;
+  return null;
 }
 
 async function fetchWheel(folder: string, library: string, progress: Progress): Promise<void> {

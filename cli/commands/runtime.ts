@@ -6,104 +6,116 @@ import {
   down,
   SERVICES,
   status,
-  up,
   upService,
   type RuntimeOptions,
   type ServiceName,
   type ServiceState,
 } from '../../infra/runtime.js';
-import { formatTable } from '../output.js';
+import { integerBetween } from '../arguments.js';
+import { formatError, formatRows } from '../output.js';
+import type { Context } from '../program.js';
 
-interface Global {
-  readonly home: string;
-  readonly json: boolean;
-}
+type Ports = Required<Pick<RuntimeOptions, 'kafkaPort' | 'temporalPort' | 'temporalUiPort'>>;
 
 /** up, down, status, doctor. */
-export function addRuntimeCommands(program: Command): void {
-  const globals = (): Global => program.opts<Global>();
+export function addRuntimeCommands(program: Command, context: () => Context): void {
+  const port = integerBetween(1, 65_535);
   program
     .command('up')
     .description('start Kafka and Temporal on this machine')
-    .option('--kafka-port <port>', 'port of the broker', Number, DEFAULT_PORTS.kafka)
-    .option('--temporal-port <port>', 'port of the Temporal frontend', Number, DEFAULT_PORTS.temporal)
-    .option('--temporal-ui-port <port>', 'port of the Temporal UI', Number, DEFAULT_PORTS.temporalUi)
-    .action(async (ports: { kafkaPort: number; temporalPort: number; temporalUiPort: number }) => {
-      const { home, json } = globals();
-      const states = json ? await up({ home, ...ports }) : await upWithProgress({ home, ...ports });
-      printStates(states, json);
+    .option('--kafka-port <port>', 'port of the broker', port, DEFAULT_PORTS.kafka)
+    .option('--temporal-port <port>', 'port of the Temporal frontend', port, DEFAULT_PORTS.temporal)
+    .option('--temporal-ui-port <port>', 'port of the Temporal UI', port, DEFAULT_PORTS.temporalUi)
+    .addHelpText('after', '\nExample:\n  tidemill up --kafka-port 19092')
+    .action(async (ports: Ports) => {
+      const given = context();
+      await upWithProgress(given, { home: given.home, ...ports });
+      printStates(await status(given.home), given);
     });
   program
     .command('down')
     .description('stop what `up` started; data stays')
     .option('--purge', 'remove the data, too', false)
+    .addHelpText('after', '\nExample:\n  tidemill down --purge')
     .action(async ({ purge }: { purge: boolean }) => {
-      const { home, json } = globals();
+      const { home, format, console } = context();
       const stopped = await down(home, { purge });
-      if (json) console.log(JSON.stringify({ stopped }));
-      else console.log(stopped.length === 0 ? 'nothing was running' : `stopped ${stopped.join(' and ')}`);
+      if (format !== 'table') console.out(JSON.stringify({ stopped }));
+      else console.out(stopped.length === 0 ? 'nothing was running' : `stopped ${stopped.join(' and ')}`);
     });
   program
     .command('status')
     .description('what runs, and where')
+    .addHelpText('after', '\nExample:\n  tidemill status --json')
     .action(async () => {
-      const { home, json } = globals();
-      printStates(await status(home), json);
+      const given = context();
+      printStates(await status(given.home), given);
     });
   program
     .command('doctor')
-    .description('check what this machine has')
+    .description('check what this machine has; exit code 5 where something is missing')
+    .addHelpText('after', '\nExample:\n  tidemill doctor')
     .action(async () => {
-      const { home, json } = globals();
+      const { home, format, console, exit } = context();
       const checks = await diagnose(home);
-      if (json) console.log(JSON.stringify(checks));
-      else
-        console.log(
-          formatTable(
-            ['', 'check', 'found'],
-            checks.map(({ ok, name, found }) => [ok ? 'ok' : 'no', name, found]),
-          ),
-        );
-      if (checks.some(({ ok }) => !ok)) process.exitCode = 5;
+      console.out(
+        formatRows(
+          checks,
+          { '': ({ ok }) => (ok ? 'ok' : 'no'), check: ({ name }) => name, found: ({ found }) => found },
+          format,
+        ),
+      );
+      if (checks.some(({ ok }) => !ok)) exit(5);
     });
 }
 
-/** A line per server that says what it is doing; the first failure is thrown once all are settled. */
-async function upWithProgress(options: RuntimeOptions): Promise<ServiceState[]> {
+/**
+ * Starts the servers side by side: on a terminal with a line for each that says what it is doing, else with plain lines,
+ * and for programs silently. Every failure is shown; the last is thrown once all are settled.
+ */
+async function upWithProgress({ format, console }: Context, options: RuntimeOptions): Promise<void> {
   const failures: unknown[] = [];
-  await new Listr(
-    SERVICES.map((service) => ({
+  const start = async (service: ServiceName, progress: (text: string) => void): Promise<boolean> => {
+    try {
+      await upService(service, { ...options, progress: (_, text) => progress(text) });
+      return true;
+    } catch (error) {
+      failures.push(error);
+      return false;
+    }
+  };
+  if (format === 'table' && process.stdout.isTTY) {
+    const tasks = SERVICES.map((service) => ({
       title: service,
       task: async (_: unknown, task: { output: string }) => {
-        const progress = (_service: ServiceName, text: string): void => {
-          task.output = text;
-        };
-        await upService(service, { ...options, progress }).catch((error: unknown) => {
-          failures.push(error);
-          throw error;
-        });
+        if (!(await start(service, (text) => (task.output = text)))) throw new Error(`${service} did not start`);
       },
-    })),
-    { concurrent: true, exitOnError: false, rendererOptions: { showErrorMessage: false }, fallbackRenderer: 'simple' },
-  ).run();
-  if (failures.length > 0) throw failures[0];
-  return status(options.home);
-}
-
-function printStates(states: readonly ServiceState[], json: boolean): void {
-  if (json) console.log(JSON.stringify(states));
-  else {
-    console.log(
-      formatTable(
-        ['service', 'state', 'address', 'pid', 'ui'],
-        states.map((state) => [
-          state.service,
-          state.state,
-          state.state === 'stopped' ? '' : state.address,
-          state.state === 'running' ? String(state.pid) : '',
-          state.state === 'running' ? (state.uiUrl ?? '') : '',
-        ]),
+    }));
+    const rendererOptions = { showErrorMessage: false };
+    await new Listr(tasks, { concurrent: true, exitOnError: false, rendererOptions }).run();
+  } else {
+    await Promise.all(
+      SERVICES.map((service) =>
+        start(service, (text) => (format === 'table' ? console.error(`${service}: ${text}`) : undefined)),
       ),
     );
   }
+  for (const failure of failures.slice(0, -1)) console.error(formatError(failure, format));
+  if (failures.length > 0) throw failures.at(-1);
+}
+
+function printStates(states: readonly ServiceState[], { format, console }: Context): void {
+  console.out(
+    formatRows(
+      states,
+      {
+        service: ({ service }) => service,
+        state: (state) => (state.state === 'stopped' || state.reachable ? state.state : `${state.state}, silent`),
+        address: (state) => (state.state === 'stopped' ? '' : state.address),
+        pid: (state) => (state.state === 'running' ? String(state.pid) : ''),
+        ui: (state) => (state.state === 'running' ? (state.uiUrl ?? '') : ''),
+      },
+      format,
+    ),
+  );
 }

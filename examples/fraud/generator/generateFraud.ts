@@ -20,7 +20,10 @@ export interface GeneratedTransaction {
 
 export interface GeneratorOptions {
   readonly seed: number;
+  /** Number of days from GENERATOR_START on. */
   readonly days: number;
+  /** First day that is given out; its ids are the same as without it. @default 0 */
+  readonly from?: number;
   /** Day from which the new pattern occurs; null for never. */
   readonly driftDay: number | null;
   /** @default 5000 */
@@ -103,7 +106,7 @@ export function* generateFraud(
       const at = GENERATOR_START + day * DAY_MS + second * 1_000;
       return { id: nextId++, at, customer, terminal, amount, fraud: scenario > 0, scenario };
     });
-    yield { day, transactions };
+    if (day >= (options.from ?? 0)) yield { day, transactions };
   }
 }
 

@@ -57,6 +57,44 @@ describe('the local runtime', () => {
     expect(await topics()).toContain('kept');
   });
 
+  test('adopts servers that run on its data but are not remembered, whatever port is asked for', async () => {
+    const before = await status(home);
+    await rm(join(home, 'runtime.json'));
+    expect((await status(home)).map(({ state }) => state)).toEqual(['stopped', 'stopped']);
+    const others = { kafkaPort: await freePort(), temporalPort: await freePort(), temporalUiPort: await freePort() };
+    expect(await up({ home, ...others })).toEqual(before);
+  });
+
+  test('runs from a folder given relative to the working directory', async () => {
+    const cli = join(process.cwd(), 'dist', 'cli', 'main.js');
+    const cwd = await mkdtemp(join(tmpdir(), 'tidemill-runtime-'));
+    const env = { ...process.env, TIDEMILL_HOME: '', TIDEMILL_KAFKA: '', TIDEMILL_TEMPORAL: '' };
+    const tidemill = async (...args: string[]): Promise<unknown> =>
+      JSON.parse(
+        (await run(process.execPath, [cli, '--home', '.tidemill', '--json', ...args], { cwd, env })).stdout,
+      ) as unknown;
+    try {
+      const free = [await freePort(), await freePort(), await freePort()] as const;
+      const options = [
+        '--kafka-port',
+        `${free[0]}`,
+        '--temporal-port',
+        `${free[1]}`,
+        '--temporal-ui-port',
+        `${free[2]}`,
+      ];
+      const running = [
+        { service: 'kafka', state: 'running', address: `127.0.0.1:${free[0]}`, reachable: true },
+        { service: 'temporal', state: 'running', uiUrl: `http://127.0.0.1:${free[2]}`, reachable: true },
+      ];
+      expect(await tidemill('up', ...options)).toMatchObject(running);
+      expect(await tidemill('status')).toMatchObject(running);
+    } finally {
+      expect(await tidemill('down')).toEqual({ stopped: ['kafka', 'temporal'] });
+      await rm(cwd, { recursive: true });
+    }
+  });
+
   test('says who holds a port that it needs', async () => {
     const other = await mkdtemp(join(tmpdir(), 'tidemill-runtime-'));
     const server: Server = createServer();

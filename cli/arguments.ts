@@ -1,0 +1,18 @@
+import { InvalidArgumentError } from 'commander';
+
+/** A parser of options that take a whole number of a range, both ends included. */
+export function integerBetween(low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (Number.isSafeInteger(value) && value >= low && value <= high) return value;
+    throw new InvalidArgumentError(`It is not a whole number from ${low} to ${high}.`);
+  };
+}
+
+/** A parser of options that must have a form; `example` shows it. */
+export function matching(pattern: RegExp, example: string): (text: string) => string {
+  return (text) => {
+    if (pattern.test(text)) return text;
+    throw new InvalidArgumentError(`It is not like ${example}.`);
+  };
+}

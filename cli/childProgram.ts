@@ -1,0 +1,90 @@
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ERROR_CODES, type ErrorCode } from '../contracts/errorCodes.js';
+import { TidemillError, type ErrorDetails } from '../contracts/errors.js';
+import { ADDRESS_VARIABLES, status } from '../infra/runtime.js';
+
+/** A program of this package that runs as a process of its own: `workers/stream.js`. */
+export interface ChildProgram {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/**
+ * Runs a program until it ends, its input, output and errors being those of this process; gives its exit code.
+ *
+ * @param options.logsTo where what it writes to standard output goes: `stderr` for programs that write logs there.
+ */
+export async function runProgram(
+  program: ChildProgram,
+  options: { readonly logsTo?: 'stdout' | 'stderr' } = {},
+): Promise<number> {
+  const child = spawn(process.execPath, [pathOf(program.file), ...program.args], {
+    env: program.env ?? process.env,
+    stdio: ['inherit', options.logsTo === 'stderr' ? 2 : 'inherit', 'inherit'],
+  });
+  // A worker drains on these signals: this process stays until it has.
+  const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
+  process.on('SIGINT', forward).on('SIGTERM', forward);
+  try {
+    return await exitCodeOf(child);
+  } finally {
+    process.off('SIGINT', forward).off('SIGTERM', forward);
+  }
+}
+
+/**
+ * Runs a program that prints one JSON value, and an error as `{error: {code, message, details}}` in its last line on
+ * standard error.
+ *
+ * @throws TidemillError the program's own.
+ */
+export async function readProgram(program: ChildProgram): Promise<unknown> {
+  const child = spawn(process.execPath, [pathOf(program.file), ...program.args], {
+    env: program.env ?? process.env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  let errors = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
+  const code = await exitCodeOf(child);
+  if (code === 0) return JSON.parse(output);
+  throw errorIn(errors) ?? new Error(`${program.file} ended with ${code}: ${errors.trim().slice(-2_000)}`);
+}
+
+/** The environment of workers: this process's, completed by the local runtime's addresses and by the options given. */
+export async function workerEnvironment(
+  home: string,
+  options: { readonly project?: string; readonly projectId?: string },
+): Promise<NodeJS.ProcessEnv> {
+  const env: NodeJS.ProcessEnv = { ...process.env, TIDEMILL_HOME: resolve(home) };
+  for (const state of await status(home)) {
+    if (state.state === 'running') env[ADDRESS_VARIABLES[state.service]] = state.address;
+  }
+  if (options.project !== undefined) env['TIDEMILL_PROJECT'] = resolve(options.project);
+  if (options.projectId !== undefined) env['TIDEMILL_PROJECT_ID'] = options.projectId;
+  return env;
+}
+
+function pathOf(file: string): string {
+  return fileURLToPath(new URL(`../${file}`, import.meta.url));
+}
+
+async function exitCodeOf(child: ReturnType<typeof spawn>): Promise<number> {
+  return new Promise((done, failed) => {
+    child.once('error', failed);
+    // As shells tell it: 128 and the number of the signal.
+    child.once('close', (code, signal) => done(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
+}
+
+function errorIn(text: string): TidemillError | null {
+  const line = text.trim().split('\n').at(-1) ?? '';
+  if (!line.startsWith('{"error":')) return null;
+  const { error } = JSON.parse(line) as { error: { code: string; message: string; details?: ErrorDetails } };
+  return error.code in ERROR_CODES ? new TidemillError(error.code as ErrorCode, error.message, error.details) : null;
+}

@@ -1,0 +1,74 @@
+import { Command, CommanderError, Option } from 'commander';
+import { isTidemillError, TidemillError } from '../contracts/errors.js';
+import { addGenerateCommands } from './commands/generate.js';
+import { addRuntimeCommands } from './commands/runtime.js';
+import { addStreamCommands } from './commands/stream.js';
+import { FORMATS, formatError, type Console, type Format } from './output.js';
+
+/** What every command knows: options of the program, and where its output goes. */
+export interface Context {
+  readonly home: string;
+  readonly format: Format;
+  readonly console: Console;
+  /** Sets the exit code of a command that ran to its end all the same. */
+  readonly exit: (code: number) => void;
+}
+
+const standardConsole: Console = {
+  out: (text) => process.stdout.write(`${text}\n`),
+  error: (text) => process.stderr.write(`${text}\n`),
+};
+
+/**
+ * Runs `tidemill ARGS…` and gives its exit code: 0 done, 1 failed, 2 usage, 3 a comparison says no, 4 not allowed,
+ * 5 a dependency is down, 6 timeout, 130 interrupted. Only results go to standard output.
+ */
+export async function runCommandLine(args: readonly string[], console: Console = standardConsole): Promise<number> {
+  let code = 0;
+  const program = new Command('tidemill');
+  const format = (): Format => {
+    const given = program.opts<{ json?: boolean; format?: Format }>();
+    return given.json === true ? 'json' : (given.format ?? 'table');
+  };
+  const context = (): Context => ({
+    home: program.opts<{ home: string }>().home,
+    format: format(),
+    console,
+    exit: (value) => (code = value),
+  });
+  program
+    .description('Features and models defined once, in batch and on the stream.')
+    .option(
+      '--home <folder>',
+      'folder of the local runtime and of local state',
+      process.env['TIDEMILL_HOME'] ?? '.tidemill',
+    )
+    .addOption(new Option('-o, --format <format>', 'form of the result').choices(FORMATS).default('table'))
+    .option('--json', 'short for -o json')
+    .exitOverride()
+    // Usage errors are reported below, in the form that was asked for.
+    .configureOutput({
+      writeOut: (text) => console.out(text.trimEnd()),
+      writeErr: (text) => console.error(text.trimEnd()),
+      outputError: () => undefined,
+    });
+  addRuntimeCommands(program, context);
+  addStreamCommands(program, context);
+  addGenerateCommands(program, context);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      // Without a command the help was printed already.
+      if (error.code === 'commander.help') return 2;
+    }
+    const known =
+      error instanceof CommanderError
+        ? new TidemillError('USAGE_INVALID', error.message.replace(/^error: /, ''), { args })
+        : error;
+    console.error(formatError(known, format()));
+    return isTidemillError(known) ? known.description.exit : 1;
+  }
+}

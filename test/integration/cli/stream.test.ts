@@ -1,0 +1,84 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { TopologyProgress } from '../../../contracts/topologyProgress.js';
+import { startTestKafka, type TestKafka } from '../../support/kafka.js';
+
+const run = promisify(execFile);
+const cli = join(process.cwd(), 'dist', 'cli', 'main.js');
+const projectModule = join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js');
+
+describe('stream run and stream status', () => {
+  let kafka: TestKafka;
+  let home: string;
+  beforeAll(async () => {
+    kafka = await startTestKafka();
+    home = await mkdtemp(join(tmpdir(), 'tidemill-stream-'));
+    const topics = ['spending.transactions', 'spending.fraud-labels'];
+    await kafka.log.ensureTopics(topics.map((topic) => ({ topic, partitions: 2 })));
+    const producer = await kafka.log.producer();
+    const at = Date.now();
+    await producer.send(
+      [0, 1, 2, 3, 4].map((id) => ({
+        topic: 'spending.transactions',
+        partition: id === 4 ? 1 : 0,
+        key: '7',
+        value: JSON.stringify({ id, at: at + id, customer: 7, terminal: 9, amount: 1.5 }),
+      })),
+    );
+    await producer.close();
+    // A new broker makes its topic of group offsets when it is first asked for a group, and refuses until that is done.
+    const requests = [{ topic: 'spending.transactions', partition: 0 }];
+    await vi.waitFor(() => kafka.log.committed('spending.score.fraud.g1', requests), { timeout: 60_000 });
+  });
+  afterAll(async () => {
+    await kafka.stop();
+    await rm(home, { recursive: true });
+  });
+
+  const tidemill = async (...args: string[]): Promise<{ stdout: string; stderr: string }> => {
+    const env = { ...process.env, TIDEMILL_KAFKA: kafka.broker };
+    const common = ['--model', 'fraud', '--project', projectModule, '--project-id', 'spending'];
+    return run(process.execPath, [cli, '--home', home, ...args, ...common], { env });
+  };
+
+  test('status before anything ran says so', async () => {
+    const failed = await tidemill('stream', 'status', 'score').catch((reason: unknown) => reason);
+    expect(failed).toMatchObject({ code: 2, stdout: '' });
+    expect((failed as { stderr: string }).stderr).toMatch(/^CONFIGURATION_INVALID: .*nothing has run in TIDEMILL_HOME/);
+  });
+
+  test('run passes its arguments on, and status shows what it did', async () => {
+    const { stdout } = await tidemill('stream', 'run', 'score', '--initialise', 'end');
+    expect(stdout).toBe('');
+    const progress = async (): Promise<TopologyProgress[]> =>
+      JSON.parse((await tidemill('stream', 'status', 'score', '--json')).stdout) as TopologyProgress[];
+    const requests = (await progress()).filter(({ topic }) => topic === 'spending.transactions');
+    const common = { topology: 'score.fraud', group: `spending.score.fraud.g${requests[0]?.generation}` };
+    expect(requests).toEqual([
+      expect.objectContaining({ ...common, partition: 0, committed: 4, end: 4, lag: 0 }),
+      expect.objectContaining({ ...common, partition: 1, committed: 1, end: 1, lag: 0 }),
+    ]);
+    const producer = await kafka.log.producer();
+    await producer.send([{ topic: 'spending.transactions', partition: 1, key: '8', value: '{}' }]);
+    await producer.close();
+    const later = (await progress()).find(
+      ({ topic, partition }) => topic === 'spending.transactions' && partition === 1,
+    );
+    expect(later).toMatchObject({ committed: 1, end: 2, lag: 1 });
+    const table = (await tidemill('stream', 'status', 'score')).stdout;
+    expect(table).toMatch(/^topology +generation +topic +partition +committed +end +lag\n/);
+    expect(table).toMatch(/score\.fraud +\d+ +spending\.transactions +1 +1 +2 +1\n/);
+  });
+
+  test("a worker's own failure is the command's: message, code and exit code", async () => {
+    const failed = await tidemill('stream', 'status', 'nosuch').catch((reason: unknown) => reason);
+    expect(failed).toMatchObject({ code: 2, stdout: '' });
+    expect((failed as { stderr: string }).stderr).toContain('CONFIGURATION_INVALID: there is no topology "nosuch"');
+    const ran = await tidemill('stream', 'run', 'nosuch').catch((reason: unknown) => reason);
+    expect(ran).toMatchObject({ code: 2, stdout: '' });
+  });
+});

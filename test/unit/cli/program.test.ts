@@ -1,0 +1,135 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { runCommandLine } from '../../../cli/program.js';
+import { formatTable } from '../../../cli/output.js';
+import { ERROR_CODES } from '../../../contracts/errorCodes.js';
+
+let home: string;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'tidemill-cli-'));
+  vi.stubEnv('TIDEMILL_KAFKA', '');
+  vi.stubEnv('TIDEMILL_TEMPORAL', '');
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(home, { recursive: true });
+});
+
+async function run(...args: string[]): Promise<{ code: number; out: string; error: string }> {
+  const written = { out: '', error: '' };
+  const code = await runCommandLine(['--home', home, ...args], {
+    out: (text) => (written.out += `${text}\n`),
+    error: (text) => (written.error += `${text}\n`),
+  });
+  return { code, ...written };
+}
+
+describe('a wrong command line', () => {
+  test.each([
+    [['nosuch'], "unknown command 'nosuch'"],
+    [['up', '--nosuch'], "unknown option '--nosuch'"],
+    [['up', '--kafka-port', 'abc'], 'not a whole number from 1 to 65535'],
+    [['up', '--kafka-port', '65536'], 'not a whole number from 1 to 65535'],
+    [['generate', 'fraud', '--days', '0'], 'not a whole number from 1'],
+    [['generate', 'fraud', '--drift', 'other@3'], 'not like new-pattern@68'],
+    [['stream', 'run', 'score'], "required option '--model <name>'"],
+    [['status', '-o', 'yaml'], 'Allowed choices are table, json, jsonl'],
+  ])('%j is a usage error with exit code 2 and nothing on standard output', async (args, message) => {
+    const people = await run(...args);
+    expect(people).toMatchObject({ code: 2, out: '' });
+    expect(people.error).toContain('USAGE_INVALID: ');
+    expect(people.error).toContain(message);
+    expect(people.error).toContain(ERROR_CODES.USAGE_INVALID.action);
+    const programs = await run('--json', ...args);
+    expect(programs).toMatchObject({ code: 2, out: '' });
+    expect(JSON.parse(programs.error)).toMatchObject({
+      error: { code: 'USAGE_INVALID', hint: ERROR_CODES.USAGE_INVALID.action },
+    });
+  });
+
+  test('no command at all shows the help on standard error', async () => {
+    expect(await run()).toMatchObject({
+      code: 2,
+      out: '',
+      error: expect.stringContaining('Usage: tidemill') as string,
+    });
+  });
+});
+
+test.each([['up'], ['down'], ['status'], ['doctor'], ['stream', 'run'], ['stream', 'status'], ['generate', 'fraud']])(
+  'the help of %s %s has an example',
+  async (...args) => {
+    const { code, out } = await run(...args.filter((each) => each !== undefined), '--help');
+    expect(code).toBe(0);
+    expect(out).toContain(`Example:\n  tidemill ${args.join(' ')}`);
+  },
+);
+
+describe('a result', () => {
+  test('is a table for people, one JSON value or a JSON object a line for programs', async () => {
+    expect((await run('status')).out).toBe(
+      'service   state    address  pid  ui\nkafka     stopped\ntemporal  stopped\n',
+    );
+    const states = [
+      { service: 'kafka', state: 'stopped' },
+      { service: 'temporal', state: 'stopped' },
+    ];
+    for (const args of [['--json'], ['-o', 'json'], ['--format', 'json']]) {
+      // Options of the program stand before or after the command.
+      for (const line of [
+        [...args, 'status'],
+        ['status', ...args],
+      ]) {
+        const { code, out, error } = await run(...line);
+        expect({ code, value: JSON.parse(out) as unknown, error }).toEqual({ code: 0, value: states, error: '' });
+      }
+    }
+    const { out } = await run('status', '-o', 'jsonl');
+    expect(
+      out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+    ).toEqual(states);
+  });
+
+  test('of down tells what was stopped', async () => {
+    expect(await run('down')).toMatchObject({ code: 0, out: 'nothing was running\n' });
+    expect(JSON.parse((await run('down', '--json')).out)).toEqual({ stopped: [] });
+  });
+
+  test('of doctor names every check, and the exit code is 5 where one fails', async () => {
+    vi.stubEnv('TIDEMILL_KAFKA', '127.0.0.1:1');
+    const { code, out } = await run('doctor', '--json');
+    const checks = JSON.parse(out) as { name: string; ok: boolean; found: string }[];
+    expect(code).toBe(5);
+    expect(checks.find(({ name }) => name.startsWith('node'))).toMatchObject({ ok: true, found: process.version });
+    expect(checks.find(({ name }) => name === 'kafka of the environment')).toEqual({
+      name: 'kafka of the environment',
+      ok: false,
+      found: 'nothing answers at 127.0.0.1:1',
+    });
+    for (const part of ['java', 'Kafka', 'Temporal', 'XGBoost', 'folder', 'port 9092', 'port 7233', 'port 8233']) {
+      expect(
+        checks.some(({ name }) => name.includes(part)),
+        part,
+      ).toBe(true);
+    }
+  });
+
+  test('that is an error carries its code, and its exit code is the one of the registry', async () => {
+    await writeFile(join(home, 'runtime.json'), '{');
+    const people = await run('status');
+    expect(people).toMatchObject({ code: ERROR_CODES.RUNTIME_RECORD_INVALID.exit, out: '' });
+    expect(people.error).toMatch(/^RUNTIME_RECORD_INVALID: .*runtime\.json cannot be read.*\n {2}Remove the file/);
+    expect(JSON.parse((await run('status', '--json')).error)).toMatchObject({
+      error: { code: 'RUNTIME_RECORD_INVALID', details: { file: join(home, 'runtime.json') } },
+    });
+  });
+});
+
+test('a table is aligned and has no spaces at its line ends', () => {
+  expect(formatTable(['a', 'long title'], [['wide cell', 'x'], ['y']])).toBe('a          long title\nwide cell  x\ny');
+});

@@ -1,0 +1,107 @@
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { findKafka, locateKafka } from '../../../infra/findKafka.js';
+import { KAFKA_JARS } from '../../../infra/kafkaJars.js';
+import { findTemporal, locateTemporal, TEMPORAL_CLI_VERSION } from '../../../infra/temporal.js';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tidemill-find-'));
+  for (const name of ['KAFKA_HOME', 'TIDEMILL_TEMPORAL_CLI']) vi.stubEnv(name, '');
+  vi.stubEnv('TIDEMILL_CACHE', join(folder, 'cache'));
+  vi.stubEnv('PATH', join(folder, 'bin'));
+  await mkdir(join(folder, 'bin'));
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  vi.unstubAllGlobals();
+  await rm(folder, { recursive: true });
+});
+
+async function program(name: string, script: string): Promise<string> {
+  const path = join(folder, 'bin', name);
+  await writeFile(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return path;
+}
+
+async function distribution(version: string): Promise<string> {
+  const home = join(folder, `kafka-${version}`);
+  await mkdir(join(home, 'libs'), { recursive: true });
+  await mkdir(join(home, 'bin'));
+  await writeFile(join(home, 'libs', `kafka_2.13-${version}.jar`), '');
+  await writeFile(join(home, 'bin', 'kafka-server-start.sh'), '', { mode: 0o755 });
+  return home;
+}
+
+describe('the search for Kafka', () => {
+  test('takes KAFKA_HOME, and says what is wrong with it where it cannot', async () => {
+    const home = await distribution('4.0.0');
+    vi.stubEnv('KAFKA_HOME', home);
+    expect(await locateKafka()).toBe(join(home, 'libs'));
+    vi.stubEnv('KAFKA_HOME', await distribution('3.5.1'));
+    await expect(locateKafka()).rejects.toMatchObject({
+      code: 'RUNTIME_UNAVAILABLE',
+      message: expect.stringContaining('holds Kafka 3.5.1; 3.9 or newer is needed') as string,
+    });
+    vi.stubEnv('KAFKA_HOME', join(folder, 'nothing'));
+    await expect(locateKafka()).rejects.toMatchObject({
+      message: expect.stringMatching(/holds no .*Either .* or .* or /) as string,
+    });
+  });
+
+  test('takes a distribution on PATH through a link, unless it is too old', async () => {
+    const [old, recent] = [await distribution('3.8.0'), await distribution('3.9.1')];
+    const link = join(folder, 'bin', 'kafka-server-start.sh');
+    await symlink(join(old, 'bin', 'kafka-server-start.sh'), link);
+    expect(await locateKafka()).toBeNull();
+    await rm(link);
+    await symlink(join(recent, 'bin', 'kafka-server-start.sh'), link);
+    expect(await locateKafka()).toBe(join(recent, 'libs'));
+  });
+
+  test('trusts no cache whose jars are not the pinned ones, and keeps none of what it cannot trust', async () => {
+    const cached = join(folder, 'cache', 'kafka-4.1.1');
+    await mkdir(cached, { recursive: true });
+    for (const [path] of KAFKA_JARS) await writeFile(join(cached, basename(path)), 'forged');
+    expect(await locateKafka()).toBeNull();
+    // Stands in for Maven with jars of other bytes; HTTPS does not answer.
+    await program(
+      'mvn',
+      `/bin/mkdir jars\n${KAFKA_JARS.map(([path]) => `echo forged > jars/${basename(path)}`).join('\n')}`,
+    );
+    vi.stubGlobal('fetch', () => Promise.reject(new Error('no way out')));
+    await expect(findKafka()).rejects.toMatchObject({
+      code: 'RUNTIME_UNAVAILABLE',
+      message: expect.stringMatching(/Either .* or .* or .*SHA-256 .* is expected; no way out/) as string,
+    });
+  });
+});
+
+describe('the search for the Temporal CLI', () => {
+  test('takes the one that is named, then the one on PATH', async () => {
+    const onPath = await program('temporal', '');
+    expect(await locateTemporal()).toBe(onPath);
+    vi.stubEnv('TIDEMILL_TEMPORAL_CLI', '/somewhere/temporal');
+    expect(await locateTemporal()).toBe('/somewhere/temporal');
+  });
+
+  test('builds it once with Go; a build that fails half-way leaves nothing behind', async () => {
+    await program('go', 'echo torn > "$GOBIN/temporal"; echo out of disk >&2; exit 1');
+    await expect(findTemporal()).rejects.toMatchObject({
+      code: 'RUNTIME_UNAVAILABLE',
+      message: expect.stringMatching(/Either .* or .* or .*out of disk/s) as string,
+    });
+    expect(await locateTemporal()).toBeNull();
+    await program('go', 'echo "$@" > "$GOBIN/temporal"; /bin/chmod +x "$GOBIN/temporal"');
+    const said: string[] = [];
+    const built = await findTemporal((text) => said.push(text));
+    expect(built).toBe(join(folder, 'cache', `temporal-${TEMPORAL_CLI_VERSION}`, 'temporal'));
+    expect(said).toHaveLength(1);
+    await rm(join(folder, 'bin', 'go'));
+    expect(await findTemporal()).toBe(built);
+    await chmod(built, 0o644);
+    expect(await locateTemporal()).toBeNull();
+  });
+});
