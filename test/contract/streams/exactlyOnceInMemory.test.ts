@@ -1,0 +1,135 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { verifyServed } from '../../../activities/audit/verifyServed.js';
+import { TidemillError } from '../../../contracts/errors.js';
+import { groupId, hopTopic } from '../../../contracts/topics.js';
+import { fraud } from '../../../examples/fraud/project.js';
+import { createFallbackScorer } from '../../../scoring/fallbackScorer.js';
+import type { Log, OutgoingRecord } from '../../../stores/log/log.js';
+import { createMemoryLog } from '../../../stores/log/memoryLog.js';
+import { initialiseGroup } from '../../../streams/runtime/initialiseGroup.js';
+import { runTopology, type RunningTopology } from '../../../streams/runtime/runTopology.js';
+import type { FailPoint } from '../../../streams/runtime/taskContext.js';
+import { scoreTopology } from '../../../streams/topologies/score/scoreTopology.js';
+import { labelRecord, paymentRecord, payments, randomNumbers } from '../../support/payments.js';
+
+const project = 'memory';
+const PARTITIONS = 3;
+const POINTS: readonly FailPoint[] = [
+  'after-fence',
+  'before-begin',
+  'after-begin',
+  'after-outputs',
+  'after-offsets',
+  'after-commit',
+];
+
+describe('the score topology on the log in memory', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'tidemill-memory-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  async function caughtUp(log: Log, group: string): Promise<boolean> {
+    for (const topic of [
+      `${project}.transactions`,
+      hopTopic({ project, name: 'score.fraud', generation: 1 }, 'terminal'),
+      `${project}.fraud-labels`,
+    ]) {
+      const ends = await log.offsets(topic);
+      const committed = await log.committed(
+        group,
+        ends.map(({ partition }) => ({ topic, partition })),
+      );
+      if (ends.some(({ high }, at) => (committed[at]?.offset ?? 0) < high)) return false;
+    }
+    return true;
+  }
+
+  test.each([1, 2, 3])(
+    'answers every record once through failures at every step and rebalances (seed %i)',
+    async (seed) => {
+      const random = randomNumbers(seed * 101);
+      const log = createMemoryLog({ clock: () => Date.parse('2026-01-01') });
+      await log.ensureTopics(
+        ['transactions', 'fraud-labels'].map((name) => ({ topic: `${project}.${name}`, partitions: PARTITIONS })),
+      );
+      const topology = scoreTopology({
+        project,
+        model: fraud.compiled,
+        generation: 1,
+        partitions: PARTITIONS,
+        scorer: createFallbackScorer(fraud.compiled),
+      });
+      const producer = await log.producer();
+      const history = payments(800, { seed, everyMs: 600_000 });
+      await producer.send([
+        ...history.map((each) => paymentRecord(project, each)),
+        ...history.map((each) => labelRecord(project, each)),
+      ]);
+      await initialiseGroup(log, topology, 'end');
+      const liveFrom = new Map(
+        (await log.offsets(`${project}.transactions`)).map(({ partition, high }) => [partition, high]),
+      );
+
+      let failures = 0;
+      const fatal: unknown[] = [];
+      const start = (instance: string): Promise<RunningTopology> =>
+        runTopology(topology, {
+          log,
+          instance,
+          directory: join(folder, `${seed}`, instance),
+          commitIntervalMs: 5,
+          snapshotIntervalMs: 20,
+          reach: (point) => {
+            // Whatever the step: afterwards nobody knows whether the transaction happened.
+            if (!POINTS.includes(point) || random() > 0.04) return;
+            failures++;
+            throw new TidemillError('PRODUCER_UNUSABLE', `injected ${point}`);
+          },
+          onFatal: (error) => fatal.push(error),
+        });
+      const running = [await start('one')];
+      const live: OutgoingRecord[] = payments(2_000, {
+        seed: seed + 50,
+        firstId: 10_000,
+        from: history.at(-1)?.at ?? 0,
+        everyMs: 20_000,
+      }).flatMap((payment) => {
+        const record = paymentRecord(project, payment);
+        const label = labelRecord(project, { ...payment, at: payment.at - 7 * 86_400_000 });
+        const what = random();
+        if (what < 0.03) return [record, record];
+        if (what < 0.05) return [record, { ...record, value: '{' }];
+        if (what < 0.08)
+          return [record, paymentRecord(project, { ...payment, id: payment.id + 50_000, at: payment.at - 86_400_000 })];
+        return [record, label];
+      });
+      for (let at = 0; at < live.length; at += 200) {
+        await producer.send(live.slice(at, at + 200));
+        await sleep(10);
+        if (at === 1_000) running.push(await start('two'));
+        if (at === 2_400) await running.shift()?.stop();
+      }
+      while (fatal.length === 0 && !(await caughtUp(log, groupId(topology.identity)))) await sleep(20);
+      expect(fatal).toEqual([]);
+      for (const each of running) await each.stop();
+
+      const audit = await verifyServed(log, project, fraud.compiled, liveFrom);
+      expect(audit.findings).toEqual([]);
+      const requests = live.filter(({ topic }) => topic.endsWith('.transactions')).length;
+      expect(audit).toMatchObject({
+        records: requests,
+        missing: 0,
+        repeated: 0,
+        maxDifference: 0,
+        vectorsCompared: audit.predictions,
+      });
+      expect(failures).toBeGreaterThan(5);
+    },
+  );
+});

@@ -1,0 +1,159 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isTidemillError } from '../../contracts/errors.js';
+import type { Assignment, GroupMember, Log, LogProducer, LogRecord } from '../../stores/log/log.js';
+import { partitionOf } from '../../stores/log/partitioner.js';
+
+const codeOf = async (act: Promise<unknown>): Promise<string> =>
+  act.then(
+    () => 'nothing',
+    (error: unknown) => (isTidemillError(error) ? error.code : String(error)),
+  );
+
+/** What every adapter of the log must do. */
+export function logSuite(name: string, open: () => Promise<{ readonly log: Log; stop(): Promise<void> }>): void {
+  describe(`a log (${name})`, () => {
+    let log: Log;
+    let stop: () => Promise<void>;
+    let producer: LogProducer;
+    let number = 0;
+    beforeAll(async () => {
+      ({ log, stop } = await open());
+      producer = await log.producer();
+    });
+    afterAll(async () => {
+      await producer.close();
+      await stop();
+    });
+
+    const newTopic = async (partitions = 1): Promise<string> => {
+      const topic = `suite.${++number}`;
+      await log.ensureTopics([{ topic, partitions }]);
+      return topic;
+    };
+    const readAll = async (topic: string, partition = 0, from = 0): Promise<LogRecord[]> => {
+      const high = (await log.offsets(topic)).find((each) => each.partition === partition)?.high ?? 0;
+      const records: LogRecord[] = [];
+      for await (const batch of log.read({ topic, partition, from, to: high })) records.push(...batch);
+      return records;
+    };
+    const values = (records: readonly LogRecord[]): (string | undefined)[] =>
+      records.map(({ value }) => value?.toString());
+
+    test('makes topics once, and refuses another number of partitions', async () => {
+      const topic = await newTopic(3);
+      await log.ensureTopics([{ topic, partitions: 3 }]);
+      expect(await log.partitionCount(topic)).toBe(3);
+      expect(await log.partitionCount('suite.none')).toBeNull();
+      expect(await codeOf(log.ensureTopics([{ topic, partitions: 2 }]))).toBe('TOPIC_MISMATCH');
+    });
+
+    test('keeps the order of a key, in the partition that the key’s hash names', async () => {
+      const topic = await newTopic(3);
+      await producer.send(Array.from({ length: 30 }, (_, at) => ({ topic, key: `key-${at % 7}`, value: String(at) })));
+      for (const partition of [0, 1, 2]) {
+        const records = await readAll(topic, partition);
+        expect(records.every(({ key }) => partitionOf(key as Buffer, 3) === partition)).toBe(true);
+        for (const key of new Set(records.map((record) => record.key?.toString()))) {
+          const own = records
+            .filter((record) => record.key?.toString() === key)
+            .map(({ value }) => Number(value?.toString()));
+          expect(own).toEqual([...own].sort((a, b) => a - b));
+        }
+      }
+    });
+
+    test('carries headers, empty values and tombstones', async () => {
+      const topic = await newTopic();
+      await producer.send([
+        { topic, key: null, value: 'a', headers: { code: 'X' } },
+        { topic, key: 'k', value: '' },
+        { topic, key: 'k', value: null },
+      ]);
+      const records = await readAll(topic);
+      expect(records[0]?.headers['code']?.toString()).toBe('X');
+      expect(records.map(({ value }) => value?.length ?? null)).toEqual([1, 0, null]);
+    });
+
+    test('shows outputs and offsets of a transaction together, or not at all', async () => {
+      const topic = await newTopic();
+      const transactional = await log.transactionalProducer(`${topic}.t`);
+      const place = { topic, partition: 0 };
+      await transactional.begin();
+      await transactional.send([{ topic, key: null, partition: 0, value: 'dropped' }]);
+      await transactional.sendOffsets(`${topic}.g`, [{ ...place, offset: 5 }]);
+      await transactional.abort();
+      expect((await log.committed(`${topic}.g`, [place]))[0]?.offset).toBeNull();
+      await transactional.begin();
+      await transactional.send([{ topic, key: null, partition: 0, value: 'kept' }]);
+      await transactional.sendOffsets(`${topic}.g`, [{ ...place, offset: 7, metadata: 'm' }]);
+      await transactional.commit();
+      while ((await log.committed(`${topic}.g`, [place]))[0]?.offset !== 7) await sleep(10);
+      expect((await log.committed(`${topic}.g`, [place]))[0]?.metadata).toBe('m');
+      // Markers take offsets: the range ends by position.
+      await producer.send([{ topic, key: null, partition: 0, value: 'after' }]);
+      expect(values(await readAll(topic))).toEqual(['kept', 'after']);
+      await transactional.close();
+    });
+
+    test('lets a successor under the same id end its predecessor', async () => {
+      const topic = await newTopic();
+      const old = await log.transactionalProducer(`${topic}.t`);
+      await old.begin();
+      await old.send([{ topic, key: null, partition: 0, value: 'zombie' }]);
+      const successor = await log.transactionalProducer(`${topic}.t`);
+      expect(await codeOf(old.commit())).toBe('PRODUCER_FENCED');
+      await successor.begin();
+      await successor.send([{ topic, key: null, partition: 0, value: 'successor' }]);
+      await successor.commit();
+      while ((await log.offsets(topic))[0]?.high === 0) await sleep(10);
+      await producer.send([{ topic, key: null, partition: 0, value: 'plain' }]);
+      expect(values(await readAll(topic))).toEqual(['successor', 'plain']);
+      await old.close();
+      await successor.close();
+    });
+
+    test('delivers to a group nothing before resume, and everything from the given offset after it', async () => {
+      const topic = await newTopic(4);
+      await producer.send(
+        Array.from({ length: 40 }, (_, at) => ({ topic, partition: at % 4, key: null, value: String(at) })),
+      );
+      const received = new Map<string, string[]>();
+      const assignments = new Map<string, Assignment>();
+      const joinAs = (member: string): Promise<GroupMember> =>
+        log.join({
+          group: `${topic}.g`,
+          topics: [topic],
+          memberName: member,
+          taskOf: ({ partition }) => `task-${partition}`,
+          onAssigned: (assignment) => void assignments.set(member, assignment),
+          onRecords: (records) =>
+            void received.set(member, [...(received.get(member) ?? []), ...values(records).map(String)]),
+          onPosition: () => undefined,
+          onError: (error) => {
+            throw error;
+          },
+        });
+      const one = await joinAs('one');
+      while (assignments.get('one')?.partitions.length !== 4) await sleep(20);
+      await sleep(300);
+      expect(received.size).toBe(0);
+      one.seekAndResume({ topic, partition: 2 }, 5);
+      while ((received.get('one') ?? []).length < 5) await sleep(20);
+      expect(received.get('one')).toEqual(['22', '26', '30', '34', '38']);
+
+      const two = await joinAs('two');
+      while (assignments.get('one')?.partitions.length !== 2 || assignments.get('two')?.partitions.length !== 2)
+        await sleep(20);
+      const numbers = [...assignments.values()].flatMap(({ partitions }) =>
+        partitions.map(({ partition }) => partition),
+      );
+      expect(numbers.sort()).toEqual([0, 1, 2, 3]);
+      expect(await one.confirmAssigned(assignments.get('one')?.epoch ?? 0)).toBe(true);
+      expect(await one.confirmAssigned(0)).toBe(false);
+      await one.leave();
+      while (assignments.get('two')?.partitions.length !== 4) await sleep(20);
+      await two.leave();
+    });
+  });
+}
