@@ -11,7 +11,10 @@ const codeOf = async (act: Promise<unknown>): Promise<string> =>
   );
 
 /** What every adapter of the log must do. */
-export function logSuite(name: string, open: () => Promise<{ readonly log: Log; stop(): Promise<void> }>): void {
+export function logSuite(
+  name: string,
+  open: () => Promise<{ readonly log: Log; readonly stop: () => Promise<void> }>,
+): void {
   describe(`a log (${name})`, () => {
     let log: Log;
     let stop: () => Promise<void>;
