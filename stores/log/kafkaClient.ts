@@ -1,5 +1,6 @@
 import { Kafka, logLevel, type Broker, type Cluster, type logCreator } from 'kafkajs';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
+import { repairReadCommitted } from './kafkaReadCommitted.js';
 
 /** Connection options of one process. */
 export interface KafkaOptions {
@@ -20,6 +21,7 @@ const EXPECTED =
   /CONCURRENT_TRANSACTIONS|REBALANCE_IN_PROGRESS|NOT_COORDINATOR|GROUP_COORDINATOR_NOT_AVAILABLE|rebalancing|COORDINATOR_LOAD|Limiting retries for the idempotent/i;
 
 export function createKafka({ brokers, clientId, onClientLog }: KafkaOptions): Kafka {
+  repairReadCommitted();
   const creator: logCreator =
     () =>
     ({ level, log }) => {
@@ -58,6 +60,16 @@ export function codedError(error: unknown, what: string): unknown {
     return new TidemillError('LOG_UNAVAILABLE', `${what}: ${text}`, { what }, { cause: error });
   }
   return error;
+}
+
+/**
+ * Is this an answer of a broker that is still getting ready? Without a leader the client stumbles over its own empty
+ * answer: it cannot destructure it.
+ */
+export function isPassing(error: unknown): boolean {
+  return /destructure|NOT_LEADER|UNKNOWN_TOPIC_OR_PARTITION|LEADER_NOT_AVAILABLE|LOAD_IN_PROGRESS|COORDINATOR/.test(
+    `${protocolType(error)} ${messageOf(error)}`,
+  );
 }
 
 interface GroupCoordinator extends Broker {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, ITopicConfig, Kafka } from 'kafkajs';
-import { messageOf, TidemillError } from '../../contracts/errors.js';
-import { codedError, createKafka, protocolType, type KafkaOptions } from './kafkaClient.js';
+import { TidemillError } from '../../contracts/errors.js';
+import { codedError, createKafka, isPassing, type KafkaOptions } from './kafkaClient.js';
 import { joinGroup } from './kafkaGroup.js';
 import { openProducer, openTransactionalProducer } from './kafkaProducer.js';
 import { readPartition } from './kafkaReader.js';
@@ -157,13 +157,6 @@ class KafkaLog implements Log {
 /** Ten seconds, all in all. */
 const MAX_ATTEMPTS = 200;
 const ATTEMPT_MS = 50;
-
-/** Without a leader the client stumbles over its own empty answer: it cannot destructure it. */
-function isPassing(error: unknown): boolean {
-  return /destructure|NOT_LEADER|UNKNOWN_TOPIC_OR_PARTITION|LEADER_NOT_AVAILABLE|LOAD_IN_PROGRESS|COORDINATOR/.test(
-    `${protocolType(error)} ${messageOf(error)}`,
-  );
-}
 
 /** Append time is what `maxFuture` compares with: a producer's own clock must not decide. */
 function topicConfig({ topic, partitions, compacted, retentionMs }: TopicSpec): ITopicConfig {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { EachBatchPayload, Kafka } from 'kafkajs';
 import { TidemillError } from '../../contracts/errors.js';
-import { codedError, RETRY } from './kafkaClient.js';
+import { codedError, isPassing, RETRY } from './kafkaClient.js';
 import type { LogRecord, PartitionOffsets, ReadRange } from './log.js';
 
 /** Batches that may wait for the reader of the iterator before the partition is paused. */
@@ -50,6 +50,7 @@ export async function* readPartition(
     wake();
   });
   consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (payload.restart && isPassing(payload.error)) return;
     failure = payload.error;
     wake();
   });

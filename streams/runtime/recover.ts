@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isTidemillError, messageOf, TidemillError } from '../../contracts/errors.js';
 import { groupId, topologyPrefix, transactionalId } from '../../contracts/topics.js';
-import type { CommittedOffset, TransactionalProducer } from '../../stores/log/log.js';
+import type { TransactionalProducer } from '../../stores/log/log.js';
 import { SnapshotStore } from './snapshotStore.js';
 import type { TaskContext } from './taskContext.js';
 import { partitionName } from './taskInputs.js';
@@ -25,7 +24,7 @@ export interface Recovery {
  * Recovery, as a workflow recovers: the newest snapshot, and the log since.
  *
  *   1. fence: nobody else can commit for this task from now on
- *   2. read the committed offsets C until they have settled: the predecessor's last commit may still be on its way
+ *   2. read the committed offsets C: what the predecessor was committing is decided by now, one way or the other
  *   3. restore the newest snapshot at offsets S <= C; a corrupt, foreign or advanced one is discarded
  *   4. check that the log still holds S
  *   (the runner then replays S to C silently and goes live)
@@ -43,7 +42,7 @@ export async function recover(context: TaskContext): Promise<Recovery> {
   try {
     options.reach?.('after-fence');
     // 2 committed offsets
-    const found = await settledOffsets(context);
+    const found = await log.committed(groupId(identity), partitions);
     const ranges = new Map<string, { low: number; high: number }>();
     for (const topic of new Set(partitions.map((each) => each.topic))) {
       for (const { partition, low, high } of await log.offsets(topic))
@@ -112,28 +111,6 @@ export async function recover(context: TaskContext): Promise<Recovery> {
     await producer.close();
     throw error;
   }
-}
-
-/** Pause between two readings of the committed offsets, and how many in a row must agree. */
-const SETTLE_MS = 60;
-const SETTLED_READINGS = 4;
-
-/**
- * Committed offsets. The group's coordinator applies the marker of a committed transaction a moment after the transaction
- * counts as complete (7 ms were measured), and the protocol version in use cannot ask for stable offsets only: one reading
- * may be that of before, and everything since would be answered twice.
- */
-async function settledOffsets({ topology, options, partitions }: TaskContext): Promise<readonly CommittedOffset[]> {
-  const read = (): Promise<readonly CommittedOffset[]> => options.log.committed(groupId(topology.identity), partitions);
-  let found = await read();
-  for (let agreeing = 1; agreeing < SETTLED_READINGS;) {
-    await sleep(SETTLE_MS);
-    const again = await read();
-    const isSame = again.every(({ offset }, at) => offset === found[at]?.offset);
-    agreeing = isSame ? agreeing + 1 : 1;
-    found = again;
-  }
-  return found;
 }
 
 /** Offsets of the snapshot; null where there is none. A header that cannot be read discards it. */

@@ -1,7 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isTidemillError } from '../../contracts/errors.js';
-import type { Assignment, GroupMember, Log, LogProducer, LogRecord } from '../../stores/log/log.js';
+import type {
+  Assignment,
+  GroupMember,
+  Log,
+  LogProducer,
+  LogRecord,
+  TransactionalProducer,
+} from '../../stores/log/log.js';
 import { partitionOf } from '../../stores/log/partitioner.js';
 
 const codeOf = async (act: Promise<unknown>): Promise<string> =>
@@ -99,6 +106,38 @@ export function logSuite(
       await transactional.close();
     });
 
+    test('never shows an aborted record, however transactions overlap and wherever reading starts', async () => {
+      const topic = await newTopic();
+      const send = async (transactional: TransactionalProducer, value: string): Promise<void> =>
+        transactional.send([{ topic, key: null, partition: 0, value }]);
+      const [a, b, c] = (await Promise.all(
+        ['a', 'b', 'c'].map((id) => log.transactionalProducer(`${topic}.${id}`)),
+      )) as [TransactionalProducer, TransactionalProducer, TransactionalProducer];
+      const all = [a, b, c];
+      for (let round = 0; round < 3; round++) {
+        for (const each of all) await each.begin();
+        await send(a, `a${round} aborted`);
+        await send(b, `b${round} aborted`);
+        await send(c, `c${round}`);
+        await send(b, `b${round} aborted`);
+        await send(a, `a${round} aborted`);
+        // They end in another order than they began.
+        await b.abort();
+        await c.commit();
+        await a.abort();
+      }
+      await Promise.all(all.map((each) => each.close()));
+      await producer.send([{ topic, key: null, partition: 0, value: 'end' }]);
+      let high = 0;
+      while ((high = (await log.offsets(topic))[0]?.high ?? 0) < 25) await sleep(10);
+      for (let from = 0; from < high; from++) {
+        const seen = await readAll(topic, 0, from);
+        // Per round: 5 records, 3 markers; the committed one is the third.
+        const expected = ['c0', 'c1', 'c2', 'end'].slice(Math.floor((from + 5) / 8));
+        expect({ from, seen: values(seen) }).toEqual({ from, seen: expected });
+      }
+    });
+
     test('lets a successor under the same id end its predecessor', async () => {
       const topic = await newTopic();
       const old = await log.transactionalProducer(`${topic}.t`);
@@ -114,6 +153,33 @@ export function logSuite(
       expect(values(await readAll(topic))).toEqual(['successor', 'plain']);
       await old.close();
       await successor.close();
+    });
+
+    test('has decided what a predecessor was committing by the time its successor opens', async () => {
+      const topic = await newTopic();
+      const group = `${topic}.g`;
+      const place = { topic, partition: 0 };
+      const committed = async (): Promise<number | null | undefined> =>
+        (await log.committed(group, [place]))[0]?.offset;
+      let current = await log.transactionalProducer(`${topic}.t`);
+      for (let offset = 1; offset <= 12; offset++) {
+        await current.begin();
+        await current.send([{ topic, partition: 0, key: null, value: String(offset) }]);
+        await current.sendOffsets(group, [{ ...place, offset }]);
+        // In turn: committed, being committed, left open.
+        const committing = offset % 3 === 2 ? null : codeOf(current.commit());
+        if (offset % 3 === 0) await committing;
+        const successor = await log.transactionalProducer(`${topic}.t`);
+        const found = await committed();
+        if (offset % 3 === 0) expect(found).toBe(offset);
+        if (offset % 3 === 2) expect(found ?? 0).toBeLessThan(offset);
+        await committing;
+        await sleep(20);
+        expect(await committed()).toBe(found);
+        await current.close();
+        current = successor;
+      }
+      await current.close();
     });
 
     test('delivers to a group nothing before resume, and everything from the given offset after it', async () => {

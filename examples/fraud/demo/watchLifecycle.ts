@@ -24,34 +24,43 @@ export async function follow(
   }
 }
 
-/** Follows the model's lifecycle and prints what changes. */
-export function watchLifecycle(lifecycle: LifecycleClient, model: string, timeline: Timeline) {
-  const state = { phase: '', isTraining: false, stop: () => undefined as void };
+/** What the sender needs to know of the lifecycle. */
+export interface LifecycleWatch {
+  readonly isTraining: boolean;
+  stop(): void;
+}
+
+/** Follows the model's lifecycle and prints what changes: each case, and the steps of each rollout that drift began. */
+export function watchLifecycle(lifecycle: LifecycleClient, model: string, timeline: Timeline): LifecycleWatch {
   let stopped = false;
-  state.stop = () => {
-    stopped = true;
-  };
-  let before = '';
-  let shown = 0;
+  let isTraining = false;
+  /** Last text shown, by case. */
+  const cases = new Map<string, string>();
+  /** Steps shown, by workflow; a rollout that was let go is looked at until it is done: its last steps come after. */
+  const rollouts = new Map<string, { shown: number; isDone: boolean }>();
   const look = async (): Promise<void> => {
     const status: LifecycleStatus | null = await lifecycle.lifecycleStatus(model).catch(() => null);
     for (const each of status?.cases ?? []) {
       const text = `case ${each.id}: ${each.state}${each.note === '' ? '' : ` (${each.note})`}`;
+      const before = cases.get(each.id);
       if (text === before) continue;
-      if (before === '')
+      if (before === undefined)
         timeline.say(
           `drift: ${each.source} of version ${each.version}, onset ${dayOf(each.onset)}, detected ${dayOf(each.detectedAt)}`,
         );
       timeline.say(text);
-      before = text;
-      state.phase = each.state;
+      cases.set(each.id, text);
     }
-    state.isTraining = status?.cases.some(({ state: phase }) => phase === 'training') ?? false;
+    isTraining = status?.cases.some(({ state }) => state === 'training') ?? false;
     const holder = status?.rollout ?? null;
-    if (holder !== null && holder.trigger === 'drift') {
-      const rollout: RetrainStatus | null = await lifecycle.retrainStatus(holder.workflowId).catch(() => null);
-      for (const { step, result } of rollout?.steps.slice(shown) ?? []) timeline.say(`  ${step}: ${result}`);
-      shown = rollout?.steps.length ?? shown;
+    if (holder !== null && holder.trigger === 'drift' && !rollouts.has(holder.workflowId))
+      rollouts.set(holder.workflowId, { shown: 0, isDone: false });
+    for (const [workflowId, rollout] of rollouts) {
+      if (rollout.isDone) continue;
+      const found: RetrainStatus | null = await lifecycle.retrainStatus(workflowId).catch(() => null);
+      for (const { step, result } of found?.steps.slice(rollout.shown) ?? []) timeline.say(`  ${step}: ${result}`);
+      rollout.shown = found?.steps.length ?? rollout.shown;
+      rollout.isDone = found?.phase === 'done';
     }
   };
   void (async () => {
@@ -60,7 +69,14 @@ export function watchLifecycle(lifecycle: LifecycleClient, model: string, timeli
       await sleep(500);
     }
   })().catch((error: unknown) => timeline.say(`the lifecycle cannot be watched: ${messageOf(error)}`));
-  return state;
+  return {
+    get isTraining() {
+      return isTraining;
+    },
+    stop: () => {
+      stopped = true;
+    },
+  };
 }
 
 /** Waits until no case is open: the last finding may still be on its way. */
