@@ -180,7 +180,7 @@ async function demo(seed: number, data: string | null, timeline: Timeline): Prom
       pace: async ({ at, requests, labels }) => {
         for (const worker of workers) if (worker.name !== 'initialise') worker.requireRunning();
         timeline.progress(
-          `live: ${dayOf(at)}, ${requests} requests sent, ${answered.count} answered${watch.phase === '' ? '' : `, ${watch.phase}`}`,
+          `live: ${dayOf(at)}, ${requests} requests sent, ${answered.count} answered${watch.isTraining ? ', training' : ''}`,
         );
         if (kills === 0 && at >= GENERATOR_START + KILL_DAY * DAY_MS) {
           kills++;
