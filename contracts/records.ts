@@ -3,6 +3,22 @@
 /** Which version a score is from and what it counted for. */
 export type ScoreRole = 'champion' | 'challenger' | 'fallback';
 
+/** Which part of a canary's split a request belongs to; outside a canary always `champion`. */
+export type Arm = 'champion' | 'challenger';
+
+/** What another version of the deployment says about the same request: not served, logged so that rows stay paired. */
+export interface OtherScore {
+  readonly version: number;
+  readonly role: 'champion' | 'challenger';
+  /** Null where the version failed on the request's batch. */
+  readonly score: number | null;
+  readonly decision: string | null;
+  /** Time of the micro-batch in this version, microseconds. */
+  readonly micros: number;
+  /** Why there is no score. */
+  readonly problem: string | null;
+}
+
 /** One committed prediction. Key of the record: the request's own key. */
 export interface PredictionRecord {
   readonly id: number | string;
@@ -15,6 +31,12 @@ export interface PredictionRecord {
   readonly epoch: number;
   readonly score: number;
   readonly decision: string;
+  /** The arm of the request; a challenger that fails in its arm is stood in for by the champion. */
+  readonly arm: Arm;
+  /** Time of the micro-batch in the version that served, microseconds; 0 for the fallback. */
+  readonly micros: number;
+  /** The other versions of the deployment: the challenger in shadow, both ways in a canary, the predecessor in probation. */
+  readonly others: readonly OtherScore[];
   /** Hash of the feature service; names and order of `vector`. */
   readonly service: string;
   /** The served vector; null where a feature was null. */
@@ -76,6 +98,9 @@ export interface OutcomeRecord {
   readonly role: ScoreRole;
   readonly epoch: number;
   readonly score: number;
+  readonly arm: Arm;
+  /** Scores of the other versions that scored the request; those that failed are left out. */
+  readonly others: readonly { readonly version: number; readonly score: number }[];
   readonly label: number;
   readonly entity: number | string | null;
   readonly revision: number;
@@ -100,7 +125,13 @@ export interface DriftRecord {
   readonly after: number;
 }
 
-/** Head of a model's deployment; value of the compacted topic `deployments`, key: the model. */
+/**
+ * Head of a model's deployment; value of the compacted topic `deployments`, key: the model.
+ *
+ *   single   the champion serves
+ *   shadow   the champion serves, the challenger scores every request, too; in probation the challenger is the predecessor
+ *   canary   the challenger serves the entities whose hash with `salt` lies below `share`; both score every request
+ */
 export interface DeploymentRecord {
   readonly model: string;
   readonly epoch: number;

@@ -5,7 +5,7 @@ export type VerdictKind = 'pass' | 'fail' | 'inconclusive' | 'notApplicable';
 export interface Verdict {
   /** `atLeast(auc, 0.8)` */
   readonly gate: string;
-  readonly kind: 'data' | 'absolute' | 'champion' | 'baseline';
+  readonly kind: 'data' | 'absolute' | 'champion' | 'baseline' | 'operational' | 'outcome';
   readonly verdict: VerdictKind;
   /** The measured value; for a comparison candidate minus reference. */
   readonly value: number | null;

@@ -72,10 +72,16 @@ class SplitTask implements StreamTask {
 
   parse(record: LogRecord): ParsedRecord<Half | null> {
     if (record.topic !== this.labels) {
-      const { id, at, model, version, role, epoch, score, entity } = JSON.parse(
-        record.value?.toString('utf8') ?? 'null',
-      ) as PredictionRecord;
-      return { record, time: at, content: { side: 'prediction', id, at, model, version, role, epoch, score, entity } };
+      const prediction = JSON.parse(record.value?.toString('utf8') ?? 'null') as PredictionRecord;
+      const { id, at, model, version, role, epoch, score, arm, entity } = prediction;
+      const others = prediction.others.flatMap((other) =>
+        other.score === null ? [] : [{ version: other.version, score: other.score }],
+      );
+      return {
+        record,
+        time: at,
+        content: { side: 'prediction', id, at, model, version, role, epoch, score, arm, others, entity },
+      };
     }
     const { stream, field } = this.model.label;
     try {

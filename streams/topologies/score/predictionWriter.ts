@@ -59,6 +59,9 @@ export class PredictionWriter {
           epoch: scored.epoch,
           score: scored.scores[at] as number,
           decision: scored.decisions[at] as string,
+          arm: 'champion',
+          micros: 0,
+          others: [],
           service: this.model.service.hash,
           // JSON has no NaN: a null feature becomes null.
           vector: Array.from(vector),

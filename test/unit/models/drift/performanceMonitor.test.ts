@@ -23,6 +23,8 @@ function outcomes(seed: number, days: number, changes: boolean): OutcomeRecord[]
       role: 'champion',
       epoch: 1,
       score,
+      arm: 'champion',
+      others: [],
       label: known || unseen ? 1 : 0,
       entity: null,
       revision: 0,
