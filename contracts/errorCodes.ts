@@ -319,6 +319,25 @@ export const ERROR_CODES = {
     summary: 'A newer program wrote the registry: its schema is not known to this one.',
     action: 'Run the version of Tidemill that wrote the file, or a later one.',
   },
+  ROLLBACK_IMPOSSIBLE: {
+    status: 409,
+    exit: 3,
+    summary: 'A model cannot go back: there is no former champion that may serve, or the named one may not.',
+    action: 'Look at the versions and their states (`tidemill models show MODEL`), and name one with `to`; or retrain.',
+  },
+  APPROVAL_INVALID: {
+    status: 409,
+    exit: 3,
+    summary:
+      'An approval does not fit what waits for one: another version, other evidence, its own requester, or a repeat.',
+    action: 'Query the status of the rollout, look at the evidence as it is now, and answer with its version and hash.',
+  },
+  INPUTS_CHANGED: {
+    status: 409,
+    exit: 3,
+    summary: 'A version reads other features than those that the workers compute.',
+    action: 'Deploy workers with the definition that the version was trained with, and start the rollout again.',
+  },
   ROLLOUT_NOT_FOUND: {
     status: 404,
     exit: 1,

@@ -5,11 +5,15 @@ import { fileURLToPath } from 'node:url';
 import type * as TemporalWorker from '@temporalio/worker';
 import { pino } from 'pino';
 import {
+  createApprovalActivities,
+  createDeploymentActivities,
   createGateActivities,
   createLabelActivities,
   createPolicyActivities,
+  createRecoveryActivities,
   createRolloutActivities,
   createTrainingActivities,
+  createWatchActivities,
   type ActivityDependencies,
 } from '../activities/index.js';
 import { LifecycleClient } from '../client/lifecycleClient.js';
@@ -25,6 +29,7 @@ import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
 import type { Registry } from '../stores/registry/registry.js';
 import { openSqliteRegistry } from '../stores/registry/sqliteRegistry.js';
+import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
 
 /**
@@ -81,6 +86,7 @@ async function main(): Promise<void> {
     lifecycle,
     xgboostLibrary: () => findXgboostLibrary((text) => logger.info(text)),
     codeVersion: VERSION,
+    reach: failPointFrom(process.env['TIDEMILL_FAIL_POINT']),
   };
 
   const connection = await NativeConnection.connect({ address: configuration.temporalAddress });
@@ -97,6 +103,10 @@ async function main(): Promise<void> {
       workflowBundle: { codePath: fileURLToPath(new URL('../workflow-bundle.js', import.meta.url)) },
       activities: {
         ...createRolloutActivities(dependencies),
+        ...createDeploymentActivities(dependencies),
+        ...createWatchActivities(dependencies),
+        ...createApprovalActivities(dependencies),
+        ...createRecoveryActivities(dependencies),
         ...createLabelActivities(dependencies),
         ...createPolicyActivities(dependencies),
       },
