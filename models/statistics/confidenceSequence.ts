@@ -107,12 +107,31 @@ function sequence(a: ArmSums, b: ArmSums | null, options: SequenceOptions): Sequ
     squares += residual * residual;
   }
   const effectiveEntities = Math.min(totalA.effective, totalB?.effective ?? Number.POSITIVE_INFINITY);
-  const variance = Math.max((squares * entities) / (entities - 1), leastVariance(totalA, margin));
-  const error = Math.sqrt(variance);
-  const known = { estimate, error, entities, effectiveEntities, requests: totalA.requests };
-  if (!(effectiveEntities >= MIN_ENTITIES)) return { ...known, low: null, high: null };
-  const reach = reachOf(totalA.requests, effectiveEntities, options) * error;
-  return { ...known, low: estimate - reach, high: estimate + reach };
+  const seen = (squares * entities) / (entities - 1);
+  return bounded({ estimate, entities, effectiveEntities, requests: totalA.requests }, seen, totalA, options);
+}
+
+/** Events per request where every request stands for itself: a count of rows of which no entity is known. */
+export function rowSequence(events: number, requests: number, options: SequenceOptions): SequenceBounds {
+  const margin = options.margin ?? 0;
+  const share = events / requests;
+  const scale = margin > 0 ? spreadAtMargin(share, margin) : 1;
+  const seen = (scale * scale * share * (1 - share)) / (requests - 1);
+  const total = { requests, share, effective: requests };
+  return bounded({ estimate: share, entities: requests, effectiveEntities: requests, requests }, seen, total, options);
+}
+
+function bounded(
+  known: Omit<SequenceBounds, 'low' | 'high' | 'error'>,
+  seenVariance: number,
+  total: Totals,
+  options: SequenceOptions,
+): SequenceBounds {
+  const { estimate, effectiveEntities, requests } = known;
+  const error = Math.sqrt(Math.max(seenVariance, leastVariance(total, options.margin ?? 0)));
+  if (!(effectiveEntities >= MIN_ENTITIES)) return { ...known, error, low: null, high: null };
+  const reach = reachOf(requests, effectiveEntities, options) * error;
+  return { ...known, error, low: estimate - reach, high: estimate + reach };
 }
 
 interface Totals {

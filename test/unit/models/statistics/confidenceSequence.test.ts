@@ -3,6 +3,7 @@ import {
   boundaryReach,
   differenceSequence,
   leastRequests,
+  rowSequence,
   shareSequence,
   type ArmSums,
   type SequenceBounds,
@@ -255,6 +256,21 @@ describe('the linearised error', () => {
     const { estimate, error } = shareSequence(equal(events, Array<number>(100).fill(1)), options);
     expect(estimate).toBe(0.2);
     expect(error).toBeCloseTo(Math.sqrt((0.2 * 0.8) / 99), 12);
+  });
+
+  test('of rows that stand for themselves is that of as many entities', () => {
+    for (const [events, margin] of [
+      [0, 0.1],
+      [3, 0.1],
+      [40, 0.1],
+      [3, 0],
+    ] as const) {
+      const each = Array.from({ length: 100 }, (_, at) => (at < events ? 1 : 0));
+      const bounds = shareSequence(equal(each, Array<number>(100).fill(1)), { ...options, margin });
+      const rows = rowSequence(events, 100, { ...options, margin });
+      expect(rows.low).toBeCloseTo(bounds.low as number, 12);
+      expect(rows.high).toBeCloseTo(bounds.high as number, 12);
+    }
   });
 
   test('of independent arms adds their variances; of a pair that always agrees it is none', () => {
