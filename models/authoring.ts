@@ -18,8 +18,10 @@ import type {
   DecisionRules,
   FallbackRules,
   MetricName,
+  OperationalGate,
   TrainerSpec,
 } from './definition.js';
+import { operationalGates } from './operationalGates.js';
 
 /** A model, as authors use it. */
 export interface Model {
@@ -47,6 +49,8 @@ export interface ModelOptions<S extends Schema> {
     readonly refresh: readonly ComparativeGate[];
     /** Asked of a retrain after drift. */
     readonly drift: readonly ComparativeGate[];
+    /** Asked in shadow, canary and bake, one of a kind. @default [errors(0.001)], which is added where it is not declared */
+    readonly operational?: readonly OperationalGate[];
   };
   readonly shadow?: { readonly requests: number; readonly atMost: string };
   readonly canary?: { readonly shares: readonly number[]; readonly requests: number; readonly atMost: string };
@@ -116,7 +120,10 @@ export function model<const S extends Schema>(name: string, options: ModelOption
       trainMs: positive(`${name}.split.train`, options.split.train),
       testMs: positive(`${name}.split.test`, options.split.test),
     },
-    gates: options.gates,
+    gates: {
+      ...options.gates,
+      operational: operationalGates(`${name}.gates.operational`, options.gates.operational ?? []),
+    },
     rollout: {
       shadow:
         options.shadow === undefined

@@ -1,0 +1,329 @@
+import { describe, expect, test } from 'vitest';
+import { isTidemillError } from '../../../../contracts/errors.js';
+import type { OtherScore } from '../../../../contracts/records.js';
+import {
+  OperationalEvidence,
+  type OperationalOptions,
+  type OperationalRow,
+} from '../../../../models/gates/operationalEvidence.js';
+import { decided } from '../../../../models/gates/operationalVerdicts.js';
+import type { Verdict, VerdictKind } from '../../../../models/gates/verdict.js';
+import { agreement, errors, latency, skew } from '../../../../models/operationalGates.js';
+import { seededRandom } from '../../../../models/statistics/random.js';
+
+const CHAMPION = 1;
+const CHALLENGER = 2;
+const GATES = [latency({ share: 0.99, under: '5ms' }), errors(0.01), agreement({ decisions: 0.05 })];
+
+const optionsOf = (changes: Partial<OperationalOptions> = {}): OperationalOptions => ({
+  gates: GATES,
+  challenger: CHALLENGER,
+  champion: CHAMPION,
+  mode: 'shadow',
+  requests: 2_000,
+  ...changes,
+});
+
+const other = (version: number, changes: Partial<OtherScore> = {}): OtherScore => ({
+  version,
+  role: version === CHAMPION ? 'champion' : 'challenger',
+  score: 0.1,
+  decision: 'allow',
+  micros: 800,
+  problem: null,
+  ...changes,
+});
+
+const failed = (version: number): OtherScore =>
+  other(version, { score: null, decision: null, problem: 'it answered NaN' });
+
+/** A request that the champion serves and the challenger scores, in good time and alike. */
+const row = (entity: number, changes: Partial<OperationalRow> = {}): OperationalRow => ({
+  version: CHAMPION,
+  role: 'champion',
+  arm: 'champion',
+  decision: 'allow',
+  micros: 700,
+  others: [other(CHALLENGER)],
+  entity,
+  ...changes,
+});
+
+/** Four requests of each of so many entities; `change` says what is special about one. */
+function observed(
+  options: OperationalOptions,
+  entities: number,
+  change: (entity: number, request: number) => Partial<OperationalRow> = () => ({}),
+): OperationalEvidence {
+  const evidence = new OperationalEvidence(options);
+  for (let entity = 0; entity < entities; entity++) {
+    for (let request = 0; request < 4; request++) evidence.observe(row(entity, change(entity, request)));
+  }
+  return evidence;
+}
+
+function verdictOf(evidence: OperationalEvidence, gate: string): Verdict {
+  const found = evidence.judge(1).find((verdict) => verdict.gate.startsWith(gate));
+  if (found === undefined) throw new Error(`no verdict of ${gate}`);
+  return found;
+}
+
+describe('a guard', () => {
+  test('passes where its share is shown to be below the margin, and says on what grounds', () => {
+    const verdicts = observed(optionsOf(), 600).judge(3);
+    expect(verdicts.map(({ gate, verdict }) => [gate, verdict])).toEqual([
+      ['latency(0.99, 5ms)', 'pass'],
+      ['errors(0.01)', 'pass'],
+      ['agreement(0.05)', 'pass'],
+    ]);
+    for (const verdict of verdicts) {
+      expect(verdict).toMatchObject({ kind: 'operational', value: 0, rows: 2_400, positives: 0, look: 3 });
+      expect(verdict.high as number).toBeGreaterThan(0);
+      expect(verdict.high as number).toBeLessThan(verdict.bound as number);
+    }
+  });
+
+  test('is inconclusive while the margin lies between its bounds', () => {
+    const verdicts = observed(optionsOf(), 50).judge(1);
+    // 200 requests without a single event can show a share below 5 %, but not one below 1 %.
+    expect(verdicts.map(({ verdict }) => verdict)).toEqual(['inconclusive', 'inconclusive', 'inconclusive']);
+    expect(
+      observed(optionsOf(), 200)
+        .judge(1)
+        .map(({ verdict }) => verdict),
+    ).toEqual(['inconclusive', 'inconclusive', 'pass']);
+  });
+
+  test('of latency fails where too many requests take the limit or longer', () => {
+    const slow =
+      (micros: number) =>
+      (entity: number): Partial<OperationalRow> =>
+        entity % 10 === 0 ? { others: [other(CHALLENGER, { micros })] } : {};
+    expect(verdictOf(observed(optionsOf(), 600, slow(5_000)), 'latency')).toMatchObject({
+      verdict: 'fail',
+      value: 0.1,
+      positives: 240,
+    });
+    expect(verdictOf(observed(optionsOf(), 600, slow(4_999)), 'latency')).toMatchObject({ verdict: 'pass', value: 0 });
+  });
+
+  test('of errors compares with the champion on the same requests', () => {
+    const every = (share: number, others: readonly OtherScore[], changes: Partial<OperationalRow> = {}) => {
+      return (entity: number): Partial<OperationalRow> => (entity % share === 0 ? { ...changes, others } : {});
+    };
+    const own = observed(optionsOf(), 600, every(10, [failed(CHALLENGER)]));
+    expect(verdictOf(own, 'errors')).toMatchObject({ verdict: 'fail', value: 0.1, positives: 240 });
+    // What both fail on, such as a request that no model can take, is not the challenger's fault.
+    const both = observed(optionsOf(), 600, every(10, [failed(CHALLENGER)], { version: 0, role: 'fallback' }));
+    expect(verdictOf(both, 'errors')).toMatchObject({ verdict: 'pass', value: 0, positives: 240 });
+    const champion = observed(optionsOf(), 600, every(10, [other(CHALLENGER)], { version: 0, role: 'fallback' }));
+    expect(verdictOf(champion, 'errors')).toMatchObject({ verdict: 'pass', value: -0.1, positives: 0 });
+  });
+
+  test('of agreement compares decisions where both have one', () => {
+    const differing = observed(optionsOf(), 600, (entity) =>
+      entity % 4 === 0 ? { decision: 'block' } : entity % 4 === 1 ? { others: [failed(CHALLENGER)] } : {},
+    );
+    expect(verdictOf(differing, 'agreement')).toMatchObject({ verdict: 'fail', value: 1 / 3, rows: 1_800 });
+  });
+
+  test('of skew rests on what the audit has counted', () => {
+    const evidence = observed(optionsOf({ gates: [skew(0.01)] }), 600);
+    expect(verdictOf(evidence, 'skew')).toMatchObject({ verdict: 'inconclusive', value: null, rows: 0 });
+    evidence.observeSkew({ vectors: 5_000, differing: 5 });
+    expect(verdictOf(evidence, 'skew')).toMatchObject({ verdict: 'pass', value: 0.001, rows: 5_000, positives: 5 });
+    evidence.observeSkew({ vectors: 5_000, differing: 200 });
+    expect(verdictOf(evidence, 'skew')).toMatchObject({ verdict: 'fail', value: 0.04 });
+  });
+
+  test('gets a smaller share of alpha the more guards there are', () => {
+    const high = (gates: OperationalOptions['gates']): number =>
+      verdictOf(observed(optionsOf({ gates }), 600), 'errors').high as number;
+    expect(high([errors(0.01)])).toBeLessThan(high(GATES));
+    // One that does not apply takes none.
+    const first = optionsOf({ champion: null });
+    expect(verdictOf(observed(first, 600), 'errors').high).toBe(high([errors(0.01), GATES[0] as (typeof GATES)[0]]));
+  });
+});
+
+describe('before there are thirty entities', () => {
+  test('nothing passes or fails, however many requests they make', () => {
+    for (const others of [[other(CHALLENGER)], [other(CHALLENGER, { micros: 9_000, decision: 'block' })]]) {
+      const evidence = new OperationalEvidence(optionsOf());
+      for (let request = 0; request < 5_000; request++) evidence.observe(row(request % 29, { others }));
+      for (const verdict of evidence.judge(1)) {
+        expect(verdict).toMatchObject({ verdict: 'inconclusive', rows: 5_000, low: null, high: null });
+        expect(verdict.reason).toContain('29 entities');
+      }
+    }
+  });
+
+  test('but a version that failed on every one of twenty requests fails, where the champion did not', () => {
+    const failing = (requests: number, changes: Partial<OperationalRow> = {}): Verdict => {
+      const evidence = new OperationalEvidence(optionsOf());
+      for (let request = 0; request < requests; request++) {
+        evidence.observe(row(request % 3, { others: [failed(CHALLENGER)], ...changes }));
+      }
+      return verdictOf(evidence, 'errors');
+    };
+    expect(failing(19)).toMatchObject({ verdict: 'inconclusive' });
+    expect(failing(20)).toMatchObject({ verdict: 'fail', value: 1 });
+    expect(failing(20, { version: 0, role: 'fallback' })).toMatchObject({ verdict: 'inconclusive', value: 0 });
+    const mostly = observed(optionsOf(), 10, (entity) => (entity > 0 ? { others: [failed(CHALLENGER)] } : {}));
+    expect(verdictOf(mostly, 'errors')).toMatchObject({ verdict: 'inconclusive', value: 0.9 });
+  });
+
+  test('no request at all is inconclusive', () => {
+    for (const verdict of new OperationalEvidence(optionsOf()).judge(1)) {
+      expect(verdict).toMatchObject({ verdict: 'inconclusive', value: null, rows: 0 });
+    }
+  });
+});
+
+describe('who was asked, who failed', () => {
+  const errorsOf = (options: OperationalOptions, rows: readonly OperationalRow[]) => {
+    const evidence = new OperationalEvidence(options);
+    for (const each of rows) evidence.observe(each);
+    const { value, rows: asked, positives } = verdictOf(evidence, 'errors');
+    return { requests: evidence.requests, asked, failed: positives, difference: value };
+  };
+  const canary = optionsOf({ mode: 'canary' });
+  const inArm = { arm: 'challenger' } as const;
+
+  test('in a canary each version is judged on both arms, and requests are those of the challenger', () => {
+    const served = row(1, { ...inArm, version: CHALLENGER, role: 'challenger', others: [other(CHAMPION)] });
+    expect(errorsOf(canary, [served, row(2)])).toEqual({ requests: 1, asked: 2, failed: 0, difference: 0 });
+    expect(errorsOf(canary, [row(2, { others: [failed(CHALLENGER)] })])).toMatchObject({ requests: 0, failed: 1 });
+  });
+
+  test('in its arm a challenger that is stood in for has failed, whether the row says so or not', () => {
+    for (const others of [[], [failed(CHALLENGER)]]) {
+      const stoodIn = row(1, { ...inArm, others });
+      expect(errorsOf(canary, [stoodIn])).toEqual({ requests: 1, asked: 1, failed: 1, difference: 1 });
+      const nobody = row(1, { ...inArm, version: 0, role: 'fallback', others });
+      expect(errorsOf(canary, [nobody])).toEqual({ requests: 1, asked: 1, failed: 1, difference: 0 });
+    }
+  });
+
+  test('in the other arm, and in shadow, a challenger of which nothing is said was not asked', () => {
+    const silent = row(1, { others: [] });
+    for (const options of [canary, optionsOf()]) {
+      expect(errorsOf(options, [silent])).toEqual({ requests: 0, asked: 0, failed: 0, difference: null });
+    }
+  });
+
+  test('a champion that an earlier version stood in for has failed', () => {
+    expect(errorsOf(optionsOf(), [row(1, { version: 7 })])).toMatchObject({ asked: 1, failed: 0, difference: -1 });
+  });
+
+  test('in a bake the promoted version is the challenger, and a predecessor that scores no more did not fail', () => {
+    const bake = optionsOf({ mode: 'bake' });
+    const served = row(1, { version: CHALLENGER, others: [] });
+    const fallback = row(2, { version: 0, role: 'fallback', others: [] });
+    expect(errorsOf(bake, [served, fallback])).toEqual({ requests: 2, asked: 2, failed: 1, difference: 0.5 });
+    const paired = { ...fallback, others: [failed(CHAMPION)] };
+    expect(errorsOf(bake, [served, paired])).toMatchObject({ failed: 1, difference: 0 });
+    const evidence = observed(bake, 600, () => ({ version: CHALLENGER, others: [] }));
+    expect(evidence.judge(1).map(({ verdict }) => verdict)).toEqual(['pass', 'pass', 'notApplicable']);
+  });
+
+  test('a first version is compared with nobody: agreement does not apply, errors are its own', () => {
+    const first = optionsOf({ champion: null });
+    const evidence = observed(first, 600, () => ({ version: 0, role: 'fallback', decision: 'review' }));
+    expect(evidence.judge(1).map(({ verdict }) => verdict)).toEqual(['pass', 'pass', 'notApplicable']);
+    expect(new OperationalEvidence(first).judge(1).at(-1)).toMatchObject({ verdict: 'notApplicable' });
+  });
+});
+
+describe('a phase', () => {
+  const verdict = (kind: VerdictKind): Verdict => ({
+    ...{ gate: 'g', kind: 'operational', verdict: kind, value: 0, low: null, high: null, bound: 0 },
+    ...{ rows: 1, positives: 0, look: 1, reason: '' },
+  });
+  const decide = (requests: number, ...kinds: VerdictKind[]): string => decided(kinds.map(verdict), requests, 100);
+
+  test('fails at once, passes when its requests are there and all is shown, goes on otherwise', () => {
+    expect(decide(5, 'pass', 'fail', 'inconclusive')).toBe('fail');
+    expect(decide(99, 'pass', 'pass')).toBe('continue');
+    expect(decide(100, 'pass', 'pass')).toBe('pass');
+    expect(decide(100, 'pass', 'notApplicable')).toBe('pass');
+    expect(decide(1_000, 'pass', 'inconclusive')).toBe('continue');
+  });
+  test('never passes on nothing', () => {
+    expect(decide(100)).toBe('continue');
+    expect(decide(100, 'notApplicable')).toBe('continue');
+  });
+});
+
+describe('evidence', () => {
+  const options = optionsOf({ mode: 'canary', gates: [...GATES, skew(0.01)] });
+  const rows = Array.from({ length: 3_000 }, (_, at) => {
+    const random = seededRandom(at);
+    const entity = random.below(300);
+    const others = [other(CHALLENGER, random.next() < 0.1 ? { micros: 6_000 } : {})];
+    const decision = random.next() < 0.1 ? 'block' : 'allow';
+    if (random.next() < 0.05) return { ...row(entity), entity: null, others: [failed(CHALLENGER)] };
+    // Names that look like the numbers of other entities.
+    return { ...row(entity), entity: entity % 2 === 0 ? entity : String(entity - 1), others, decision };
+  });
+  const take = (from: number, to: number): OperationalEvidence => {
+    const evidence = new OperationalEvidence(options);
+    for (const each of rows.slice(from, to)) evidence.observe(each);
+    return evidence;
+  };
+  const whole = take(0, rows.length);
+  whole.observeSkew({ vectors: 90, differing: 1 });
+
+  test('that was interrupted goes on from its state, through JSON, as if nothing had happened', () => {
+    const resumed = OperationalEvidence.decode(options, JSON.parse(JSON.stringify(take(0, 1_234).encode())));
+    for (const each of rows.slice(1_234)) resumed.observe(each);
+    resumed.observeSkew({ vectors: 90, differing: 1 });
+    expect(resumed.encode()).toEqual(whole.encode());
+    expect(resumed.judge(1)).toEqual(whole.judge(1));
+  });
+
+  test('of parts is that of the whole', () => {
+    const merged = take(0, 1_000);
+    merged.merge(take(1_000, 1_001));
+    const rest = take(1_001, rows.length);
+    rest.observeSkew({ vectors: 90, differing: 1 });
+    merged.merge(rest);
+    expect(merged.encode()).toEqual(whole.encode());
+    // In another order the entities come in another order, and so do their sums: equal but for rounding.
+    const turned = take(1_001, rows.length);
+    turned.merge(take(0, 1_001));
+    for (const [at, verdict] of turned.judge(1).slice(0, 3).entries()) {
+      expect(verdict.low).toBeCloseTo(whole.judge(1)[at]?.low as number, 12);
+      expect(verdict.high).toBeCloseTo(whole.judge(1)[at]?.high as number, 12);
+    }
+  });
+
+  test('does not tell two phases apart by luck: what is torn or of another phase is refused', () => {
+    const state = whole.encode();
+    const { counts } = state;
+    const damaged: readonly unknown[] = [
+      null,
+      {},
+      { ...state, mode: 'shadow' },
+      { ...state, challenger: 3 },
+      { ...state, champion: null },
+      { ...state, underMicros: 6_000 },
+      { ...state, format: 2 },
+      { ...state, requests: -1 },
+      { ...state, skew: { vectors: 1, differing: 2 } },
+      { ...state, counts: { ...counts, slow: counts.slow.slice(1) } },
+      { ...state, counts: { ...counts, failed: counts.failed.map(() => 0.5) } },
+      { ...state, counts: { ...counts, entities: counts.entities.map(() => 'same') } },
+      { ...state, counts: { ...counts, entities: [{}] } },
+    ];
+    for (const each of damaged) {
+      let thrown: unknown = null;
+      try {
+        OperationalEvidence.decode(options, each);
+      } catch (error) {
+        thrown = error;
+      }
+      expect(isTidemillError(thrown, 'STATE_CORRUPT'), JSON.stringify(each)?.slice(0, 100)).toBe(true);
+    }
+  });
+});
