@@ -1,3 +1,4 @@
+import type { DeploymentRecord } from '../contracts/records.js';
 import { fraud } from '../examples/fraud/project.js';
 import type { Booster, Tree } from '../models/onnx/booster.js';
 import { boosterToOnnx } from '../models/onnx/treeEnsemble.js';
@@ -5,7 +6,10 @@ import { createScoringEngine } from '../scoring/engine.js';
 
 /**
  * Cost of one row in the scoring engine, by rows per batch: 100 full trees of depth 6 over the fraud project's inputs,
- * the conversion to float32 and the decisions included, on one thread.
+ * the conversion to float32 and the decisions included, on one thread; for a champion alone, and with a challenger of the
+ * same size beside it, in shadow and in a canary of half.
+ *
+ * Microseconds per row.
  *
  *   node scripts/run.mjs dist/bench/scoring.js [--json]
  */
@@ -39,43 +43,71 @@ function fullTree(): Tree {
   };
 }
 
-const booster: Booster = { columns: width, baseMargin: 0, trees: Array.from({ length: TREES }, fullTree) };
-const engine = createScoringEngine(fraud.compiled, () => Promise.resolve(boosterToOnnx(booster)));
-const deployment = {
-  model: fraud.compiled.name,
-  epoch: 1,
-  mode: 'single',
-  champion: 1,
-  challenger: null,
-  share: 0,
-  salt: '',
-  prepare: null,
-} as const;
-await engine.prepare(deployment);
-engine.activate(deployment);
+const boosters = [1, 2].map((): Booster => ({
+  columns: width,
+  baseMargin: 0,
+  trees: Array.from({ length: TREES }, fullTree),
+}));
+const MODES: readonly DeploymentRecord['mode'][] = ['single', 'shadow', 'canary'];
 
 // Every batch is of other rows: over the same few again and again the processor learns the way through the trees.
 const pool = Float64Array.from({ length: POOL_ROWS * width }, () => below(100));
 const poolRequests = Array.from({ length: POOL_ROWS }, (_, row) => [row, 0, 1, 2, below(50_000)]);
+const poolUnits = Array.from({ length: POOL_ROWS }, () => String(below(5_000)));
 
-const results: { rowsPerBatch: number; microsecondsPerRow: number }[] = [];
-for (const rowsPerBatch of BATCHES) {
-  const run = async (rows: number): Promise<number> => {
-    let done = 0;
-    for (let start = 0; done < rows; done += rowsPerBatch) {
-      const end = start + rowsPerBatch;
-      const vectors = pool.subarray(start * width, end * width);
-      const { role } = await engine.score(vectors, rowsPerBatch, poolRequests.slice(start, end));
-      if (role !== 'champion') throw new Error(`scored by ${role}: ${engine.problem}`);
-      start = end + rowsPerBatch > POOL_ROWS ? 0 : end;
-    }
-    return done;
-  };
-  await run(POOL_ROWS);
-  const started = performance.now();
-  const done = await run(ROWS);
-  results.push({ rowsPerBatch, microsecondsPerRow: Math.round(((performance.now() - started) * 1e5) / done) / 100 });
+interface Cost {
+  readonly rowsPerBatch: number;
+  readonly mode: string;
+  readonly microsecondsPerRow: number;
 }
-await engine.close();
-if (process.argv.includes('--json')) console.log(JSON.stringify(results));
-else console.table(results);
+
+async function costs(mode: DeploymentRecord['mode']): Promise<Cost[]> {
+  const engine = createScoringEngine(fraud.compiled, (version) =>
+    Promise.resolve(boosterToOnnx(boosters[version - 1] as Booster)),
+  );
+  const challenger = mode === 'single' ? null : 2;
+  const { name: model } = fraud.compiled;
+  const deployment = { model, epoch: 1, mode, champion: 1, challenger, share: 0.5, salt: 'bench', prepare: null };
+  await engine.prepare(deployment);
+  engine.activate(deployment);
+  const results: Cost[] = [];
+  for (const rowsPerBatch of BATCHES) {
+    const run = async (rows: number): Promise<number> => {
+      let done = 0;
+      for (let start = 0; done < rows; done += rowsPerBatch) {
+        const end = start + rowsPerBatch;
+        const vectors = pool.subarray(start * width, end * width);
+        const [first] = await engine.score(
+          vectors,
+          rowsPerBatch,
+          poolRequests.slice(start, end),
+          poolUnits.slice(start, end),
+        );
+        if (first?.role === 'fallback') throw new Error(`scored by the rules: ${engine.problem}`);
+        start = end + rowsPerBatch > POOL_ROWS ? 0 : end;
+      }
+      return done;
+    };
+    await run(POOL_ROWS);
+    const started = performance.now();
+    const done = await run(ROWS);
+    const microsecondsPerRow = Math.round(((performance.now() - started) * 1e5) / done) / 100;
+    results.push({ rowsPerBatch, mode, microsecondsPerRow });
+  }
+  await engine.close();
+  return results;
+}
+
+const all: Cost[] = [];
+for (const mode of MODES) all.push(...(await costs(mode)));
+if (process.argv.includes('--json')) console.log(JSON.stringify(all));
+else {
+  console.table(
+    BATCHES.map((rowsPerBatch) => ({
+      rowsPerBatch,
+      ...Object.fromEntries(
+        all.filter((cost) => cost.rowsPerBatch === rowsPerBatch).map((cost) => [cost.mode, cost.microsecondsPerRow]),
+      ),
+    })),
+  );
+}
