@@ -53,11 +53,11 @@ export function outcomeWatch(model: CompiledModel, watch: Watch, epoch: number, 
     },
     observe: ({ epoch: made, version, score, others, label, entity, id, at }) => {
       if (made < epoch) return;
-      const scoreOf = (wanted: number | null): number | undefined =>
+      const scoreOf = (wanted: number | null): number | null | undefined =>
         version === wanted ? score : others.find((other) => other.version === wanted)?.score;
       const candidate = scoreOf(watch.version);
       const predecessor = scoreOf(watch.reference);
-      if (candidate === undefined || predecessor === undefined) return;
+      if (candidate === undefined || candidate === null || predecessor === undefined || predecessor === null) return;
       if (label === 1) positives++;
       rows.push({ id, at, label, entity, candidate, predecessor });
     },

@@ -36,7 +36,7 @@ export function validation() {
 export function rollouts() {
   return proxyActivities<Rollouts>({
     startToCloseTimeout: '10 minutes',
-    heartbeatTimeout: '30 seconds',
+    heartbeatTimeout: '10 seconds',
     retry: { initialInterval: '500 ms', maximumInterval: '10 seconds', maximumAttempts: 20 },
   });
 }
@@ -45,7 +45,7 @@ export function rollouts() {
 export function compensations() {
   return proxyActivities<Rollouts & Recovery>({
     startToCloseTimeout: '10 minutes',
-    heartbeatTimeout: '30 seconds',
+    heartbeatTimeout: '10 seconds',
     retry: { initialInterval: '500 ms', maximumInterval: '30 seconds', nonRetryableErrorTypes: ['FENCED'] },
   });
 }
@@ -54,7 +54,7 @@ export function compensations() {
 export function recoveries() {
   return proxyActivities<Recovery & Rollouts>({
     startToCloseTimeout: '10 minutes',
-    heartbeatTimeout: '30 seconds',
+    heartbeatTimeout: '10 seconds',
     retry: { initialInterval: '200 ms', maximumInterval: '10 seconds' },
   });
 }
@@ -63,7 +63,7 @@ export function recoveries() {
 export function watches() {
   return proxyActivities<Watches>({
     startToCloseTimeout: '60 days',
-    heartbeatTimeout: '30 seconds',
+    heartbeatTimeout: '10 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { initialInterval: '500 ms', maximumInterval: '30 seconds' },
   });

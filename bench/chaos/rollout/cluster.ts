@@ -22,7 +22,7 @@ const HISTORY_ORDERS = 12_000;
 /** Orders a second while rollouts are watched: about an hour of event time. */
 const RATE = 400;
 
-export const MODEL = refund.name;
+export const MODEL = refund.compiled.name;
 export const SCORERS = ['score-1', 'score-2'] as const;
 
 /** Real servers and workers of one chaos run, on free ports in a folder of its own. */

@@ -3,6 +3,7 @@ import {
   count,
   defineProject,
   entity,
+  errors,
   eventStream,
   featureView,
   mean,
@@ -59,6 +60,7 @@ export const refund = model('refund', {
     // The data never change: what is tested is the rollout, not the judgement.
     refresh: [notWorse('average_precision', { margin: 0.3 })],
     drift: [notWorse('average_precision', { margin: 0.3 })],
+    operational: [errors(0.2)],
   },
   shadow: { requests: 600, atMost: '2d' },
   canary: { shares: [0.2, 0.5], requests: 300, atMost: '2d' },
