@@ -184,6 +184,8 @@ describe('who was asked, who failed', () => {
     expect(errorsOf(bake, [served, fallback])).toEqual({ requests: 2, asked: 2, failed: 1, difference: 0.5 });
     const paired = { ...fallback, others: [failed(CHAMPION)] };
     expect(errorsOf(bake, [served, paired])).toMatchObject({ failed: 1, difference: 0 });
+    const stoodIn = row(2, { role: 'fallback', others: [failed(CHALLENGER)] });
+    expect(errorsOf(bake, [served, stoodIn])).toMatchObject({ failed: 1, difference: 0.5 });
     const evidence = observed(bake, 600, () => ({ version: CHALLENGER, others: [] }));
     expect(evidence.judge(1).map(({ verdict }) => verdict)).toEqual(['pass', 'pass', 'notApplicable']);
   });
