@@ -182,9 +182,9 @@ function atLeastOne(path: string, count: number): number {
 
 /** Steps of a canary: each serves more than the one before. */
 function sharesOf(path: string, shares: readonly number[]): readonly number[] {
-  const rising = shares.every((share, at) => share > (shares[at - 1] ?? 0) && share < 1);
+  const rising = shares.every((share, at) => share > (shares[at - 1] ?? 0) && share <= 1);
   if (rising && shares.length > 0) return shares;
-  throw definitionError(path, `${JSON.stringify(shares)} do not rise between 0 and 1`, { value: shares });
+  throw definitionError(path, `${JSON.stringify(shares)} do not rise from above 0 to at most 1`, { value: shares });
 }
 
 function budget(path: string, text: string): { count: number; perMs: number } {
