@@ -228,6 +228,14 @@ export const ERROR_CODES = {
     action: 'Use addresses as the store gives them.',
   },
 
+  PLAN_UNREACHABLE: {
+    status: 422,
+    exit: 2,
+    summary: "A phase of a model's rollout cannot gather its evidence within the time that the model gives it.",
+    action:
+      'Raise atMost of the phase that the message names, or ask for fewer requests or positives, or wider margins.',
+  },
+
   // Registry
   REGISTRY_BUSY: {
     status: 503,

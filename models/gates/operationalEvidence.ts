@@ -189,8 +189,9 @@ export class OperationalEvidence {
 const SERVED = -1;
 const ABSENT = -2;
 
-function placeOf({ version, role, others }: OperationalRow, wanted: number): number {
-  if (version === wanted && role !== 'fallback') return SERVED;
+function placeOf({ version, others }: OperationalRow, wanted: number): number {
+  // Also where it served as the fallback of its successor.
+  if (version === wanted) return SERVED;
   for (let at = 0; at < others.length; at++) if (others[at]?.version === wanted) return at;
   return ABSENT;
 }

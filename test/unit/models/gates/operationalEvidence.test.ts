@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { isTidemillError } from '../../../../contracts/errors.js';
 import type { OtherScore } from '../../../../contracts/records.js';
 import {
   OperationalEvidence,
@@ -8,46 +7,8 @@ import {
 } from '../../../../models/gates/operationalEvidence.js';
 import { decided } from '../../../../models/gates/operationalVerdicts.js';
 import type { Verdict, VerdictKind } from '../../../../models/gates/verdict.js';
-import { agreement, errors, latency, skew } from '../../../../models/operationalGates.js';
-import { seededRandom } from '../../../../models/statistics/random.js';
-
-const CHAMPION = 1;
-const CHALLENGER = 2;
-const GATES = [latency({ share: 0.99, under: '5ms' }), errors(0.01), agreement({ decisions: 0.05 })];
-
-const optionsOf = (changes: Partial<OperationalOptions> = {}): OperationalOptions => ({
-  gates: GATES,
-  challenger: CHALLENGER,
-  champion: CHAMPION,
-  mode: 'shadow',
-  requests: 2_000,
-  ...changes,
-});
-
-const other = (version: number, changes: Partial<OtherScore> = {}): OtherScore => ({
-  version,
-  role: version === CHAMPION ? 'champion' : 'challenger',
-  score: 0.1,
-  decision: 'allow',
-  micros: 800,
-  problem: null,
-  ...changes,
-});
-
-const failed = (version: number): OtherScore =>
-  other(version, { score: null, decision: null, problem: 'it answered NaN' });
-
-/** A request that the champion serves and the challenger scores, in good time and alike. */
-const row = (entity: number, changes: Partial<OperationalRow> = {}): OperationalRow => ({
-  version: CHAMPION,
-  role: 'champion',
-  arm: 'champion',
-  decision: 'allow',
-  micros: 700,
-  others: [other(CHALLENGER)],
-  entity,
-  ...changes,
-});
+import { errors, skew } from '../../../../models/operationalGates.js';
+import { CHALLENGER, CHAMPION, failed, GATES, optionsOf, other, row } from '../../../support/operationalRows.js';
 
 /** Four requests of each of so many entities; `change` says what is special about one. */
 function observed(
@@ -223,6 +184,8 @@ describe('who was asked, who failed', () => {
     expect(errorsOf(bake, [served, fallback])).toEqual({ requests: 2, asked: 2, failed: 1, difference: 0.5 });
     const paired = { ...fallback, others: [failed(CHAMPION)] };
     expect(errorsOf(bake, [served, paired])).toMatchObject({ failed: 1, difference: 0 });
+    const stoodIn = row(2, { role: 'fallback', others: [failed(CHALLENGER)] });
+    expect(errorsOf(bake, [served, stoodIn])).toMatchObject({ failed: 1, difference: 0.5 });
     const evidence = observed(bake, 600, () => ({ version: CHALLENGER, others: [] }));
     expect(evidence.judge(1).map(({ verdict }) => verdict)).toEqual(['pass', 'pass', 'notApplicable']);
   });
@@ -252,78 +215,5 @@ describe('a phase', () => {
   test('never passes on nothing', () => {
     expect(decide(100)).toBe('continue');
     expect(decide(100, 'notApplicable')).toBe('continue');
-  });
-});
-
-describe('evidence', () => {
-  const options = optionsOf({ mode: 'canary', gates: [...GATES, skew(0.01)] });
-  const rows = Array.from({ length: 3_000 }, (_, at) => {
-    const random = seededRandom(at);
-    const entity = random.below(300);
-    const others = [other(CHALLENGER, random.next() < 0.1 ? { micros: 6_000 } : {})];
-    const decision = random.next() < 0.1 ? 'block' : 'allow';
-    if (random.next() < 0.05) return { ...row(entity), entity: null, others: [failed(CHALLENGER)] };
-    // Names that look like the numbers of other entities.
-    return { ...row(entity), entity: entity % 2 === 0 ? entity : String(entity - 1), others, decision };
-  });
-  const take = (from: number, to: number): OperationalEvidence => {
-    const evidence = new OperationalEvidence(options);
-    for (const each of rows.slice(from, to)) evidence.observe(each);
-    return evidence;
-  };
-  const whole = take(0, rows.length);
-  whole.observeSkew({ vectors: 90, differing: 1 });
-
-  test('that was interrupted goes on from its state, through JSON, as if nothing had happened', () => {
-    const resumed = OperationalEvidence.decode(options, JSON.parse(JSON.stringify(take(0, 1_234).encode())));
-    for (const each of rows.slice(1_234)) resumed.observe(each);
-    resumed.observeSkew({ vectors: 90, differing: 1 });
-    expect(resumed.encode()).toEqual(whole.encode());
-    expect(resumed.judge(1)).toEqual(whole.judge(1));
-  });
-
-  test('of parts is that of the whole', () => {
-    const merged = take(0, 1_000);
-    merged.merge(take(1_000, 1_001));
-    const rest = take(1_001, rows.length);
-    rest.observeSkew({ vectors: 90, differing: 1 });
-    merged.merge(rest);
-    expect(merged.encode()).toEqual(whole.encode());
-    // In another order the entities come in another order, and so do their sums: equal but for rounding.
-    const turned = take(1_001, rows.length);
-    turned.merge(take(0, 1_001));
-    for (const [at, verdict] of turned.judge(1).slice(0, 3).entries()) {
-      expect(verdict.low).toBeCloseTo(whole.judge(1)[at]?.low as number, 12);
-      expect(verdict.high).toBeCloseTo(whole.judge(1)[at]?.high as number, 12);
-    }
-  });
-
-  test('does not tell two phases apart by luck: what is torn or of another phase is refused', () => {
-    const state = whole.encode();
-    const { counts } = state;
-    const damaged: readonly unknown[] = [
-      null,
-      {},
-      { ...state, mode: 'shadow' },
-      { ...state, challenger: 3 },
-      { ...state, champion: null },
-      { ...state, underMicros: 6_000 },
-      { ...state, format: 2 },
-      { ...state, requests: -1 },
-      { ...state, skew: { vectors: 1, differing: 2 } },
-      { ...state, counts: { ...counts, slow: counts.slow.slice(1) } },
-      { ...state, counts: { ...counts, failed: counts.failed.map(() => 0.5) } },
-      { ...state, counts: { ...counts, entities: counts.entities.map(() => 'same') } },
-      { ...state, counts: { ...counts, entities: [{}] } },
-    ];
-    for (const each of damaged) {
-      let thrown: unknown = null;
-      try {
-        OperationalEvidence.decode(options, each);
-      } catch (error) {
-        thrown = error;
-      }
-      expect(isTidemillError(thrown, 'STATE_CORRUPT'), JSON.stringify(each)?.slice(0, 100)).toBe(true);
-    }
   });
 });
