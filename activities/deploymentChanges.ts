@@ -10,20 +10,20 @@ const FOLLOW_TIMEOUT_MS = 120_000;
 
 export interface DeploymentChanges {
   /** Changes the head deployment in one transaction; `step` makes a repeat harmless. */
-  change(
+  readonly change: (
     fence: Fence,
     step: string,
     next: Partial<Omit<DeploymentRecord, 'model' | 'epoch'>>,
     reason: string,
     evidence: unknown,
-  ): Promise<DeploymentRecord>;
+  ) => Promise<DeploymentRecord>;
   /** Waits until every live instance is there; the live set is read anew each time. */
-  awaitInstances(
+  readonly awaitInstances: (
     model: string,
     epoch: number,
     reached: 'readyEpoch' | 'activeEpoch',
     allowNone: boolean,
-  ): Promise<string[]>;
+  ) => Promise<string[]>;
 }
 
 /** How activities change what is deployed, and hear that it is followed. */

@@ -28,7 +28,7 @@ interface Checkpoint {
 
 /** Datasets and fits: the heavy activities. */
 export function createTrainingActivities(dependencies: ActivityDependencies) {
-  const { registry, objects, offline } = dependencies;
+  const { objects, offline } = dependencies;
   return withFailures({
     async buildDataset(fence: Fence, onset: number | null): Promise<BuiltDataset> {
       return journaled(dependencies, fence, 'dataset', { onset }, () =>

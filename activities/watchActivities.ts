@@ -168,9 +168,10 @@ function answer(evidence: WatchEvidence, verdicts: readonly Verdict[], isLast: b
   const open = verdicts.filter(({ verdict }) => verdict === 'inconclusive');
   const say = (which: readonly Verdict[]): string => which.map(({ gate, reason }) => `${gate}: ${reason}`).join('; ');
   if (failed.length > 0) return { decision: 'fail', seen, verdicts, reason: say(failed) };
+  const isShown = verdicts.length > 0 && open.length === 0;
+  if (isShown && evidence.passesEarly) return { decision: 'pass', seen, verdicts, reason: 'every gate passed' };
   if (!isLast) return { decision: 'continue', seen, verdicts, reason: '' };
   if (isLate) return { decision: 'inconclusive', seen, verdicts, reason: `time is up with ${seen} rows` };
-  if (verdicts.length === 0 || open.length > 0)
-    return { decision: 'inconclusive', seen, verdicts, reason: say(open) || 'nothing was judged' };
+  if (!isShown) return { decision: 'inconclusive', seen, verdicts, reason: say(open) || 'nothing was judged' };
   return { decision: 'pass', seen, verdicts, reason: 'every guard passed' };
 }

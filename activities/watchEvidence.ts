@@ -1,9 +1,9 @@
 import type { OutcomeRecord, PredictionRecord } from '../contracts/records.js';
-import { LOOKS, type Watch } from '../contracts/rollout.js';
+import type { Watch } from '../contracts/rollout.js';
 import { hashOf } from '../features/hash.js';
 import type { CompiledModel } from '../models/definition.js';
 import { OperationalEvidence } from '../models/gates/operationalEvidence.js';
-import { judgeProbation, type ProbationRow } from '../models/gates/outcomeEvidence.js';
+import { judgeProbation, pairedOutcomes, PROBATION_SHARES, probationGates } from '../models/gates/outcomeEvidence.js';
 import type { Verdict } from '../models/gates/verdict.js';
 
 /** Evidence of one watch, fed record by record. */
@@ -14,6 +14,8 @@ export interface WatchEvidence {
   judge(look: number): readonly Verdict[];
   /** What may be judged at any time without spending anything; empty where nothing may. */
   judgeEarly(): readonly Verdict[];
+  /** May it pass at a look before the last? */
+  readonly passesEarly: boolean;
 }
 
 /** Bounds are tightest at about so many requests where the watch asks for time, not requests. */
@@ -29,6 +31,8 @@ export function operationalWatch(model: CompiledModel, watch: Watch, epoch: numb
     requests: watch.wanted ?? BAKE_TUNED_FOR,
   });
   return {
+    // A phase is also there to see that nothing comes up while it lasts.
+    passesEarly: false,
     get seen() {
       return evidence.requests;
     },
@@ -45,26 +49,29 @@ export function operationalWatch(model: CompiledModel, watch: Watch, epoch: numb
  * so that nothing is judged between two looks.
  */
 export function outcomeWatch(model: CompiledModel, watch: Watch, epoch: number, token: number): WatchEvidence {
-  const rows: ProbationRow[] = [];
+  const outcomes: OutcomeRecord[] = [];
   let positives = 0;
+  const champion = watch.version;
+  const predecessor = watch.reference ?? 0;
   return {
+    passesEarly: true,
     get seen() {
       return positives;
     },
-    observe: ({ epoch: made, version, score, others, label, entity, id, at }) => {
-      if (made < epoch) return;
-      const scoreOf = (wanted: number | null): number | null | undefined =>
-        version === wanted ? score : others.find((other) => other.version === wanted)?.score;
-      const candidate = scoreOf(watch.version);
-      const predecessor = scoreOf(watch.reference);
-      if (candidate === undefined || candidate === null || predecessor === undefined || predecessor === null) return;
-      if (label === 1) positives++;
-      rows.push({ id, at, label, entity, candidate, predecessor });
+    observe: (record) => {
+      if (record.epoch < epoch) return;
+      const isScoredBy = (wanted: number): boolean =>
+        record.version === wanted || record.others.some(({ version }) => version === wanted);
+      if (!isScoredBy(champion) || !isScoredBy(predecessor)) return;
+      if (record.label === 1 && record.revision === 0) positives++;
+      outcomes.push(record);
     },
-    judge: (look) => {
-      const seed = Number.parseInt(hashOf([model.name, watch.version, watch.reference, token, look]).slice(0, 8), 16);
-      return judgeProbation(model.gates.refresh, rows, { look, looks: LOOKS, seed });
-    },
+    judge: (look) =>
+      judgeProbation(pairedOutcomes(outcomes, { champion, predecessor }), {
+        gates: probationGates(model.gates),
+        looks: { shares: PROBATION_SHARES, look },
+        seed: hashOf([model.name, champion, predecessor, token, look]),
+      }),
     judgeEarly: () => [],
   };
 }

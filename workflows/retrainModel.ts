@@ -220,7 +220,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
     approval = await rollouts().requestApproval(fence, candidate, requestedBy);
     const isDecided = await condition(() => decision !== null, APPROVAL_DEADLINE);
     approval = null;
-    const found = decision as ApprovalDecision | null;
+    const found = decision;
     if (!isDecided || found === null) return `nobody approved within ${APPROVAL_DEADLINE}`;
     await rollouts().recordApproval(fence, found);
     done('approval', `${found.approved ? 'approved' : 'rejected'} by ${found.by} (${found.identity})`);
