@@ -134,10 +134,11 @@ export function createGateActivities(dependencies: ActivityDependencies) {
   }
 }
 
-function testRows(matrix: VectorMatrix, start: number, end: number): TestRows {
+/** Rows [start, end) of a dataset; one without an entity keeps its null: it is a cluster of its own, not one with all others. */
+export function testRows(matrix: VectorMatrix, start: number, end: number): TestRows {
   return {
     labels: (matrix.labels as Float64Array).slice(start, end),
     days: Int32Array.from(matrix.times.subarray(start, end), (time) => Math.floor(time / DAY_MS)),
-    entities: matrix.entities.slice(start, end).map((entity) => (entity === null ? '' : (entity as number | string))),
+    entities: matrix.entities.slice(start, end) as (number | string | null)[],
   };
 }

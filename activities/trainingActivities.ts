@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
+import { isTidemillError, messageOf } from '../contracts/errors.js';
 import type { CompiledModel } from '../models/definition.js';
-import { fitLogistic } from '../models/logistic.js';
 import type { VectorMatrix } from '../stores/offline/offlineStore.js';
 import type { Fence } from '../stores/registry/registry.js';
 import { buildDataset, loadDataset, type BuiltDataset } from './dataset/buildDataset.js';
@@ -8,8 +8,9 @@ import { rowsOf } from './dataset/splitDataset.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { withFailures } from './failures.js';
 import { journaled } from './journal.js';
-import { exportModel, logisticProbabilities, type ExportedModel } from './training/exportModel.js';
-import { trainXgboost } from './training/trainXgboost.js';
+import { exportModel, type ExportedModel } from './training/exportModel.js';
+import { trainLogistic } from './training/trainLogistic.js';
+import { checkpointIdentity, trainXgboost, type Checkpoint } from './training/trainXgboost.js';
 
 /** A fitted and exported model, by reference. */
 export interface FittedModel {
@@ -17,13 +18,6 @@ export interface FittedModel {
   readonly rows: number;
   readonly positives: number;
   readonly parity: ExportedModel['parity'];
-}
-
-/** Where a training got to; carried by heartbeats, so that the next attempt resumes. */
-interface Checkpoint {
-  readonly rounds: number;
-  readonly uri: string;
-  readonly sha256: string;
 }
 
 /** Datasets and fits: the heavy activities. */
@@ -63,11 +57,13 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     const matrix = await loadDataset({ objects, offline }, dataset, model.request.fields.length);
     const train = slice(matrix, range);
     const test = slice(matrix, dataset.split.test);
+    const of = checkpointIdentity({ dataset: dataset.data.sha256, range, spec: model.trainer });
+    const resume = await earlierAttempt(of);
+    let checkpoint: Checkpoint | null = resume?.checkpoint ?? null;
     const timer = setInterval(() => Context.current().heartbeat(checkpoint), 1_000);
-    let checkpoint: Checkpoint | null = null;
     try {
-      const exported = await trainAndExport(model, train, test, dataset.columns, (next) => {
-        checkpoint = next;
+      const exported = await trainAndExport(model, train, test, dataset.columns, resume, (next) => {
+        checkpoint = { ...next, of };
       });
       const artifact = await objects.put('models', 'onnx', exported.onnx);
       return {
@@ -86,29 +82,23 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     train: Rows,
     test: Rows,
     columns: readonly string[],
-    onCheckpoint: (checkpoint: Checkpoint) => void,
+    resume: EarlierAttempt | null,
+    onCheckpoint: (checkpoint: Omit<Checkpoint, 'of'>) => void,
   ): Promise<ExportedModel> {
+    const signal = Context.current().cancellationSignal;
     const parityRows = { rows: test.rows, columns: test.columns, values: test.values };
     if (trainer.kind === 'logistic') {
-      const model = fitLogistic(train.values, train.columns, train.labels, { ...trainer, columnNames: columns });
-      return exportModel(
-        { kind: 'logistic', model },
-        { ...parityRows, native: logisticProbabilities(model, test.values, test.rows) },
-      );
+      const fitted = await trainLogistic({ spec: trainer, train, test, columnNames: columns, signal });
+      return exportModel({ kind: 'logistic', model: fitted.model }, { ...parityRows, native: fitted.predictions });
     }
-    const earlier = Context.current().info.heartbeatDetails as Checkpoint | null | undefined;
-    const resume =
-      earlier === null || earlier === undefined
-        ? undefined
-        : { rounds: earlier.rounds, model: await objects.get(earlier.uri, earlier.sha256) };
     let saving: Promise<void> = Promise.resolve();
     const { model, predictions } = await trainXgboost({
       library: await dependencies.xgboostLibrary(),
       spec: trainer,
       train,
       test,
-      ...(resume === undefined ? {} : { resume }),
-      signal: Context.current().cancellationSignal,
+      ...(resume === null ? {} : { resume: { rounds: resume.checkpoint.rounds, model: resume.model } }),
+      signal,
       onSegment: (rounds, bytes) => {
         saving = saving.then(async () => {
           const { uri, sha256 } = await objects.put('checkpoints', 'json', bytes);
@@ -119,6 +109,30 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     await saving;
     return exportModel({ kind: 'xgboost', booster: model }, { ...parityRows, native: predictions ?? [] });
   }
+
+  /** What an earlier attempt left of this very training; null where it starts anew. */
+  async function earlierAttempt(of: string): Promise<EarlierAttempt | null> {
+    const { info, log } = Context.current();
+    const checkpoint = info.heartbeatDetails as Checkpoint | null | undefined;
+    if (checkpoint === null || checkpoint === undefined) return null;
+    if (checkpoint.of !== of) {
+      log.warn('training starts anew: the checkpoint is of other data or parameters', { checkpoint, of });
+      return null;
+    }
+    try {
+      return { checkpoint, model: await objects.get(checkpoint.uri, checkpoint.sha256) };
+    } catch (error) {
+      if (!isTidemillError(error, 'OBJECT_NOT_FOUND') && !isTidemillError(error, 'OBJECT_CORRUPT')) throw error;
+      log.warn(`training starts anew: ${messageOf(error)}`, { checkpoint });
+      return null;
+    }
+  }
+}
+
+/** A checkpoint and the model that it refers to. */
+interface EarlierAttempt {
+  readonly checkpoint: Checkpoint;
+  readonly model: Uint8Array;
 }
 
 interface Rows {

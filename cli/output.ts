@@ -8,6 +8,10 @@ export type Format = (typeof FORMATS)[number];
 export interface Console {
   out(text: string): void;
   error(text: string): void;
+  /** Shows what goes on in one line that the next text replaces; absent where nobody watches. */
+  readonly show?: (text: string) => void;
+  /** Asks a question and gives the answer; absent where nobody is there to answer. */
+  readonly ask?: (question: string) => Promise<string>;
 }
 
 /** One error: `CODE: message` and what to do, or `{error: {code, message, hint, details}}` for programs. */

@@ -1,8 +1,11 @@
 import { Command, CommanderError, Option } from 'commander';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
+import { addFollowCommand } from './commands/follow.js';
 import { addGenerateCommands } from './commands/generate.js';
+import { addModelCommands } from './commands/models.js';
 import { addRuntimeCommands } from './commands/runtime.js';
 import { addStreamCommands } from './commands/stream.js';
+import { standardConsole } from './standardConsole.js';
 import { FORMATS, formatError, type Console, type Format } from './output.js';
 
 /** What every command knows: options of the program, and where its output goes. */
@@ -14,16 +17,11 @@ export interface Context {
   readonly exit: (code: number) => void;
 }
 
-const standardConsole: Console = {
-  out: (text) => process.stdout.write(`${text}\n`),
-  error: (text) => process.stderr.write(`${text}\n`),
-};
-
 /**
  * Runs `tidemill ARGS…` and gives its exit code: 0 done, 1 failed, 2 usage, 3 a comparison says no, 4 not allowed,
  * 5 a dependency is down, 6 timeout, 130 interrupted. Only results go to standard output.
  */
-export async function runCommandLine(args: readonly string[], console: Console = standardConsole): Promise<number> {
+export async function runCommandLine(args: readonly string[], console: Console = standardConsole()): Promise<number> {
   let code = 0;
   const program = new Command('tidemill');
   const format = (): Format => {
@@ -54,6 +52,8 @@ export async function runCommandLine(args: readonly string[], console: Console =
     });
   addRuntimeCommands(program, context);
   addStreamCommands(program, context);
+  addModelCommands(program, context);
+  addFollowCommand(program, context);
   addGenerateCommands(program, context);
   try {
     await program.parseAsync(args, { from: 'user' });

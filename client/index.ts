@@ -1,2 +1,3 @@
 export { LifecycleClient } from './lifecycleClient.js';
+export type { FollowChange } from './followWorkflow.js';
 export type { LifecycleStatus, RetrainInput, RetrainResult, RetrainStatus, Trigger } from '../contracts/workflows.js';

@@ -1,6 +1,5 @@
 import { Client, Connection, WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
 import { WorkflowNotFoundError, type Workflow } from '@temporalio/common';
-import { messageOf, TidemillError } from '../contracts/errors.js';
 import {
   rollbackId,
   UPDATE_APPROVE,
@@ -32,6 +31,9 @@ import {
   type RetrainStatus,
   type RolloutClosed,
 } from '../contracts/workflows.js';
+import { followedWorkflow } from './followedWorkflow.js';
+import { followWorkflow, type FollowChange } from './followWorkflow.js';
+import { reached } from './reached.js';
 
 /** Talks to the lifecycle workflows of one project. */
 export class LifecycleClient {
@@ -177,26 +179,23 @@ export class LifecycleClient {
     return this.temporal.workflow.getHandle(lifecycleId(this.project, model)).query<LifecycleStatus>(QUERY_STATUS);
   }
 
+  /**
+   * Follows any workflow, of this project or not, from wherever it is to its end; see followWorkflow.
+   *
+   * @throws TidemillError WORKFLOW_NOT_FOUND, TEMPORAL_UNAVAILABLE
+   */
+  follow(
+    workflowId: string,
+    options: { readonly pollMs?: number; readonly signal?: AbortSignal } = {},
+  ): AsyncIterable<FollowChange> {
+    return followWorkflow(followedWorkflow(this.temporal, workflowId), options);
+  }
+
   private lifecycleStart(model: string): { workflowId: string; taskQueue: string; args: [LifecycleInput] } {
     return { workflowId: lifecycleId(this.project, model), taskQueue: lifecycleQueue(this.project), args: [{ model }] };
   }
 
   async close(): Promise<void> {
     await this.connection.close();
-  }
-}
-
-async function reached<T>(act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    const text = messageOf(error);
-    const code =
-      (error as { code?: unknown; cause?: { code?: unknown } }).cause?.code ?? (error as { code?: unknown }).code;
-    // gRPC 14: unavailable; 4: deadline exceeded.
-    if (code === 14 || code === 4 || /ECONNREFUSED|UNAVAILABLE|Failed to connect|timed? ?out/i.test(text)) {
-      throw new TidemillError('TEMPORAL_UNAVAILABLE', text, {}, { cause: error });
-    }
-    throw error;
   }
 }

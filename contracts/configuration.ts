@@ -35,8 +35,13 @@ export function configurationFrom(env: Readonly<Record<string, string | undefine
     kafkaBrokers: required('TIDEMILL_KAFKA').split(','),
     temporalAddress: env['TIDEMILL_TEMPORAL'] ?? '127.0.0.1:7233',
     temporalNamespace: env['TIDEMILL_TEMPORAL_NAMESPACE'] ?? 'default',
-    home: env['TIDEMILL_HOME'] ?? '.tidemill',
+    home: homeFrom(env),
   };
+}
+
+/** Folder for the registry, objects, archive and task state: TIDEMILL_HOME, `.tidemill` by default. */
+export function homeFrom(env: Readonly<Record<string, string | undefined>>): string {
+  return env['TIDEMILL_HOME'] ?? '.tidemill';
 }
 
 /** The environment that hands a configuration to a child process. */

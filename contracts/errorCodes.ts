@@ -112,7 +112,8 @@ export const ERROR_CODES = {
     status: 410,
     exit: 1,
     summary: 'An offset that is needed is no longer retained in the log.',
-    action: 'Raise the retention of the topic; reset the topology explicitly if the lost records do not matter.',
+    action:
+      'Raise the retention of the topic; where the lost records do not matter, `tidemill stream reset` goes on without them.',
   },
   PRODUCER_FENCED: {
     status: 409,
@@ -145,7 +146,14 @@ export const ERROR_CODES = {
     exit: 1,
     summary:
       'A task has a snapshot but its group has no committed offset (offsets expire in groups that are idle too long).',
-    action: 'Reset the topology explicitly: what was answered cannot be told from the log alone.',
+    action:
+      'Say where to go on with `tidemill stream reset --to`: what was answered cannot be told from the log alone.',
+  },
+  TOPOLOGY_ACTIVE: {
+    status: 409,
+    exit: 1,
+    summary: 'A topology cannot be reset while workers run it.',
+    action: 'Stop the workers that the message names, and repeat the reset.',
   },
   SNAPSHOT_NOT_OWNED: {
     status: 409,
@@ -286,6 +294,12 @@ export const ERROR_CODES = {
     exit: 5,
     summary: 'The Temporal server does not answer.',
     action: 'Check TIDEMILL_TEMPORAL and the server; signals are repeated until they are taken.',
+  },
+  WORKFLOW_NOT_FOUND: {
+    status: 404,
+    exit: 1,
+    summary: 'Temporal knows no workflow with this id.',
+    action: 'Look the id up in the Temporal UI; it starts with the project id.',
   },
   INSTANCES_BEHIND: {
     status: 503,

@@ -44,6 +44,8 @@ export interface StreamEvent {
 export interface LoggedEvent extends StreamEvent {
   readonly partition: number;
   readonly offset: number;
+  /** When the log took the record, ms UTC; absent where nobody knows it any more. No value depends on it. */
+  readonly appendedAt?: number;
 }
 
 /** Status of a feature value, in this precedence. */

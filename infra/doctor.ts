@@ -5,10 +5,10 @@ import { promisify } from 'node:util';
 import { messageOf } from '../contracts/errors.js';
 import { programOnPath } from './command.js';
 import { findJava, locateKafka } from './findKafka.js';
+import { locateTemporal, TEMPORAL_CLI_VERSION } from './findTemporal.js';
 import { KAFKA_VERSION } from './kafkaJars.js';
 import { answers, describeHolder, portHolder } from './ports.js';
 import { DEFAULT_PORTS, status, type ServiceState } from './runtime.js';
-import { locateTemporal, TEMPORAL_CLI_VERSION } from './temporal.js';
 import { locateXgboostLibrary, XGBOOST_VERSION } from './xgboostLibrary.js';
 
 export interface Check {
@@ -29,7 +29,7 @@ export async function diagnose(home: string): Promise<Check[]> {
     check(`Kafka ${KAFKA_VERSION}`, async () => (await locateKafka()) ?? fetchedBy('mvn', 'fetched once')),
     check(
       `Temporal CLI ${TEMPORAL_CLI_VERSION}`,
-      async () => (await locateTemporal()) ?? fetchedBy('go', 'built once, some minutes'),
+      async () => (await locateTemporal()) ?? fetchedBy('tar', 'downloaded once, or built once by Go,'),
     ),
     check(
       `XGBoost ${XGBOOST_VERSION}, for training`,

@@ -1,14 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import { access, constants, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { messageOf, TidemillError } from '../contracts/errors.js';
-import { cacheFolder } from './cache.js';
-import { programOnPath, runCommand, type Progress } from './command.js';
+import type { Progress } from './command.js';
+import { findTemporal } from './findTemporal.js';
 import { awaitReady, findProcess, startDetached, stopProcess, type ProcessIdentity } from './managedProcess.js';
 import { answers, freePort, requirePort } from './ports.js';
-
-/** Version of the Temporal CLI whose server the local runtime starts (server 1.29.1, UI and SQLite inside). */
-export const TEMPORAL_CLI_VERSION = '1.5.1';
 
 /** Search attributes that the workflows set; all of type Keyword. */
 export const SEARCH_ATTRIBUTES = ['TidemillModel', 'TidemillPhase', 'TidemillVersion'] as const;
@@ -22,56 +17,6 @@ export interface StartedTemporal {
   readonly pid: number;
   readonly identity: ProcessIdentity;
   stop(): Promise<void>;
-}
-
-/**
- * The Temporal CLI: TIDEMILL_TEMPORAL_CLI, else PATH, else the cache, filled by `go install` where Go is on PATH.
- *
- * @throws TidemillError RUNTIME_UNAVAILABLE naming three ways to supply it.
- */
-export async function findTemporal(progress: Progress = () => undefined): Promise<string> {
-  const present = await locateTemporal();
-  if (present !== null) return present;
-  const folder = cacheFolder(`temporal-${TEMPORAL_CLI_VERSION}`);
-  let problem = 'go is not on PATH';
-  const go = await programOnPath('go');
-  if (go !== null) {
-    progress('building the Temporal CLI with Go (some minutes, once)');
-    // Built beside its place and moved there: an interrupted build leaves nothing that looks like a program.
-    const unfinished = `${folder}.${randomUUID()}`;
-    try {
-      await mkdir(unfinished, { recursive: true });
-      await runCommand(go, ['install', `github.com/temporalio/cli/cmd/temporal@v${TEMPORAL_CLI_VERSION}`], {
-        env: { ...process.env, GOBIN: unfinished },
-      });
-      await mkdir(folder, { recursive: true });
-      await rename(join(unfinished, 'temporal'), join(folder, 'temporal'));
-      return join(folder, 'temporal');
-    } catch (error) {
-      problem = messageOf(error);
-    } finally {
-      await rm(unfinished, { recursive: true, force: true });
-    }
-  }
-  throw new TidemillError(
-    'RUNTIME_UNAVAILABLE',
-    `Temporal cannot be had. Either set TIDEMILL_TEMPORAL to a frontend's host:port, or put the Temporal CLI on PATH ` +
-      `(brew install temporal), or install Go, which builds it. Tried: ${problem}`,
-    { service: 'temporal', problem },
-  );
-}
-
-/** The same without building anything: null where it would have to be built. */
-export async function locateTemporal(): Promise<string | null> {
-  const given = process.env['TIDEMILL_TEMPORAL_CLI'];
-  if (given !== undefined && given !== '') return given;
-  const onPath = await programOnPath('temporal');
-  if (onPath !== null) return onPath;
-  const cached = join(cacheFolder(`temporal-${TEMPORAL_CLI_VERSION}`), 'temporal');
-  return access(cached, constants.X_OK).then(
-    () => cached,
-    () => null,
-  );
 }
 
 /**

@@ -113,6 +113,11 @@ export function predictLogistic(
   return 1 / (1 + Math.exp(-margin));
 }
 
+/** Probabilities of `rows` rows. */
+export function logisticProbabilities(model: LogisticModel, values: Float64Array, rows: number): Float64Array {
+  return Float64Array.from({ length: rows }, (_, row) => predictLogistic(model, values, row));
+}
+
 function standardisation(
   values: Float64Array,
   columns: number,

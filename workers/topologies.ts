@@ -40,9 +40,14 @@ export function topologyNames(text: string): TopologyName[] {
   });
 }
 
+/** Name under which the registry counts the generations of a topology. */
+export function generationKey(project: string, name: TopologyName, model: string): string {
+  return `${project}/${name}.${model}`;
+}
+
 export async function createTopology(name: TopologyName, parts: TopologyParts): Promise<Topology> {
   const { project, model, partitions } = parts;
-  const generation = await parts.generation(`${project}/${name}.${model.name}`);
+  const generation = await parts.generation(generationKey(project, name, model.name));
   const common = { project, model, generation, partitions };
   switch (name) {
     case 'score':

@@ -1,5 +1,5 @@
 import { TidemillError } from '../../contracts/errors.js';
-import { predictLogistic, type LogisticModel } from '../../models/logistic.js';
+import type { LogisticModel } from '../../models/logistic.js';
 import { parseBooster } from '../../models/onnx/booster.js';
 import { logisticToOnnx } from '../../models/onnx/linearModel.js';
 import { boosterToOnnx } from '../../models/onnx/treeEnsemble.js';
@@ -59,9 +59,4 @@ export async function exportModel(
     await model.close();
   }
   return { onnx, parity: { rows: rows.rows, maxDifference } };
-}
-
-/** Native probabilities of a logistic regression. */
-export function logisticProbabilities(model: LogisticModel, values: Float64Array, rows: number): Float64Array {
-  return Float64Array.from({ length: rows }, (_, row) => predictLogistic(model, values, row));
 }

@@ -1,8 +1,7 @@
-import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
-import { TidemillError } from '../../contracts/errors.js';
+import { hashOf } from '../../features/hash.js';
 import type { TrainerSpec } from '../../models/definition.js';
-import type { XgboostJob, XgboostMessage } from './xgboostThread.js';
+import { runTrainingThread } from './trainingThread.js';
+import type { XgboostJob, XgboostNote, XgboostThreadResult } from './xgboostThread.js';
 
 export interface TrainingRows {
   readonly rows: number;
@@ -35,8 +34,28 @@ export interface XgboostResult {
   readonly predictions: Float32Array | null;
 }
 
-/** How long a cancelled thread may take to end by itself. */
-const CANCEL_GRACE_MS = 2_000;
+/** Where a training got to; carried by heartbeats, so that the next attempt resumes. */
+export interface Checkpoint {
+  readonly rounds: number;
+  readonly uri: string;
+  readonly sha256: string;
+  /** What is being trained, on what: see checkpointIdentity. */
+  readonly of: string;
+}
+
+/**
+ * Names a training by the bytes of its data, the range of rows and the hyperparameters. Rounds of another training must
+ * not be gone on with: they would end in a model that no data and parameters give.
+ */
+export function checkpointIdentity(training: {
+  /** SHA-256 of the dataset's file. */
+  readonly dataset: string;
+  /** Event times of the rows learned from. */
+  readonly range: readonly [from: number, to: number];
+  readonly spec: TrainerSpec;
+}): string {
+  return hashOf([training.dataset, training.range, training.spec]);
+}
 
 /**
  * Trains XGBoost in a thread of its own, so that heartbeats go on.
@@ -44,9 +63,8 @@ const CANCEL_GRACE_MS = 2_000;
  * @throws TidemillError TRAINING_FAILED, TRAINING_CANCELLED
  */
 export async function trainXgboost(training: XgboostTraining): Promise<XgboostResult> {
-  const { spec, train, test } = training;
-  const cancel = new Int32Array(new SharedArrayBuffer(4));
-  const job: XgboostJob = {
+  const { spec, train, test, signal, onProgress, onSegment } = training;
+  const job: Omit<XgboostJob, 'cancel'> = {
     library: training.library,
     rows: train.rows,
     columns: train.columns,
@@ -66,61 +84,23 @@ export async function trainXgboost(training: XgboostTraining): Promise<XgboostRe
     seed: spec.seed,
     segmentRounds: spec.segmentRounds,
     resume: training.resume ?? null,
-    cancel,
   };
-  const worker = new Worker(threadFile(), { workerData: job });
-  let timer: NodeJS.Timeout | null = null;
-  const onAbort = (): void => {
-    Atomics.store(cancel, 0, 1);
-    timer = setTimeout(() => void worker.terminate(), CANCEL_GRACE_MS);
-  };
-  if (training.signal?.aborted === true) onAbort();
-  training.signal?.addEventListener('abort', onAbort);
-  try {
-    return await new Promise<XgboostResult>((resolve, reject) => {
-      worker.on('message', (message: XgboostMessage) => {
-        switch (message.kind) {
-          case 'progress':
-            training.onProgress?.(message.rounds);
-            break;
-          case 'segment':
-            training.onSegment?.(message.rounds, message.model);
-            break;
-          case 'done':
-            resolve({ model: Buffer.from(message.model), predictions: message.predictions });
-            break;
-          case 'cancelled':
-            reject(new TidemillError('TRAINING_CANCELLED', 'the training was cancelled'));
-            break;
-          case 'failed':
-            reject(new TidemillError('TRAINING_FAILED', message.message, { code: message.code }));
-            break;
-        }
-      });
-      worker.once('error', reject);
-      worker.once('exit', (code) => {
-        if (training.signal?.aborted === true)
-          reject(new TidemillError('TRAINING_CANCELLED', 'the training was cancelled'));
-        else reject(new TidemillError('TRAINING_FAILED', `the training thread ended with ${code}`, { code }));
-      });
-    });
-  } finally {
-    training.signal?.removeEventListener('abort', onAbort);
-    if (timer !== null) clearTimeout(timer);
-    await worker.terminate();
-  }
+  const { model, predictions } = await runTrainingThread<XgboostNote, XgboostThreadResult>(
+    'xgboostThread.js',
+    (cancel): XgboostJob => ({ ...job, cancel }),
+    {
+      ...(signal === undefined ? {} : { signal }),
+      onNote: ({ rounds, model: segment }) => {
+        onProgress?.(rounds);
+        if (segment !== null) onSegment?.(rounds, segment);
+      },
+    },
+  );
+  return { model: Buffer.from(model), predictions };
 }
 
 function sharedFloats(values: Float64Array): Float32Array {
   const shared = new Float32Array(new SharedArrayBuffer(values.length * 4));
   shared.set(values);
   return shared;
-}
-
-/** The compiled thread; when this file runs uncompiled, as in tests, it is the one of the build. */
-function threadFile(): string {
-  const here = fileURLToPath(new URL('./xgboostThread.js', import.meta.url));
-  return import.meta.url.endsWith('.ts')
-    ? here.replace(/activities([\\/])training/, 'dist$1activities$1training')
-    : here;
 }

@@ -1,5 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
-import { isTidemillError, messageOf } from '../../contracts/errors.js';
+import { isCancelled, serveTraining, TrainingCancelled } from './threadBody.js';
 import { XgboostLibrary } from './xgboostLibrary.js';
 
 /** What the training thread is given. Arrays are shared memory. */
@@ -21,19 +20,23 @@ export interface XgboostJob {
   readonly cancel: Int32Array;
 }
 
-export type XgboostMessage =
-  | { readonly kind: 'progress'; readonly rounds: number }
-  | { readonly kind: 'segment'; readonly rounds: number; readonly model: Uint8Array }
-  | { readonly kind: 'done'; readonly model: Uint8Array; readonly predictions: Float32Array | null }
-  | { readonly kind: 'cancelled' }
-  | { readonly kind: 'failed'; readonly code: string | null; readonly message: string };
+/** After each round how many there are; with a model at a boundary that can be resumed from. */
+export interface XgboostNote {
+  readonly rounds: number;
+  readonly model: Uint8Array | null;
+}
+
+export interface XgboostThreadResult {
+  readonly model: Uint8Array;
+  readonly predictions: Float32Array | null;
+}
 
 /**
  * Trains in segments: at every boundary the booster is saved, thrown away and loaded again with seed = seed + rounds so
  * far, whether or not anything went wrong. So a crash and a resume at a boundary go through the very same steps, and end
  * in the same bytes.
  */
-function train(job: XgboostJob, tell: (message: XgboostMessage) => void): void {
+function train(job: XgboostJob, tell: (note: XgboostNote) => void): XgboostThreadResult {
   const library = new XgboostLibrary(job.library);
   const matrix = library.matrix(job.values, job.rows, job.columns, job.labels);
   const open = (model: Buffer | null, seed: number): unknown => {
@@ -46,17 +49,17 @@ function train(job: XgboostJob, tell: (message: XgboostMessage) => void): void {
   let round = job.resume?.rounds ?? 0;
   let booster = open(job.resume === null ? null : Buffer.from(job.resume.model), job.seed + round);
   while (round < job.rounds) {
-    if (Atomics.load(job.cancel, 0) === 1) {
-      tell({ kind: 'cancelled' });
-      return;
-    }
+    if (isCancelled(job.cancel)) throw new TrainingCancelled();
     library.update(booster, round, matrix);
     round++;
-    tell({ kind: 'progress', rounds: round });
-    if (round % job.segmentRounds !== 0 || round === job.rounds) continue;
+    const isBoundary = round % job.segmentRounds === 0 && round < job.rounds;
+    if (!isBoundary) {
+      tell({ rounds: round, model: null });
+      continue;
+    }
     const model = library.save(booster);
     library.freeBooster(booster);
-    tell({ kind: 'segment', rounds: round, model });
+    tell({ rounds: round, model });
     booster = open(model, job.seed + round);
   }
   const model = library.save(booster);
@@ -68,18 +71,7 @@ function train(job: XgboostJob, tell: (message: XgboostMessage) => void): void {
   }
   library.freeBooster(booster);
   library.freeMatrix(matrix);
-  tell({ kind: 'done', model, predictions });
+  return { model, predictions };
 }
 
-const port = parentPort;
-if (port !== null) {
-  try {
-    train(workerData as XgboostJob, (message) => port.postMessage(message));
-  } catch (error) {
-    port.postMessage({
-      kind: 'failed',
-      code: isTidemillError(error) ? error.code : null,
-      message: messageOf(error),
-    } satisfies XgboostMessage);
-  }
-}
+serveTraining(train);

@@ -1,5 +1,8 @@
 import type { Command } from 'commander';
+import { TidemillError } from '../../contracts/errors.js';
 import type { TopologyProgress } from '../../contracts/topologyProgress.js';
+import type { TopologyReset } from '../../contracts/topologyReset.js';
+import { matching } from '../arguments.js';
 import { readProgram, runProgram, workerEnvironment } from '../childProgram.js';
 import { formatRows } from '../output.js';
 import type { Context } from '../program.js';
@@ -12,7 +15,12 @@ interface WorkerOptions {
   readonly initialise?: string;
 }
 
-/** stream run, stream status: topologies in processes of their own. */
+interface ResetOptions extends WorkerOptions {
+  readonly to: string;
+  readonly yes: boolean;
+}
+
+/** stream run, stream status, stream reset: topologies in processes of their own. */
 export function addStreamCommands(program: Command, context: () => Context): void {
   const stream = program.command('stream').description('topologies on the stream');
   const common = (command: Command): Command =>
@@ -68,4 +76,74 @@ export function addStreamCommands(program: Command, context: () => Context): voi
         ),
       );
     });
+  common(
+    stream
+      .command('reset')
+      .description('start a new generation of a topology: its state is rebuilt from the log, its group starts anew')
+      .argument('<topology>', 'score, archive, outcome, monitor or relay'),
+  )
+    .option(
+      '--to <where>',
+      'where it goes on: committed (where it had got to), earliest, latest, or the append time of a record',
+      matching(/^(committed|earliest|latest|\d{4}-\d{2}-\d{2}\S*)$/, 'earliest or 2026-01-31T12:00:00Z'),
+      'committed',
+    )
+    .option('--yes', 'do not ask', false)
+    .addHelpText('after', '\nExample:\n  tidemill stream reset score --model fraud --to latest --yes')
+    .action(async (topology: string, options: ResetOptions) => {
+      const given = context();
+      const { home, format, console } = given;
+      const env = await workerEnvironment(home, options);
+      const args = ['--topology', topology, '--model', options.model, '--to', options.to];
+      const reset = async (...more: string[]): Promise<TopologyReset> =>
+        (await readProgram({ file: 'workers/streamReset.js', args: [...args, ...more], env })) as TopologyReset;
+      if (!options.yes) {
+        if (console.ask === undefined || format !== 'table')
+          throw new TidemillError('USAGE_INVALID', 'stream reset asks before it changes anything: pass --yes', {
+            topology,
+          });
+        console.error(formatReset(await reset('--plan')));
+        const answer = await console.ask('Reset? [y/N] ');
+        if (!/^y(es)?$/i.test(answer.trim())) {
+          console.error('nothing was changed');
+          given.exit(1);
+          return;
+        }
+      }
+      const done = await reset();
+      console.out(format === 'table' ? formatReset(done) : JSON.stringify(done));
+    });
+}
+
+/** What a reset does or did: its generations, then a line per partition, then what is left behind. */
+function formatReset({ topology, generation, offsets, leftBehind, applied }: TopologyReset): string {
+  const rows = formatRows(
+    offsets,
+    {
+      topic: ({ topic }) => topic,
+      partition: ({ partition }) => String(partition),
+      committed: ({ committed }) => (committed === null ? '-' : String(committed)),
+      start: ({ start }) => String(start),
+      end: ({ end }) => String(end),
+      effect: ({ committed, low, start }) => effectOf(committed, low, start),
+    },
+    'table',
+  );
+  const left = leftBehind.map(
+    ({ topic, records }) => `${records} records of ${topic} have not been processed and stay behind`,
+  );
+  const verb = applied ? 'was reset' : 'would be reset';
+  return [`${topology} ${verb}: generation ${generation.from} to ${generation.to}`, rows, ...left].join('\n');
+}
+
+/** In words, what becomes of the records between both offsets; transaction markers count as records here. */
+function effectOf(committed: number | null, low: number, start: number): string {
+  if (committed === null) return '';
+  if (start < committed) return `${committed - start} processed again`;
+  if (start === committed) return 'goes on';
+  const lost = Math.min(start, Math.max(committed, low)) - committed;
+  const skipped = start - committed - lost;
+  return [lost > 0 ? `${lost} lost to retention` : '', skipped > 0 ? `${skipped} skipped` : '']
+    .filter((text) => text !== '')
+    .join(', ');
 }

@@ -10,7 +10,8 @@ import type { Verdict } from './verdict.js';
 export interface TestRows {
   readonly labels: Float64Array;
   readonly days: Int32Array;
-  readonly entities: readonly (number | string)[];
+  /** The entity of each row; a row with null resembles no other. */
+  readonly entities: readonly (number | string | null)[];
 }
 
 /** Rows on which two models are compared; one without an entity is a cluster of its own. */

@@ -95,6 +95,21 @@ class KafkaLog implements Log {
       .sort((a, b) => a.partition - b.partition);
   }
 
+  async offsetsAt(topic: string, timestamp: number): ReturnType<Log['offsetsAt']> {
+    const found = await this.admin(topic, (admin) => admin.fetchTopicOffsetsByTimestamp(topic, timestamp));
+    return found
+      .map(({ partition, offset }) => ({ partition, offset: Number(offset) }))
+      .sort((a, b) => a.partition - b.partition);
+  }
+
+  async groupMembers(group: string): ReturnType<Log['groupMembers']> {
+    const { groups } = await this.admin(group, (admin) => admin.describeGroups([group]));
+    return (groups[0]?.members ?? []).map(({ clientId, clientHost }) => ({
+      name: clientId,
+      host: clientHost.replace(/^\//, ''),
+    }));
+  }
+
   async committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {
     const topics = [...new Set(partitions.map(({ topic }) => topic))];
     const found = await this.admin(group, (admin) => admin.fetchOffsets({ groupId: group, topics }));

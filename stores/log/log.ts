@@ -8,6 +8,13 @@ export interface Log {
   partitionCount(topic: string): Promise<number | null>;
   /** First retained offset and the last stable offset: the one after the last record that no open transaction hides. */
   offsets(topic: string): Promise<readonly PartitionOffsets[]>;
+  /** By partition, the first offset whose record was appended at `timestamp`, ms, or later; the end where there is none. */
+  offsetsAt(
+    topic: string,
+    timestamp: number,
+  ): Promise<readonly { readonly partition: number; readonly offset: number }[]>;
+  /** Who is in a group now; nobody where there is no such group. */
+  groupMembers(group: string): Promise<readonly GroupMemberName[]>;
   /** Committed offsets of a group; null where there is none. */
   committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]>;
   /** Sets a group's offsets outside a transaction; refused while the group has members. */
@@ -48,6 +55,13 @@ export interface PartitionOffsets {
   readonly partition: number;
   readonly low: number;
   readonly high: number;
+}
+
+export interface GroupMemberName {
+  /** Name of the process that joined: that of its instance. */
+  readonly name: string;
+  /** Address from which it joined. */
+  readonly host: string;
 }
 
 export interface CommittedOffset extends TopicPartition {

@@ -99,6 +99,18 @@ class MemoryLog implements Log {
     }));
   }
 
+  async offsetsAt(topic: string, timestamp: number): ReturnType<Log['offsetsAt']> {
+    return Array.from({ length: this.counts.get(topic) ?? 0 }, (_, partition) => {
+      const place = placeOf({ topic, partition });
+      const at = this.entriesOf(place).findIndex((entry) => 'record' in entry && entry.record.timestamp >= timestamp);
+      return { partition, offset: at === -1 ? this.lastStable(place) : at };
+    });
+  }
+
+  async groupMembers(group: string): ReturnType<Log['groupMembers']> {
+    return (this.members.get(group) ?? []).map(({ options }) => ({ name: options.memberName, host: 'memory' }));
+  }
+
   async committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {
     return partitions.map(({ topic, partition }) => {
       const known = this.groupOffsets.get(`${group}/${placeOf({ topic, partition })}`);

@@ -43,6 +43,9 @@ export async function openDuckdbStore(options: DuckdbStoreOptions = {}): Promise
   return new DuckdbStore(instance);
 }
 
+/** Kept with every event, beside the columns that values depend on. */
+const APPEND_TIME = { name: '__appended_at', type: 'BIGINT' } as const;
+
 /** Rows per chunk: DuckDB's vector size. */
 const CHUNK_ROWS = 2_048;
 
@@ -90,11 +93,13 @@ class Session {
   constructor(private readonly connection: DuckDBConnection) {}
 
   async writeEvents(stream: CompiledStream, path: string, events: readonly LoggedEvent[]): Promise<number> {
-    const columns = eventColumns(stream);
+    const columns = [...eventColumns(stream), APPEND_TIME];
+    const fields = stream.fields.length;
     await this.writeParquet(path, columns, events.length, (row, column) => {
       const event = events[row] as LoggedEvent;
-      if (column < stream.fields.length) return event.values[column] as Value;
-      return column === stream.fields.length ? event.partition : event.offset;
+      if (column < fields) return event.values[column] as Value;
+      if (column === fields) return event.partition;
+      return column === fields + 1 ? event.offset : (event.appendedAt ?? null);
     });
     return events.length;
   }
@@ -145,23 +150,29 @@ class Session {
 
   async *readEvents(stream: CompiledStream, files: readonly string[]): AsyncIterable<readonly LoggedEvent[]> {
     if (files.length === 0) return;
-    const columns = eventColumns(stream);
+    const columns = [...eventColumns(stream), APPEND_TIME];
     const select = columns
       .map(({ name, type }) =>
         type === 'BIGINT' || type === 'INTEGER' ? `CAST(${identifier(name)} AS DOUBLE)` : identifier(name),
       )
       .join(', ');
-    const sql = `SELECT ${select} FROM ${parquet(files)} ORDER BY __partition, __offset`;
-    for await (const rows of this.stream(sql, stream.name)) {
-      yield rows.map((row): LoggedEvent => {
-        const values = row.slice(0, stream.fields.length) as Value[];
-        return {
+    // Files may be older than the append time: the union gives it to those, too.
+    const rows = `SELECT * FROM ${parquet(files, 'union_by_name = true')}
+      UNION ALL BY NAME SELECT NULL::${APPEND_TIME.type} AS ${APPEND_TIME.name} WHERE false`;
+    const sql = `SELECT ${select} FROM (${rows}) ORDER BY __partition, __offset`;
+    const fields = stream.fields.length;
+    for await (const chunk of this.stream(sql, stream.name)) {
+      yield chunk.map((row): LoggedEvent => {
+        const values = row.slice(0, fields) as Value[];
+        const event = {
           time: values[stream.eventTime] as number,
           id: values[stream.eventId] as EventId,
           values,
-          partition: row[columns.length - 2] as number,
-          offset: row[columns.length - 1] as number,
+          partition: row[fields] as number,
+          offset: row[fields + 1] as number,
         };
+        const appendedAt = row[fields + 2] as number | null;
+        return appendedAt === null ? event : { ...event, appendedAt };
       });
     }
   }
@@ -193,7 +204,7 @@ class Session {
     const relations: Record<string, string> = {};
     for (const stream of streamsOf(service.request, service.inputs)) {
       const files = query.files[stream.name] ?? [];
-      relations[stream.name] = files.length === 0 ? emptyRelation(stream) : parquet(files);
+      relations[stream.name] = files.length === 0 ? emptyRelation(stream) : eventRelation(stream, files);
     }
     const relationOf = (stream: CompiledStream): string => relations[stream.name] as string;
     const facts: (ViewFacts | null)[] = [];
@@ -338,8 +349,14 @@ function streamsOf(request: CompiledStream, inputs: readonly CompiledInput[]): C
   return [request, ...inputs.flatMap((input) => (input.kind === 'view' ? [input.view.stream] : []))];
 }
 
-function parquet(files: readonly string[]): string {
-  return `read_parquet([${files.map(textLiteral).join(', ')}])`;
+function parquet(files: readonly string[], ...options: readonly string[]): string {
+  return `read_parquet([${files.map(textLiteral).join(', ')}]${options.map((option) => `, ${option}`).join('')})`;
+}
+
+/** The columns that values depend on, by name: files of which only some have the append time are one relation, too. */
+function eventRelation(stream: CompiledStream, files: readonly string[]): string {
+  const columns = eventColumns(stream).map(({ name }) => identifier(name));
+  return `(SELECT ${columns.join(', ')} FROM ${parquet(files)})`;
 }
 
 function emptyRelation(stream: CompiledStream): string {

@@ -237,9 +237,34 @@ export function logSuite(
       expect(numbers.sort()).toEqual([0, 1, 2, 3]);
       expect(await one.confirmAssigned(assignments.get('one')?.epoch ?? 0)).toBe(true);
       expect(await one.confirmAssigned(0)).toBe(false);
+      expect((await log.groupMembers(`${topic}.g`)).length).toBe(2);
       await one.leave();
       while (assignments.get('two')?.partitions.length !== 4) await sleep(20);
       await two.leave();
+      while ((await log.groupMembers(`${topic}.g`)).length > 0) await sleep(20);
+    });
+
+    test('names the members of a group, and nobody of one that there is not', async () => {
+      expect(await log.groupMembers('suite.nobody')).toEqual([]);
+    });
+
+    test('finds the first record of a time, and the end where there is none', async () => {
+      const topic = await newTopic(2);
+      const send = (value: string): Promise<void> => producer.send([{ topic, partition: 0, key: null, value }]);
+      await send('early');
+      const [early] = await readAll(topic);
+      // Append times are whole milliseconds: the next one is another.
+      let late: LogRecord | undefined;
+      while (late === undefined || late.timestamp === early?.timestamp) {
+        await sleep(5);
+        await send('late');
+        late = (await readAll(topic)).at(-1);
+      }
+      const at = async (timestamp: number): Promise<number[]> =>
+        (await log.offsetsAt(topic, timestamp)).map(({ offset }) => offset);
+      expect(await at(0)).toEqual([0, 0]);
+      expect(await at(late.timestamp)).toEqual([late.offset, 0]);
+      expect(await at(late.timestamp + 60_000)).toEqual([late.offset + 1, 0]);
     });
   });
 }

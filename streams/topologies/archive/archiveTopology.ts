@@ -90,6 +90,7 @@ class ArchiveTask implements StreamTask {
       values,
       partition: record.partition,
       offset: record.offset,
+      appendedAt: record.timestamp,
     });
     this.rows++;
   }

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { TopologyProgress } from '../../../contracts/topologyProgress.js';
+import type { TopologyReset } from '../../../contracts/topologyReset.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
+import { StreamWorker } from '../../support/streamWorker.js';
 
 const run = promisify(execFile);
 const cli = join(process.cwd(), 'dist', 'cli', 'main.js');
@@ -72,6 +74,49 @@ describe('stream run and stream status', () => {
     const table = (await tidemill('stream', 'status', 'score')).stdout;
     expect(table).toMatch(/^topology +generation +topic +partition +committed +end +lag\n/);
     expect(table).toMatch(/score\.fraud +\d+ +spending\.transactions +1 +1 +2 +1\n/);
+  });
+
+  test('reset asks first, starts a new generation where it is told to, and status and run then mean that one', async () => {
+    const asked = await tidemill('stream', 'reset', 'score').catch((reason: unknown) => reason);
+    expect(asked).toMatchObject({ code: 2, stdout: '' });
+    expect((asked as { stderr: string }).stderr).toContain('pass --yes');
+
+    const { stdout } = await tidemill('stream', 'reset', 'score', '--to', 'earliest', '--yes', '--json');
+    const reset = JSON.parse(stdout) as TopologyReset;
+    expect(reset).toMatchObject({ topology: 'score.fraud', generation: { from: 1, to: 2 }, applied: true });
+    expect(reset.offsets.filter(({ topic }) => topic === 'spending.transactions')).toEqual([
+      { topic: 'spending.transactions', partition: 0, committed: 4, start: 0, low: 0, end: 4 },
+      { topic: 'spending.transactions', partition: 1, committed: 1, start: 0, low: 0, end: 2 },
+    ]);
+    const rows = JSON.parse((await tidemill('stream', 'status', 'score', '--json')).stdout) as TopologyProgress[];
+    expect(rows.filter(({ topic }) => topic === 'spending.transactions')).toEqual([
+      expect.objectContaining({ generation: 2, group: 'spending.score.fraud.g2', committed: 0, end: 4, lag: 4 }),
+      expect.objectContaining({ generation: 2, group: 'spending.score.fraud.g2', committed: 0, end: 2, lag: 2 }),
+    ]);
+    const people = (await tidemill('stream', 'reset', 'score', '--to', 'latest', '--yes')).stdout;
+    expect(people).toMatch(/^score\.fraud was reset: generation 2 to 3\n/);
+    expect(people).toMatch(/spending\.transactions +0 +0 +4 +4 +4 skipped\n/);
+  });
+
+  test('reset is refused while a worker runs the topology, and names it', async () => {
+    const worker = new StreamWorker(
+      {
+        project: 'spending',
+        projectModule,
+        kafkaBrokers: [kafka.broker],
+        temporalAddress: '127.0.0.1:1',
+        temporalNamespace: 'default',
+        home,
+      },
+      ['--model', 'fraud', '--instance', 'worker-7'],
+    );
+    const members = (): Promise<readonly unknown[]> => kafka.log.groupMembers('spending.score.fraud.g3');
+    await vi.waitFor(async () => expect(await members()).toHaveLength(1), { timeout: 60_000, interval: 200 });
+    const failed = await tidemill('stream', 'reset', 'score', '--yes').catch((reason: unknown) => reason);
+    expect(failed).toMatchObject({ code: 1, stdout: '' });
+    expect((failed as { stderr: string }).stderr).toMatch(/^TOPOLOGY_ACTIVE: score\.fraud is run by worker-7 \(/);
+    expect(await worker.stop()).toMatchObject({ code: 0 });
+    expect((await tidemill('stream', 'reset', 'score', '--yes')).stdout).toContain('generation 3 to 4');
   });
 
   test("a worker's own failure is the command's: message, code and exit code", async () => {

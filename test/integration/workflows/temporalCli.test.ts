@@ -5,7 +5,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { environmentOf, type Configuration } from '../../../contracts/configuration.js';
 import type { LifecycleStatus, RetrainResult, RetrainStatus } from '../../../contracts/workflows.js';
-import { findTemporal, startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
+import { findTemporal } from '../../../infra/findTemporal.js';
+import { startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
 import { openSqliteRegistry } from '../../../stores/registry/sqliteRegistry.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 

@@ -35,6 +35,11 @@ describe('a wrong command line', () => {
     [['generate', 'fraud', '--days', '0'], 'not a whole number from 1'],
     [['generate', 'fraud', '--drift', 'other@3'], 'not like new-pattern@68'],
     [['stream', 'run', 'score'], "required option '--model <name>'"],
+    [['stream', 'reset', 'score', '--model', 'fraud', '--to', 'yesterday'], 'not like earliest'],
+    [['stream', 'reset', 'score', '--model', 'fraud'], 'pass --yes'],
+    [['models', 'show'], "missing required argument 'model'"],
+    [['models', 'show', 'fraud', '0'], 'not a whole number from 1'],
+    [['follow'], "missing required argument 'id'"],
     [['status', '-o', 'yaml'], 'Allowed choices are table, json, jsonl'],
   ])('%j is a usage error with exit code 2 and nothing on standard output', async (args, message) => {
     const people = await run(...args);
@@ -58,14 +63,23 @@ describe('a wrong command line', () => {
   });
 });
 
-test.each([['up'], ['down'], ['status'], ['doctor'], ['stream', 'run'], ['stream', 'status'], ['generate', 'fraud']])(
-  'the help of %s %s has an example',
-  async (...args) => {
-    const { code, out } = await run(...args.filter((each) => each !== undefined), '--help');
-    expect(code).toBe(0);
-    expect(out).toContain(`Example:\n  tidemill ${args.join(' ')}`);
-  },
-);
+test.each([
+  ['up'],
+  ['down'],
+  ['status'],
+  ['doctor'],
+  ['stream', 'run'],
+  ['stream', 'status'],
+  ['stream', 'reset'],
+  ['models', 'list'],
+  ['models', 'show'],
+  ['follow'],
+  ['generate', 'fraud'],
+])('the help of %s %s has an example', async (...args) => {
+  const { code, out } = await run(...args.filter((each) => each !== undefined), '--help');
+  expect(code).toBe(0);
+  expect(out).toContain(`Example:\n  tidemill ${args.join(' ')}`);
+});
 
 describe('a result', () => {
   test('is a table for people, one JSON value or a JSON object a line for programs', async () => {

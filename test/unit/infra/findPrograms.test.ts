@@ -1,10 +1,18 @@
-import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { findKafka, locateKafka } from '../../../infra/findKafka.js';
 import { KAFKA_JARS } from '../../../infra/kafkaJars.js';
-import { findTemporal, locateTemporal, TEMPORAL_CLI_VERSION } from '../../../infra/temporal.js';
+import {
+  downloadQuestion,
+  findTemporal,
+  locateTemporal,
+  parseDownload,
+  TEMPORAL_CLI_VERSION,
+} from '../../../infra/findTemporal.js';
 
 let folder: string;
 beforeEach(async () => {
@@ -24,6 +32,15 @@ async function program(name: string, script: string): Promise<string> {
   const path = join(folder, 'bin', name);
   await writeFile(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   return path;
+}
+
+/** The machine's tar: PATH is the test's own. */
+async function realTar(): Promise<string> {
+  const usual = '/usr/bin/tar';
+  return access(usual).then(
+    () => usual,
+    () => '/bin/tar',
+  );
 }
 
 async function distribution(version: string): Promise<string> {
@@ -87,18 +104,87 @@ describe('the search for the Temporal CLI', () => {
     expect(await locateTemporal()).toBe('/somewhere/temporal');
   });
 
-  test('builds it once with Go; a build that fails half-way leaves nothing behind', async () => {
+  test('asks the download service for the pinned version, in the words of the machine', () => {
+    expect(downloadQuestion('linux', 'x64')).toBe(
+      `https://temporal.download/cli/v${TEMPORAL_CLI_VERSION}?arch=amd64&platform=linux&format=tar.gz`,
+    );
+    expect(downloadQuestion('darwin', 'arm64')).toContain('arch=arm64&platform=darwin');
+    expect(() => downloadQuestion('linux', 'mips')).toThrow('there is no download for linux-mips');
+  });
+
+  test.each([
+    ['no object', 'text', 'names no archive'],
+    ['no file', { archiveUrl: 'https://a.example/t.tar.gz' }, 'names no archive'],
+    [
+      'no encryption',
+      { archiveUrl: 'http://a.example/t.tar.gz', fileToExtract: 'temporal' },
+      'not a tar.gz over HTTPS',
+    ],
+    [
+      'another archive',
+      { archiveUrl: 'https://a.example/t.zip', fileToExtract: 'temporal' },
+      'not a tar.gz over HTTPS',
+    ],
+    ['no address', { archiveUrl: 't.tar.gz', fileToExtract: 'temporal' }, 'not a tar.gz over HTTPS'],
+    ['a way out', { archiveUrl: 'https://a.example/t.tar.gz', fileToExtract: 'a/../../temporal' }, 'lies outside'],
+    ['an option', { archiveUrl: 'https://a.example/t.tar.gz', fileToExtract: '--to-command=x' }, 'lies outside'],
+  ])('trusts no answer of the service with %s', (_, answer, message) => {
+    expect(() => parseDownload(answer)).toThrow(message);
+  });
+
+  /** Stands in for the download service with a program that says that it is of `version`. */
+  async function serveDownload(version: string): Promise<void> {
+    await symlink(await realTar(), join(folder, 'bin', 'tar'));
+    const made = join(folder, 'made');
+    await mkdir(made);
+    await writeFile(join(made, 'temporal'), `#!/bin/sh\necho "temporal version ${version} (Server 1.29.1)"\n`, {
+      mode: 0o755,
+    });
+    execFileSync(join(folder, 'bin', 'tar'), ['-cf', join(folder, 'made.tar'), '-C', made, 'temporal']);
+    const archive = gzipSync(await readFile(join(folder, 'made.tar')));
+    vi.stubGlobal('fetch', async (url: string) =>
+      url.startsWith('https://temporal.download/')
+        ? Response.json({ archiveUrl: 'https://archives.example/temporal.tar.gz', fileToExtract: 'temporal' })
+        : new Response(archive),
+    );
+  }
+
+  test('downloads it once', async () => {
+    await serveDownload(TEMPORAL_CLI_VERSION);
+    const said: string[] = [];
+    const found = await findTemporal((text) => said.push(text));
+    expect(found).toBe(join(folder, 'cache', `temporal-${TEMPORAL_CLI_VERSION}`, 'temporal'));
+    expect(said).toHaveLength(1);
+    vi.stubGlobal('fetch', () => Promise.reject(new Error('no way out')));
+    expect(await findTemporal()).toBe(found);
+    expect(await readdir(join(folder, 'cache'))).toEqual([`temporal-${TEMPORAL_CLI_VERSION}`]);
+  });
+
+  test('keeps no download of another version, and names three ways where none is left', async () => {
+    await serveDownload('0.9.9');
+    await expect(findTemporal()).rejects.toMatchObject({
+      code: 'RUNTIME_UNAVAILABLE',
+      message: expect.stringMatching(
+        /Either .* or .* or .*holds version 0\.9\.9 where .* is expected; go is not on PATH/,
+      ) as string,
+    });
+    expect(await locateTemporal()).toBeNull();
+  });
+
+  test('builds it once with Go where the download does not answer; a build that fails half-way leaves nothing behind', async () => {
+    vi.stubGlobal('fetch', () => Promise.reject(new Error('no way out')));
+    await symlink(await realTar(), join(folder, 'bin', 'tar'));
     await program('go', 'echo torn > "$GOBIN/temporal"; echo out of disk >&2; exit 1');
     await expect(findTemporal()).rejects.toMatchObject({
       code: 'RUNTIME_UNAVAILABLE',
-      message: expect.stringMatching(/Either .* or .* or .*out of disk/s) as string,
+      message: expect.stringMatching(/Either .* or .* or .*no way out.*out of disk/s) as string,
     });
     expect(await locateTemporal()).toBeNull();
     await program('go', 'echo "$@" > "$GOBIN/temporal"; /bin/chmod +x "$GOBIN/temporal"');
     const said: string[] = [];
     const built = await findTemporal((text) => said.push(text));
     expect(built).toBe(join(folder, 'cache', `temporal-${TEMPORAL_CLI_VERSION}`, 'temporal'));
-    expect(said).toHaveLength(1);
+    expect(said).toEqual([expect.stringContaining('downloading'), expect.stringContaining('building')]);
     await rm(join(folder, 'bin', 'go'));
     expect(await findTemporal()).toBe(built);
     await chmod(built, 0o644);

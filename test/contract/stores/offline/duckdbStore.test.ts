@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isTidemillError } from '../../../../contracts/errors.js';
 import { fraud, labels, transactions } from '../../../../examples/fraud/project.js';
@@ -39,6 +40,44 @@ describe('the batch store', () => {
     for await (const chunk of store.readEvents(transactions.compiled, [path])) read.push(...chunk);
     expect(read).toEqual(requests);
     expect((await readdir(folder)).filter((name) => name.includes('unfinished'))).toEqual([]);
+  });
+
+  test('keeps the append time, and reads files that were written before it was kept, alone and beside newer ones', async () => {
+    const [before, old, since] = ['before', 'old', 'since'].map((name) => join(folder, `${name}.parquet`)) as [
+      string,
+      string,
+      string,
+    ];
+    const earlier = requests.slice(0, 10);
+    const later = requests.slice(10, 20).map((each) => ({ ...each, appendedAt: each.time + 5 }));
+    await store.writeEvents(transactions.compiled, before, earlier);
+    await store.writeEvents(transactions.compiled, since, later);
+    // A file as earlier versions wrote it: the column is not there.
+    const duckdb = await (await DuckDBInstance.create(':memory:')).connect();
+    await duckdb.run(`COPY (SELECT * EXCLUDE (__appended_at) FROM '${before}') TO '${old}' (FORMAT parquet)`);
+    duckdb.closeSync();
+    const read = async (...files: string[]): Promise<LoggedEvent[]> => {
+      const events: LoggedEvent[] = [];
+      for await (const chunk of store.readEvents(transactions.compiled, files)) events.push(...chunk);
+      return events;
+    };
+    expect(await read(old)).toEqual(earlier);
+    expect(await read(since)).toEqual(later);
+    for (const files of [
+      [old, since],
+      [since, old],
+    ]) {
+      expect(await read(...files)).toEqual([...earlier, ...later]);
+      const table = await store.computeVectors({
+        service: fraud.compiled.service,
+        files: { transactions: files },
+        from: START,
+        to: START + 86_400_000,
+        entity: null,
+        output: join(folder, 'mixed.parquet'),
+      });
+      expect((await store.readVectors(table)).ids).toEqual([...earlier, ...later].map(({ id }) => id));
+    }
   });
 
   test('computes the vectors of the interpreter, one row per request, in order', async () => {

@@ -38,3 +38,15 @@ test('precision at the top leaves a found entity out on later days and breaks ti
   expect(precisionAtTop(1, rows)).toBe(1);
   expect(precisionAtTop(1, { ...rows, entities: [7, 8, 7, 1, 2] })).toBe(0.5);
 });
+
+test('precision at the top looks at rows without an entity one by one, after entities of the same score', () => {
+  const rows = {
+    labels: Float64Array.of(1, 1, 0, 1, 1),
+    scores: Float64Array.of(0.9, 0.9, 0.9, 0.9, 0.8),
+    days: [0, 0, 0, 1, 1],
+    entities: [null, null, 7, null, 8],
+  };
+  // Day 0: entity 7 comes first and is none; then the two rows, each by itself. Day 1: the row is not one found before.
+  expect(precisionAtTop(1, rows)).toBe(0.5);
+  expect(precisionAtTop(3, rows)).toBeCloseTo((2 / 3 + 2 / 3) / 2, 12);
+});

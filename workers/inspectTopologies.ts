@@ -1,0 +1,109 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { LifecycleClient } from '../client/lifecycleClient.js';
+import { configurationFrom } from '../contracts/configuration.js';
+import { TidemillError } from '../contracts/errors.js';
+import { streamTopic } from '../contracts/topics.js';
+import { modelOf } from '../models/project.js';
+import { createScoringEngine } from '../scoring/engine.js';
+import { openKafkaLog } from '../stores/log/kafkaLog.js';
+import type { Log } from '../stores/log/log.js';
+import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
+import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
+import type { OfflineStore } from '../stores/offline/offlineStore.js';
+import type { Registry } from '../stores/registry/registry.js';
+import { openSqliteRegistry } from '../stores/registry/sqliteRegistry.js';
+import type { Topology } from '../streams/runtime/topology.js';
+import { loadProject } from './loadProject.js';
+import { versionLoader } from './modelVersions.js';
+import { createTopology, generationKey, type TopologyName } from './topologies.js';
+
+/** The topologies of a model as descriptions: none of them runs. */
+export interface InspectedTopologies {
+  readonly log: Log;
+  readonly registry: Registry;
+  /** Name under which the registry counts the generations of a topology. */
+  readonly key: (name: TopologyName) => string;
+  /** @param generation default: the one that the registry names. */
+  readonly topology: (name: TopologyName, generation?: number) => Promise<Topology>;
+}
+
+/**
+ * Opens what topologies are described by, for as long as `work` takes.
+ *
+ * @param clientId name under which the broker sees this process.
+ * @throws TidemillError CONFIGURATION_INVALID, PROJECT_NOT_FOUND, LOG_UNAVAILABLE, STREAM_NOT_FOUND
+ */
+export async function inspectTopologies<T>(
+  modelName: string | undefined,
+  clientId: string,
+  work: (inspected: InspectedTopologies) => Promise<T>,
+): Promise<T> {
+  if (modelName === undefined)
+    throw new TidemillError('CONFIGURATION_INVALID', '--model is not given', { option: 'model' });
+  const configuration = configurationFrom(process.env);
+  const { project, home } = configuration;
+  const model = modelOf(await loadProject(configuration.projectModule), modelName);
+  const file = await registryFile(home);
+  const closing: (() => Promise<void>)[] = [];
+  try {
+    const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId });
+    closing.push(() => log.close());
+    const requests = streamTopic(project, model.request.name);
+    const partitions = await log.partitionCount(requests);
+    if (partitions === null)
+      throw new TidemillError('STREAM_NOT_FOUND', `topic ${requests} does not exist`, { topic: requests });
+    const registry = await openSqliteRegistry({ file });
+    closing.push(() => registry.close());
+    const objects = openDiskObjectStore(join(home, 'objects'));
+    const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
+    closing.push(() => scorer.close());
+    const parts = {
+      project,
+      model,
+      partitions,
+      scorer,
+      objects,
+      offline: async (): Promise<OfflineStore> => {
+        const store = await openDuckdbStore({ threads: 1, memoryLimit: '128MB' });
+        closing.push(() => store.close());
+        return store;
+      },
+      lifecycle: async (): Promise<LifecycleClient> => {
+        const { temporalAddress: address, temporalNamespace: namespace } = configuration;
+        const client = await LifecycleClient.connect({ address, namespace, project });
+        closing.push(() => client.close());
+        return client;
+      },
+    };
+    return await work({
+      log,
+      registry,
+      key: (name) => generationKey(project, name, model.name),
+      topology: (name, generation) =>
+        createTopology(name, {
+          ...parts,
+          generation: async (key) => generation ?? (await registry.generation(key)),
+        }),
+    });
+  } finally {
+    for (const close of closing.reverse()) await close();
+  }
+}
+
+/**
+ * The registry's file under a home that has been used: looking must not create one.
+ *
+ * @throws TidemillError CONFIGURATION_INVALID
+ */
+export async function registryFile(home: string): Promise<string> {
+  const file = join(home, 'registry.db');
+  await access(file).catch(() => {
+    throw new TidemillError(
+      'CONFIGURATION_INVALID',
+      `${file} is not there: nothing has run in TIDEMILL_HOME ${home} yet`,
+      { home },
+    );
+  });
+  return file;
+}

@@ -1,0 +1,132 @@
+import { parseArgs } from 'node:util';
+import { homeFrom } from '../contracts/configuration.js';
+import { TidemillError } from '../contracts/errors.js';
+import type { ModelReport, VerdictReport, VersionReport } from '../contracts/modelReport.js';
+import type { DeploymentRecord } from '../contracts/records.js';
+import { verifyAudit } from '../stores/registry/auditChain.js';
+import type { ModelVersion, Registry } from '../stores/registry/registry.js';
+import { openSqliteRegistry } from '../stores/registry/sqliteRegistry.js';
+import { answer } from './answer.js';
+import { registryFile } from './inspectTopologies.js';
+import { loadProject } from './loadProject.js';
+
+/** Rows of the audit that are shown. */
+const AUDIT_TAIL = 10;
+
+/**
+ * Prints what the registry knows about a model, or about every model of the project where none is named: one JSON array of
+ * ModelReport. Errors are one JSON object on standard error.
+ *
+ *   node dist/workers/modelReport.js --model fraud
+ */
+async function main(): Promise<ModelReport[]> {
+  const { values } = parseArgs({ options: { model: { type: 'string' } } });
+  const registry = await openSqliteRegistry({ file: await registryFile(homeFrom(process.env)) });
+  try {
+    if (values.model === undefined) {
+      const names = await projectModels();
+      return await Promise.all(names.map((name) => reportOf(registry, name)));
+    }
+    const report = await reportOf(registry, values.model);
+    if (report.versions.length > 0 || report.rollouts.length > 0) return [report];
+    throw new TidemillError('VERSION_NOT_FOUND', `the registry knows no model ${values.model}`, {
+      model: values.model,
+    });
+  } finally {
+    await registry.close();
+  }
+}
+
+async function projectModels(): Promise<string[]> {
+  const module = process.env['TIDEMILL_PROJECT'];
+  if (module === undefined || module === '') {
+    throw new TidemillError(
+      'CONFIGURATION_INVALID',
+      'neither a model nor the project is named: pass MODEL, --project, or set TIDEMILL_PROJECT',
+      { variable: 'TIDEMILL_PROJECT' },
+    );
+  }
+  return (await loadProject(module)).models.map(({ name }) => name);
+}
+
+async function reportOf(registry: Registry, model: string): Promise<ModelReport> {
+  const deployment = await registry.deployment(model);
+  const versions = await registry.versions(model);
+  const rollouts = await registry.rollouts(model);
+  const audit = await registry.auditRows(model);
+  const chain = verifyAudit(audit);
+  const reports: VersionReport[] = [];
+  for (const version of versions) reports.push(await versionReport(registry, version, deployment));
+  return {
+    model,
+    deployment,
+    versions: reports.sort((a, b) => b.version - a.version),
+    rollouts: rollouts.map(({ token, trigger, phase, outcome, holder, openedAt, closedAt }) => ({
+      token,
+      trigger,
+      phase,
+      outcome,
+      holder,
+      openedAt: isoTime(openedAt),
+      closedAt: closedAt === null ? null : isoTime(closedAt),
+    })),
+    audit: {
+      chain: chain.kind,
+      problem: chain.kind === 'broken' ? `row ${chain.sequence}: ${chain.problem}` : null,
+      rows: audit.length,
+      tail: audit.slice(-AUDIT_TAIL).map(({ sequence, at, actor, action, reason, hash }) => {
+        return { sequence, at: isoTime(at), actor, action, reason, hash };
+      }),
+    },
+  };
+}
+
+async function versionReport(
+  registry: Registry,
+  registered: ModelVersion,
+  deployment: DeploymentRecord | null,
+): Promise<VersionReport> {
+  const { model, version, token } = registered;
+  const evidence = await registry.evidence(model, token);
+  return {
+    version,
+    status: registered.status,
+    reason: registered.reason,
+    role: roleOf(version, deployment),
+    trigger: registered.trigger,
+    createdAt: isoTime(registered.createdAt),
+    trainer: registered.trainer,
+    hyperparameters: registered.hyperparameters,
+    metrics: registered.metrics,
+    artifact: registered.artifact,
+    service: registered.service,
+    columns: registered.columns,
+    data: registered.dataset,
+    lineage: registered.lineage,
+    token,
+    workflow: registered.workflow,
+    codeVersion: registered.codeVersion,
+    // Verdicts are stored twice: with the rollout as they fall, and with the version once there is one.
+    verdicts: evidence
+      .filter((each) => each.version === version && isVerdict(each.evidence))
+      .map((each) => each.evidence as VerdictReport),
+  };
+}
+
+function roleOf(version: number, deployment: DeploymentRecord | null): VersionReport['role'] {
+  if (deployment === null) return null;
+  if (deployment.champion === version) return 'champion';
+  if (deployment.challenger === version) return 'challenger';
+  return deployment.prepare === version ? 'preparing' : null;
+}
+
+/** Evidence of other kinds may be stored beside verdicts. */
+function isVerdict(evidence: unknown): evidence is VerdictReport {
+  return typeof evidence === 'object' && evidence !== null && 'gate' in evidence && 'verdict' in evidence;
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+await answer(main);
