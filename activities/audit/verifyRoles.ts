@@ -71,7 +71,8 @@ function disagreementOf(prediction: PredictionRecord, deployment: DeploymentReco
   if (champion !== null && role !== 'champion') versions.push({ role: 'champion', version: champion });
   if (champion === null && role === 'challenger') versions.push({ role: 'champion', version: 0 });
   if (challenger !== null && role !== 'challenger') versions.push({ role: 'challenger', version: challenger });
-  const text = (list: readonly (typeof versions)[number][]): string => list.map((each) => `${each.role} ${each.version}`).join(' and ');
+  const text = (list: readonly (typeof versions)[number][]): string =>
+    list.map((each) => `${each.role} ${each.version}`).join(' and ');
   if (text(others) !== text(versions)) return `beside ${role} ${version} stand ${text(others)}, not ${text(versions)}`;
 
   const failed = (which: ScoreRole): boolean => others.some((each) => each.role === which && each.score === null);
