@@ -3,6 +3,7 @@ import { fraud } from '../examples/fraud/project.js';
 import type { Booster, Tree } from '../models/onnx/booster.js';
 import { boosterToOnnx } from '../models/onnx/treeEnsemble.js';
 import { createScoringEngine } from '../scoring/engine.js';
+import type { Scorer } from '../scoring/scorer.js';
 
 /**
  * Cost of one row in the scoring engine, by rows per batch: 100 full trees of depth 6 over the fraud project's inputs,
@@ -16,6 +17,7 @@ import { createScoringEngine } from '../scoring/engine.js';
 const TREES = 100;
 const DEPTH = 6;
 const ROWS = 200_000;
+const ROUNDS = 5;
 const POOL_ROWS = 65_536;
 const BATCHES = [1, 8, 32, 128, 256, 1_024, 4_096];
 
@@ -56,12 +58,12 @@ const poolRequests = Array.from({ length: POOL_ROWS }, (_, row) => [row, 0, 1, 2
 const poolUnits = Array.from({ length: POOL_ROWS }, () => String(below(5_000)));
 
 interface Cost {
-  readonly rowsPerBatch: number;
   readonly mode: string;
+  readonly rowsPerBatch: number;
   readonly microsecondsPerRow: number;
 }
 
-async function costs(mode: DeploymentRecord['mode']): Promise<Cost[]> {
+async function openEngine(mode: DeploymentRecord['mode']): Promise<Scorer> {
   const engine = createScoringEngine(fraud.compiled, (version) =>
     Promise.resolve(boosterToOnnx(boosters[version - 1] as Booster)),
   );
@@ -70,43 +72,54 @@ async function costs(mode: DeploymentRecord['mode']): Promise<Cost[]> {
   const deployment = { model, epoch: 1, mode, champion: 1, challenger, share: 0.5, salt: 'bench', prepare: null };
   await engine.prepare(deployment);
   engine.activate(deployment);
-  const results: Cost[] = [];
-  for (const rowsPerBatch of BATCHES) {
-    const run = async (rows: number): Promise<number> => {
-      let done = 0;
-      for (let start = 0; done < rows; done += rowsPerBatch) {
-        const end = start + rowsPerBatch;
-        const vectors = pool.subarray(start * width, end * width);
-        const [first] = await engine.score(
-          vectors,
-          rowsPerBatch,
-          poolRequests.slice(start, end),
-          poolUnits.slice(start, end),
-        );
-        if (first?.role === 'fallback') throw new Error(`scored by the rules: ${engine.problem}`);
-        start = end + rowsPerBatch > POOL_ROWS ? 0 : end;
-      }
-      return done;
-    };
-    await run(POOL_ROWS);
-    const started = performance.now();
-    const done = await run(ROWS);
-    const microsecondsPerRow = Math.round(((performance.now() - started) * 1e5) / done) / 100;
-    results.push({ rowsPerBatch, mode, microsecondsPerRow });
-  }
-  await engine.close();
-  return results;
+  return engine;
 }
 
-const all: Cost[] = [];
-for (const mode of MODES) all.push(...(await costs(mode)));
-if (process.argv.includes('--json')) console.log(JSON.stringify(all));
+async function run(engine: Scorer, rowsPerBatch: number, rows: number): Promise<number> {
+  let done = 0;
+  for (let start = 0; done < rows; done += rowsPerBatch) {
+    const end = start + rowsPerBatch;
+    const [first] = await engine.score(
+      pool.subarray(start * width, end * width),
+      rowsPerBatch,
+      poolRequests.slice(start, end),
+      poolUnits.slice(start, end),
+    );
+    if (first?.role === 'fallback') throw new Error(`scored by the rules: ${engine.problem}`);
+    start = end + rowsPerBatch > POOL_ROWS ? 0 : end;
+  }
+  return done;
+}
+
+const engines: { readonly mode: DeploymentRecord['mode']; readonly engine: Scorer }[] = [];
+for (const mode of MODES) engines.push({ mode, engine: await openEngine(mode) });
+for (const { engine } of engines) await run(engine, 64, POOL_ROWS);
+
+// The best of some rounds in turn: what else the machine does falls on all modes alike, and is left out as far as may be.
+const results: Cost[] = [];
+for (const rowsPerBatch of BATCHES) {
+  const best = new Map<string, number>();
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const { mode, engine } of engines) {
+      const started = performance.now();
+      const done = await run(engine, rowsPerBatch, ROWS / ROUNDS);
+      const micros = ((performance.now() - started) * 1_000) / done;
+      best.set(mode, Math.min(micros, best.get(mode) ?? Number.POSITIVE_INFINITY));
+    }
+  }
+  for (const [mode, micros] of best)
+    results.push({ mode, rowsPerBatch, microsecondsPerRow: Math.round(micros * 100) / 100 });
+}
+for (const { engine } of engines) await engine.close();
+if (process.argv.includes('--json')) console.log(JSON.stringify(results));
 else {
   console.table(
     BATCHES.map((rowsPerBatch) => ({
       rowsPerBatch,
       ...Object.fromEntries(
-        all.filter((cost) => cost.rowsPerBatch === rowsPerBatch).map((cost) => [cost.mode, cost.microsecondsPerRow]),
+        results
+          .filter((each) => each.rowsPerBatch === rowsPerBatch)
+          .map((each) => [each.mode, each.microsecondsPerRow]),
       ),
     })),
   );

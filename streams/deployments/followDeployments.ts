@@ -114,7 +114,7 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
     const [range] = await log.offsets(topic);
     reader = log.read({ topic, partition: 0, from: range?.low ?? 0, to: null })[Symbol.asyncIterator]();
     for (let next = await reader.next(); next.done !== true && !stopped; next = await reader.next()) {
-      const newest = newestOf(model, next.value);
+      const newest = newestOf(model, next.value, onProblem);
       if (newest !== null) void apply(newest);
     }
   };
@@ -137,14 +137,25 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
   };
 }
 
-/** The deployment of the highest epoch that records hold for a model; null where there is none. */
-function newestOf(model: string, records: readonly LogRecord[]): DeploymentRecord | null {
+/**
+ * The deployment of the highest epoch that records hold for a model; null where there is none. A record that cannot be read
+ * is passed over: the next one of its model replaces it.
+ */
+function newestOf(
+  model: string,
+  records: readonly LogRecord[],
+  onProblem: (text: string) => void,
+): DeploymentRecord | null {
   let newest: DeploymentRecord | null = null;
-  for (const { value } of records) {
+  for (const { value, offset } of records) {
     // A tombstone says nothing.
     if (value === null) continue;
-    const deployment = JSON.parse(value.toString('utf8')) as DeploymentRecord;
-    if (deployment.model === model && deployment.epoch > (newest?.epoch ?? 0)) newest = deployment;
+    try {
+      const deployment = JSON.parse(value.toString('utf8')) as DeploymentRecord;
+      if (deployment.model === model && deployment.epoch > (newest?.epoch ?? 0)) newest = deployment;
+    } catch (error) {
+      onProblem(`the deployment at offset ${offset} cannot be read: ${messageOf(error)}`);
+    }
   }
   return newest;
 }

@@ -187,6 +187,17 @@ describe('an instance that follows deployments', () => {
     expect(loads).toHaveLength(2);
   });
 
+  test('passes over a record that cannot be read', async () => {
+    await change({ champion: 1 });
+    await start();
+    const producer = await log.producer();
+    await producer.send([{ topic: deploymentsTopic(project), partition: 0, key: 'fraud', value: '{' }]);
+    await producer.close();
+    await publish(await change({ champion: 2 }));
+    await untilActive(2);
+    expect(problems[0]).toContain('the deployment at offset 0 cannot be read');
+  });
+
   test('gives up its lease when it stops', async () => {
     await change({ champion: 1 });
     await start();

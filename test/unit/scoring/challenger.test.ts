@@ -213,10 +213,12 @@ describe('a change of the deployment', () => {
   });
 
   test('does not make scoring wait while its versions are loaded, nor the next change', async () => {
+    let asked = 0;
     let arrive: (bytes: Uint8Array) => void = () => undefined;
     const engine = createScoringEngine(model, (version) =>
       version === 2
         ? new Promise((resolve) => {
+            asked++;
             arrive = resolve;
           })
         : Promise.resolve(constant(version)),
@@ -230,6 +232,12 @@ describe('a change of the deployment', () => {
     engine.activate(shadow(2));
     expect(engine).toMatchObject({ readyEpoch: 3, activeEpoch: 3, problem: null });
     expect((await scoreAll(engine))[0]).toMatchObject({ version: 3, epoch: 3, others: [] });
+    // What was overtaken has not stayed in memory: it is loaded anew where it is named again.
+    const again = engine.prepare(shadow(4, 3));
+    await expect.poll(() => asked).toBe(2);
+    arrive(constant(2));
+    await again;
+    expect(engine.readyEpoch).toBe(4);
   });
 
   test('that is overtaken while it fails to load is nobody’s problem', async () => {
