@@ -1,4 +1,5 @@
 import { TidemillError } from './errors.js';
+import { parseRegistryAddress, registryAddressText, registryIn, type RegistryAddress } from './registryAddress.js';
 
 /** Where one process finds everything. Read from the environment once, at the edge. */
 export interface Configuration {
@@ -12,12 +13,14 @@ export interface Configuration {
   readonly temporalAddress: string;
   /** TIDEMILL_TEMPORAL_NAMESPACE, `default` by default. */
   readonly temporalNamespace: string;
-  /** Folder for the registry, objects, archive and task state; `.tidemill` by default. TIDEMILL_HOME. */
+  /** Folder for objects, archive, task state and an embedded registry; `.tidemill` by default. TIDEMILL_HOME. */
   readonly home: string;
+  /** `sqlite:PATH` or `postgres://…`; `registry.db` in the home by default. TIDEMILL_REGISTRY. */
+  readonly registry: RegistryAddress;
 }
 
 /**
- * @throws TidemillError CONFIGURATION_INVALID naming the variable that is missing.
+ * @throws TidemillError CONFIGURATION_INVALID naming the variable that is missing or wrong.
  */
 export function configurationFrom(env: Readonly<Record<string, string | undefined>>): Configuration {
   const required = (name: string): string => {
@@ -29,13 +32,16 @@ export function configurationFrom(env: Readonly<Record<string, string | undefine
     }
     return value;
   };
+  const home = env['TIDEMILL_HOME'] ?? '.tidemill';
+  const registry = env['TIDEMILL_REGISTRY'] ?? '';
   return {
     project: required('TIDEMILL_PROJECT_ID'),
     projectModule: required('TIDEMILL_PROJECT'),
     kafkaBrokers: required('TIDEMILL_KAFKA').split(','),
     temporalAddress: env['TIDEMILL_TEMPORAL'] ?? '127.0.0.1:7233',
     temporalNamespace: env['TIDEMILL_TEMPORAL_NAMESPACE'] ?? 'default',
-    home: env['TIDEMILL_HOME'] ?? '.tidemill',
+    home,
+    registry: registry === '' ? registryIn(home) : parseRegistryAddress(registry),
   };
 }
 
@@ -48,5 +54,6 @@ export function environmentOf(configuration: Configuration): Record<string, stri
     TIDEMILL_TEMPORAL: configuration.temporalAddress,
     TIDEMILL_TEMPORAL_NAMESPACE: configuration.temporalNamespace,
     TIDEMILL_HOME: configuration.home,
+    TIDEMILL_REGISTRY: registryAddressText(configuration.registry),
   };
 }

@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LifecycleClient } from '../client/lifecycleClient.js';
-import { configurationFrom } from '../contracts/configuration.js';
+import { configurationFrom, type Configuration } from '../contracts/configuration.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
 import type { TopologyProgress } from '../contracts/topologyProgress.js';
 import { groupId, streamTopic } from '../contracts/topics.js';
@@ -13,7 +13,7 @@ import type { Log } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
-import { openSqliteRegistry } from '../stores/registry/sqliteRegistry.js';
+import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { Topology } from '../streams/runtime/topology.js';
 import { loadProject } from './loadProject.js';
 import { versionLoader } from './modelVersions.js';
@@ -35,14 +35,7 @@ async function main(): Promise<TopologyProgress[]> {
   const configuration = configurationFrom(process.env);
   const { project, home } = configuration;
   const model = modelOf(await loadProject(configuration.projectModule), values.model);
-  const file = join(home, 'registry.db');
-  await access(file).catch(() => {
-    throw new TidemillError(
-      'CONFIGURATION_INVALID',
-      `${file} is not there: nothing has run in TIDEMILL_HOME ${home} yet`,
-      { home },
-    );
-  });
+  await requireRegistry(configuration);
   const closing: (() => Promise<void>)[] = [];
   try {
     const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId: 'stream-status' });
@@ -51,7 +44,7 @@ async function main(): Promise<TopologyProgress[]> {
     const partitions = await log.partitionCount(requests);
     if (partitions === null)
       throw new TidemillError('STREAM_NOT_FOUND', `topic ${requests} does not exist`, { topic: requests });
-    const registry = await openSqliteRegistry({ file });
+    const registry = await openRegistry(configuration);
     closing.push(() => registry.close());
     const objects = openDiskObjectStore(join(home, 'objects'));
     const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
@@ -81,6 +74,18 @@ async function main(): Promise<TopologyProgress[]> {
   } finally {
     for (const close of closing.reverse()) await close();
   }
+}
+
+/** Looking makes no registry: where its file is missing, nothing has run. */
+async function requireRegistry({ registry, home }: Configuration): Promise<void> {
+  if (registry.kind !== 'sqlite') return;
+  await access(registry.file).catch(() => {
+    throw new TidemillError(
+      'CONFIGURATION_INVALID',
+      `${registry.file} is not there: nothing has run in TIDEMILL_HOME ${home} yet`,
+      { home },
+    );
+  });
 }
 
 async function progressOf(log: Log, { identity, sources }: Topology): Promise<TopologyProgress[]> {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'libsql';
 import { assert, messageOf, TidemillError } from '../../contracts/errors.js';
 import type { Row, Sql, SqlChange, SqlDatabase, SqlValue } from './sqlDatabase.js';
+import { createTurns } from './turns.js';
 import { migrationsFrom, SCHEMA_VERSION, type SchemaDialect } from './sqlMigrations.js';
 
 export interface SqliteDatabaseOptions {
@@ -15,6 +16,12 @@ export interface SqliteDatabaseOptions {
   /** Attempts before REGISTRY_BUSY. */
   readonly busyAttempts: number;
 }
+
+/**
+ * A file gets one piece of work of this process at a time. On one connection, a reader would see half of an open
+ * transaction; on two, the one that waits for the lock would block the thread that the other needs to let go of it.
+ */
+const turnsOfFiles = createTurns();
 
 /** Opening switches the file to WAL and migrates it: it may meet other processes that do the same. */
 const OPEN_ATTEMPTS = 100;
@@ -40,7 +47,7 @@ export async function openSqliteDatabase(options: SqliteDatabaseOptions): Promis
   const { file, project, clock, busyTimeoutMs, busyAttempts } = options;
   mkdirSync(dirname(file), { recursive: true });
   const connection = new Database(file);
-  const inTurn = turnsOf(file);
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => turnsOfFiles(resolve(file), work);
   for (let attempt = 1; ; attempt++) {
     try {
       await inTurn(() => prepareFile(connection, file, busyTimeoutMs));
@@ -129,27 +136,6 @@ async function migrate(connection: Database.Database, file: string): Promise<voi
 function schemaOf(connection: Database.Database): number {
   const [row] = connection.prepare('PRAGMA user_version').all() as { user_version: number }[];
   return row?.user_version ?? 0;
-}
-
-/** By path: the last piece of work on the file in this process. */
-const lastWork = new Map<string, Promise<unknown>>();
-
-/**
- * Runs one piece of work on the file after another. On one connection, a reader would see half of an open transaction;
- * on two, the one that waits for the lock would block the thread that the other one needs to let go of it.
- */
-function turnsOf(file: string): <T>(work: () => Promise<T>) => Promise<T> {
-  const path = resolve(file);
-  return async (work) => {
-    const turn = (lastWork.get(path) ?? Promise.resolve()).then(work);
-    const settled = turn.catch(() => undefined);
-    lastWork.set(path, settled);
-    try {
-      return await turn;
-    } finally {
-      if (lastWork.get(path) === settled) lastWork.delete(path);
-    }
-  };
 }
 
 /** Immediate: it sees the newest state and nobody writes in between. */

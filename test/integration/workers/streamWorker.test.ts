@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
+import { registryIn } from '../../../contracts/registryAddress.js';
 import { predictionsTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
 import type { LogProducer } from '../../../stores/log/log.js';
@@ -22,6 +23,7 @@ function settings(broker: string, home: string, project = 'workertest'): Configu
     temporalAddress: '127.0.0.1:1',
     temporalNamespace: 'default',
     home,
+    registry: registryIn(home),
   };
 }
 
