@@ -36,18 +36,19 @@ export async function migratePostgres(
   query: (text: string) => Promise<QueryResult<Record<string, unknown>>>,
   place: string,
 ): Promise<void> {
-  const schema = async (): Promise<number | null> => {
-    const [table] = (await query(`SELECT to_regclass('${NAMESPACE}.schema_version') AS name`)).rows;
-    if (table?.['name'] === null) return null;
-    return (await query('SELECT version FROM schema_version')).rows[0]?.['version'] as number;
-  };
+  const exists = async (what: string): Promise<boolean> =>
+    (await query(`SELECT EXISTS (SELECT FROM ${what}) AS found`)).rows[0]?.['found'] === true;
+  // Asked of the catalogue's tables: functions like to_regclass answer from a cache, which may be older than the lock.
+  const schema = async (): Promise<number | null> =>
+    (await exists(`pg_tables WHERE schemaname = '${NAMESPACE}' AND tablename = 'schema_version'`))
+      ? ((await query('SELECT version FROM schema_version')).rows[0]?.['version'] as number)
+      : null;
   if ((await schema()) === SCHEMA_VERSION) return;
   await query(`BEGIN; SELECT pg_advisory_xact_lock(x'${MIGRATION_LOCK}'::bigint)`);
   const found = await schema();
   const steps = migrationsFrom(found ?? 0, DIALECT, place);
   // Where an administrator has made the namespace, the right to make one is not needed.
-  const [namespace] = (await query(`SELECT to_regnamespace('${NAMESPACE}') AS name`)).rows;
-  if (namespace?.['name'] === null) await query(`CREATE SCHEMA ${NAMESPACE}`);
+  if (!(await exists(`pg_namespace WHERE nspname = '${NAMESPACE}'`))) await query(`CREATE SCHEMA ${NAMESPACE}`);
   if (found === null) await query(FIRST);
   for (const step of steps) await query(step);
   await query(`UPDATE schema_version SET version = ${SCHEMA_VERSION}; COMMIT`);

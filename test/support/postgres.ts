@@ -12,15 +12,11 @@ import { freePort } from '../../infra/ports.js';
 const PASSWORD = 'a p@ss/word#1';
 
 export interface TestPostgres {
-  /** Of the superuser, with its password; ends with the name of a database that is empty at first. */
-  readonly url: string;
-  /** The password as it stands in no message, and as the URL encodes it. */
+  /** The password as it stands in no message: plain, and as the URL encodes it. */
   readonly secrets: readonly string[];
-  /** Runs statements as the superuser, on a connection that they have for themselves. */
-  run(statements: string): Promise<readonly Record<string, unknown>[]>;
-  /** A connection of one's own; the caller ends it. */
-  connect(): Promise<Client>;
-  /** Stops the server and starts it on the same port, with the same data. */
+  /** Makes an empty database; gives its URL, of the superuser and with the password. */
+  createDatabase(): Promise<string>;
+  /** Stops the server, which disconnects everybody; `startAgain` starts it on the same port with the same data. */
   shutDown(): Promise<void>;
   startAgain(): Promise<void>;
   /** Stops the server and removes its folder. */
@@ -50,13 +46,7 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   );
   const port = await freePort();
   const secrets = [PASSWORD, encodeURIComponent(PASSWORD)];
-  const url = `postgres://tidemill:${secrets[1]}@127.0.0.1:${port}/postgres`;
-
-  const connect = async (): Promise<Client> => {
-    const client = new Client({ connectionString: url });
-    await client.connect();
-    return client;
-  };
+  const urlOf = (database: string): string => `postgres://tidemill:${secrets[1]}@127.0.0.1:${port}/${database}`;
   const logFile = join(directory, 'log');
   let server: ChildProcess;
   const start = async (): Promise<void> => {
@@ -70,7 +60,7 @@ export async function startTestPostgres(): Promise<TestPostgres> {
     try {
       for (;;) {
         try {
-          await (await connect()).end();
+          await runSql(urlOf('postgres'), 'SELECT 1');
           return;
         } catch (error) {
           if (child.exitCode === null && child.signalCode === null) await sleep(50);
@@ -89,17 +79,13 @@ export async function startTestPostgres(): Promise<TestPostgres> {
     await ended;
   };
   await start();
+  let databases = 0;
   return {
-    url,
     secrets,
-    connect,
-    run: async (statements) => {
-      const client = await connect();
-      try {
-        return (await client.query<Record<string, unknown>>(statements)).rows;
-      } finally {
-        await client.end();
-      }
+    createDatabase: async () => {
+      const name = `d${++databases}`;
+      await runSql(urlOf('postgres'), `CREATE DATABASE ${name}`);
+      return urlOf(name);
     },
     shutDown,
     startAgain: start,
@@ -108,6 +94,23 @@ export async function startTestPostgres(): Promise<TestPostgres> {
       await rm(directory, { recursive: true });
     },
   };
+}
+
+/** A connection of one's own; the caller ends it. */
+export async function connectSql(url: string): Promise<Client> {
+  const client = new Client({ connectionString: url, options: '-c search_path=tidemill' });
+  await client.connect();
+  return client;
+}
+
+/** Runs statements on a connection that they have for themselves; gives the rows of a single one. */
+export async function runSql(url: string, statements: string): Promise<readonly Record<string, unknown>[]> {
+  const client = await connectSql(url);
+  try {
+    return (await client.query<Record<string, unknown>>(statements)).rows;
+  } finally {
+    await client.end();
+  }
 }
 
 /** The server refuses to run as root: then it runs as the user that its package made, or as nobody. */

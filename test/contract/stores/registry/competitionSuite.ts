@@ -71,7 +71,7 @@ export function describeCompetition(name: string, address: () => RegistryAddress
     };
 
     test('a new registry is made by one of those who open it at once', async () => {
-      const competitors = await start(['a', 'b', 'c', 'd']);
+      const competitors = await start(['a', 'b', 'c', 'd', 'e', 'f']);
       for (const each of competitors) await each.stop();
     });
 
