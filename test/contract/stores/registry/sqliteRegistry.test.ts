@@ -79,6 +79,35 @@ describe('SQLite file', () => {
     await registry.close();
   });
 
+  test('a file of an older program gets what it lacks and keeps what it has', async () => {
+    const before = await openSqliteRegistry({ file });
+    await before.registerVersion(draftOf('fraud', 'a'), await before.openRollout('fraud', 'w1', 'manual'));
+    const versions = await before.versions('fraud');
+    await before.close();
+    const other = new Database(file);
+    other.exec('DROP TABLE version_views; PRAGMA user_version = 1');
+    other.close();
+    const registry = await openSqliteRegistry({ file });
+    expect(await registry.versions('fraud')).toEqual(versions);
+    expect(await registry.versionsReading('spending')).toEqual([]);
+    await registry.close();
+  });
+
+  test('registries of one process on one file do not keep each other waiting for the lock', async () => {
+    // An attempt that met a lock would fail at once.
+    const registries = await Promise.all(
+      [1, 2, 3].map(() => openSqliteRegistry({ file, busyTimeoutMs: 0, busyAttempts: 1 })),
+    );
+    const holders = Array.from({ length: 10 }, (_, index) => `w${index}`);
+    const rollouts = await Promise.all(
+      holders.flatMap((holder) =>
+        registries.map((registry, at) => registry.openRollout('fraud', `${holder} of ${at}`, 'manual')),
+      ),
+    );
+    expect(rollouts.map(({ token }) => token)).toEqual(Array.from({ length: 30 }, (_, index) => index + 1));
+    for (const registry of registries) await registry.close();
+  });
+
   test('a file of a newer program is refused and left as it is', async () => {
     await (await openSqliteRegistry({ file })).close();
     const other = new Database(file);
