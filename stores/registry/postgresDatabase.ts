@@ -17,13 +17,13 @@ export interface PostgresDatabaseOptions {
   readonly busyTimeoutMs: number;
   readonly reconnectTimeoutMs: number;
   readonly maxConnections: number;
+  /**
+   * How long a process may stay silent inside a transaction: one that is stopped, or whose machine is gone, holds its
+   * scope no longer. A live one is silent for some milliseconds at most.
+   */
+  readonly silenceTimeoutMs: number;
 }
 
-/**
- * How long a process may stay silent inside a transaction: one that is stopped, or whose machine is gone, holds its
- * scope no longer. A live one is silent for some milliseconds at most.
- */
-const SILENCE_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_RETRY_DELAY_MS = 200;
 /** Milliseconds of the server's clock. */
@@ -56,7 +56,7 @@ export async function openPostgresDatabase(options: PostgresDatabaseOptions): Pr
     statement_timeout: 2 * busyTimeoutMs,
     // For a server that vanished: the one above is kept by the server.
     query_timeout: 2 * busyTimeoutMs + CONNECT_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: SILENCE_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: options.silenceTimeoutMs,
     keepAlive: true,
     types: { getTypeParser: (oid, format) => (oid === INT8 ? Number : parserOf(oid, format)) },
   });

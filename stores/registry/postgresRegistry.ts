@@ -22,6 +22,9 @@ export interface PostgresRegistryOptions {
   readonly maxConnections?: number;
 }
 
+/** Below the 15 s for which others wait: they get their turn before they give up. */
+const SILENCE_TIMEOUT_MS = 10_000;
+
 /**
  * The registry in a PostgreSQL database, shared by the processes of a cluster.
  *
@@ -35,6 +38,7 @@ export async function openPostgresRegistry(options: PostgresRegistryOptions): Pr
     busyTimeoutMs: options.busyTimeoutMs ?? 15_000,
     reconnectTimeoutMs: options.reconnectTimeoutMs ?? 5_000,
     maxConnections: options.maxConnections ?? 5,
+    silenceTimeoutMs: SILENCE_TIMEOUT_MS,
   });
   return registryOn(database);
 }

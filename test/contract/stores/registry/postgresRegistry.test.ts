@@ -4,8 +4,10 @@ import { inspect } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { isTidemillError } from '../../../../contracts/errors.js';
 import { verifyAudit } from '../../../../stores/registry/auditChain.js';
+import { openPostgresDatabase } from '../../../../stores/registry/postgresDatabase.js';
 import { openPostgresRegistry, type PostgresRegistryOptions } from '../../../../stores/registry/postgresRegistry.js';
 import type { Registry } from '../../../../stores/registry/registry.js';
+import { modelScope } from '../../../../stores/registry/sqlDatabase.js';
 import { connectSql, hasPostgres, runSql, startTestPostgres, type TestPostgres } from '../../../support/postgres.js';
 import { describeCompetition } from './competitionSuite.js';
 import { changeOf, describeRegistry, draftOf, expectCode } from './registrySuite.js';
@@ -163,6 +165,35 @@ describe.skipIf(!(await hasPostgres()))('with a PostgreSQL server', () => {
       expect((await registry.changeDeployment(change)).epoch).toBe(1);
       expect(await registry.pendingOutbox(10)).toHaveLength(1);
       expect(verifyAudit(await registry.auditRows('fraud'))).toMatchObject({ kind: 'intact', rows: 2 });
+    });
+
+    test('a process that falls silent within a change loses its turn, and the change with it', async () => {
+      const registry = await open();
+      const database = await openPostgresDatabase({
+        url,
+        project: 'default',
+        clock: null,
+        busyTimeoutMs: 15_000,
+        reconnectTimeoutMs: 50,
+        maxConnections: 1,
+        silenceTimeoutMs: 100,
+      });
+      let wake = (): void => undefined;
+      const sleeping = new Promise<void>((resolve) => (wake = resolve));
+      let hasBegun = (): void => undefined;
+      const begun = new Promise<void>((resolve) => (hasBegun = resolve));
+      const silent = database.write(modelScope('fraud'), async (sql) => {
+        await sql.run(`INSERT INTO outbox (project, model, record) VALUES (?, 'fraud', '{}')`, sql.project);
+        hasBegun();
+        await sleeping;
+      });
+      const refused = expectCode(silent, 'REGISTRY_UNAVAILABLE');
+      await begun;
+      expect((await registry.openRollout('fraud', 'w1', 'manual')).token).toBe(1);
+      wake();
+      await refused;
+      expect(await registry.pendingOutbox(10)).toEqual([]);
+      await database.close();
     });
 
     test('a server that goes away is REGISTRY_UNAVAILABLE, and once it is back the registry goes on', async () => {
