@@ -251,6 +251,13 @@ export const ERROR_CODES = {
     summary: 'Another process held the lock of the registry for too long.',
     action: 'Look for a process that hangs inside a transaction; the change was not made and can be repeated.',
   },
+  REGISTRY_UNAVAILABLE: {
+    status: 503,
+    exit: 5,
+    summary: 'The PostgreSQL server of the registry does not answer, or does not let this process in.',
+    action:
+      'Check TIDEMILL_REGISTRY and the server; repeat the change, which is made once however often it is repeated.',
+  },
   FENCED: {
     status: 409,
     exit: 1,

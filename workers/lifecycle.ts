@@ -27,8 +27,8 @@ import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import type { LogProducer } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
+import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { Registry } from '../stores/registry/registry.js';
-import { openSqliteRegistry } from '../stores/registry/sqliteRegistry.js';
 import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
 
@@ -68,7 +68,7 @@ async function main(): Promise<void> {
     onClientLog: (level, text) => logger[level]({ source: 'kafka' }, text),
   });
   await log.ensureTopics([{ topic: deploymentsTopic(id), partitions: 1, compacted: true }]);
-  const registry = await openSqliteRegistry({ file: join(home, 'registry.db') });
+  const registry = await openRegistry(configuration);
   const lifecycle = await LifecycleClient.connect({
     address: configuration.temporalAddress,
     namespace: configuration.temporalNamespace,

@@ -131,7 +131,10 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
       stopped = true;
       clearInterval(timer);
       await renewals;
-      await registry.removeInstance(instance);
+      // A registry that is away keeps nobody from stopping: the lease ends by itself.
+      await registry
+        .removeInstance(instance)
+        .catch((error: unknown) => onProblem(`the lease could not be given up: ${messageOf(error)}`));
       void reader?.return?.();
     },
   };

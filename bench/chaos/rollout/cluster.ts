@@ -5,14 +5,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import type { Configuration } from '../../../contracts/configuration.js';
+import { registryIn } from '../../../contracts/registryAddress.js';
 import { streamTopic } from '../../../contracts/topics.js';
 import { WorkerProcess } from '../../../examples/fraud/demo/workerProcess.js';
 import { startKafka, type StartedKafka } from '../../../infra/kafka.js';
 import { startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
 import { openKafkaLog } from '../../../stores/log/kafkaLog.js';
 import type { Log, LogProducer } from '../../../stores/log/log.js';
+import { openRegistry } from '../../../stores/registry/openRegistry.js';
 import type { Registry } from '../../../stores/registry/registry.js';
-import { openSqliteRegistry } from '../../../stores/registry/sqliteRegistry.js';
 import { refund } from './project.js';
 import { Traffic } from './traffic.js';
 
@@ -55,6 +56,7 @@ export class Cluster {
       temporalAddress: temporal.address,
       temporalNamespace: 'default',
       home: join(directory, 'home'),
+      registry: registryIn(join(directory, 'home')),
     };
     await mkdir(configuration.home, { recursive: true });
     const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId: 'chaos' });
@@ -66,7 +68,7 @@ export class Cluster {
     say('history');
     await traffic.send(HISTORY_ORDERS);
     const lifecycle = await LifecycleClient.connect({ address: temporal.address, namespace: 'default', project });
-    const registry = await openSqliteRegistry({ file: join(configuration.home, 'registry.db') });
+    const registry = await openRegistry(configuration);
     const cluster = new Cluster(directory, configuration, kafka, temporal, log, producer, registry, lifecycle, traffic);
     say('workers');
     await cluster.begin();

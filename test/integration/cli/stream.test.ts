@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { TopologyProgress } from '../../../contracts/topologyProgress.js';
+import { registryIn } from '../../../contracts/registryAddress.js';
 import type { TopologyReset } from '../../../contracts/topologyReset.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { StreamWorker } from '../../support/streamWorker.js';
@@ -107,6 +108,7 @@ describe('stream run and stream status', () => {
         temporalAddress: '127.0.0.1:1',
         temporalNamespace: 'default',
         home,
+        registry: registryIn(home),
       },
       ['--model', 'fraud', '--instance', 'worker-7'],
     );

@@ -5,6 +5,7 @@ import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import { deploymentsOf, verifyRoles } from '../../../activities/audit/verifyRoles.js';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
+import { registryIn } from '../../../contracts/registryAddress.js';
 import type { DeploymentRecord, PredictionRecord } from '../../../contracts/records.js';
 import { deploymentsTopic, predictionsTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
@@ -12,7 +13,7 @@ import { logisticToOnnx } from '../../../models/onnx/linearModel.js';
 import type { LogProducer } from '../../../stores/log/log.js';
 import { openDiskObjectStore } from '../../../stores/objects/diskObjectStore.js';
 import type { Fence, Registry } from '../../../stores/registry/registry.js';
-import { openSqliteRegistry } from '../../../stores/registry/sqliteRegistry.js';
+import { openRegistry } from '../../../stores/registry/openRegistry.js';
 import { changeOf, draftOf } from '../../contract/stores/registry/registrySuite.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { paymentRecord, payments, START } from '../../support/payments.js';
@@ -45,12 +46,13 @@ beforeAll(async () => {
     temporalAddress: '127.0.0.1:1',
     temporalNamespace: 'default',
     home: join(kafka.directory, 'home'),
+    registry: registryIn(join(kafka.directory, 'home')),
   };
   await kafka.log.ensureTopics([
     ...['transactions', 'fraud-labels'].map((name) => ({ topic: `${project}.${name}`, partitions: PARTITIONS })),
     { topic: deploymentsTopic(project), partitions: 1, compacted: true },
   ]);
-  registry = await openSqliteRegistry({ file: join(configuration.home, 'registry.db') });
+  registry = await openRegistry(configuration);
   fence = { model: model.name, token: (await registry.openRollout(model.name, 'test', 'manual')).token };
   const objects = openDiskObjectStore(join(configuration.home, 'objects'));
   const width = model.service.columns.length;
