@@ -85,8 +85,9 @@ function judged(gate: OperationalGate, { counts, skew }: OperationalFacts, optio
       const failed = sum(own.events);
       const bounds = differenceSequence(own, champion, options);
       const verdict = verdictOf(bounds, failed, 'saw the version fail, less those that saw the champion fail', options);
+      // Above 0: the champion did not fail on all of them, too.
       const hasAllFailed = failed === bounds.requests && failed >= ALL_FAILED_REQUESTS && bounds.estimate > 0;
-      if (verdict.verdict !== 'inconclusive' || !hasAllFailed || sum(champion.events) === failed) return verdict;
+      if (verdict.verdict !== 'inconclusive' || !hasAllFailed) return verdict;
       return { ...verdict, verdict: 'fail', reason: `the version failed on every one of ${failed} requests` };
     }
     case 'skew': {

@@ -134,6 +134,17 @@ describe('before there are thirty entities', () => {
     expect(verdictOf(mostly, 'errors')).toMatchObject({ verdict: 'inconclusive', value: 0.9 });
   });
 
+  test('a request without an entity is one of its own', () => {
+    const options = optionsOf({ gates: [errors(0.5)] });
+    const anonymous = (requests: number): Verdict => {
+      const evidence = new OperationalEvidence(options);
+      for (let request = 0; request < requests; request++) evidence.observe({ ...row(0), entity: null });
+      return verdictOf(evidence, 'errors');
+    };
+    expect(anonymous(29)).toMatchObject({ verdict: 'inconclusive', low: null });
+    expect(anonymous(60)).toMatchObject({ verdict: 'pass', rows: 60 });
+  });
+
   test('no request at all is inconclusive', () => {
     for (const verdict of new OperationalEvidence(optionsOf()).judge(1)) {
       expect(verdict).toMatchObject({ verdict: 'inconclusive', value: null, rows: 0 });

@@ -11,10 +11,11 @@ describe('operational evidence', () => {
     const random = seededRandom(at);
     const entity = random.below(300);
     const others = [other(CHALLENGER, random.next() < 0.1 ? { micros: 6_000 } : {})];
+    const arm = entity < 30 ? 'challenger' : 'champion';
     const decision = random.next() < 0.1 ? 'block' : 'allow';
     if (random.next() < 0.05) return { ...row(entity), entity: null, others: [failed(CHALLENGER)] };
     // Names that look like the numbers of other entities.
-    return { ...row(entity), entity: entity % 2 === 0 ? entity : String(entity - 1), others, decision };
+    return { ...row(entity), entity: entity % 2 === 0 ? entity : String(entity - 1), arm, others, decision } as const;
   });
   const take = (from: number, to: number): OperationalEvidence => {
     const evidence = new OperationalEvidence(options);

@@ -291,6 +291,17 @@ describe('the linearised error', () => {
     expect(differenceSequence(only(first), only(first), options)).toMatchObject({ estimate: 0, error: 0 });
   });
 
+  test('counts for less the fewer the entities are', () => {
+    const reach = (entities: number): number => {
+      const events = Array.from({ length: entities }, (_, at) => at % 2);
+      const { high, estimate, error } = shareSequence(equal(events, Array<number>(entities).fill(1)), options);
+      return ((high as number) - estimate) / error / boundaryReach(entities, options.alpha, options.tunedFor);
+    };
+    expect(reach(30)).toBeGreaterThan(1.05);
+    expect(reach(10_000)).toBeLessThan(1.001);
+    expect(reach(10_000)).toBeGreaterThan(1);
+  });
+
   test('says how many entities it rests on, and bounds nothing on too few', () => {
     const one = (entities: number): SequenceBounds =>
       shareSequence(equal(Array<number>(entities).fill(0.5), Array<number>(entities).fill(1)), options);
