@@ -3,7 +3,8 @@ import {
   boundaryReach,
   differenceSequence,
   leastRequests,
-  rowSequence,
+  groupSequence,
+  widest,
   shareSequence,
   type ArmSums,
   type SequenceBounds,
@@ -267,7 +268,8 @@ describe('the linearised error', () => {
     ] as const) {
       const each = Array.from({ length: 100 }, (_, at) => (at < events ? 1 : 0));
       const bounds = shareSequence(equal(each, Array<number>(100).fill(1)), { ...options, margin });
-      const rows = rowSequence(events, 100, { ...options, margin });
+      const squares = { squaresWith: events, squaresWithout: 100 - events };
+      const rows = groupSequence({ groups: 100, requests: 100, events, ...squares }, { ...options, margin });
       expect(rows.low).toBeCloseTo(bounds.low as number, 12);
       expect(rows.high).toBeCloseTo(bounds.high as number, 12);
     }
@@ -289,6 +291,25 @@ describe('the linearised error', () => {
       15,
     );
     expect(differenceSequence(only(first), only(first), options)).toMatchObject({ estimate: 0, error: 0 });
+  });
+
+  test('of groups that share their fate is that of entities with all or nothing', () => {
+    const sizes = Array.from({ length: 120 }, (_, at) => 1 + (at % 5));
+    const events = sizes.map((size, at) => (at % 4 === 0 ? size : 0));
+    const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
+    const squaresWith = total(events.map((each) => each ** 2));
+    const squares = { squaresWith, squaresWithout: total(sizes.map((size) => size ** 2)) - squaresWith };
+    const sums = { groups: 120, requests: total(sizes), events: total(events), ...squares };
+    for (const margin of [0, 0.1, 0.6]) {
+      const byGroup = groupSequence(sums, { ...options, margin });
+      const byEntity = shareSequence(equal(events, sizes), { ...options, margin });
+      expect(byGroup.low).toBeCloseTo(byEntity.low as number, 12);
+      expect(byGroup.high).toBeCloseTo(byEntity.high as number, 12);
+      expect(byGroup.effectiveEntities).toBeCloseTo(byEntity.effectiveEntities, 9);
+      const wider = groupSequence({ ...sums, squaresWith: 4 * squaresWith }, { ...options, margin });
+      expect(widest(byEntity, wider)).toEqual(wider);
+      expect(widest(wider, { ...byEntity, low: null })).toMatchObject({ low: null, high: wider.high });
+    }
   });
 
   test('counts for less the fewer the entities are', () => {
