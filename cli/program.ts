@@ -3,6 +3,7 @@ import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import { addFollowCommand } from './commands/follow.js';
 import { addGenerateCommands } from './commands/generate.js';
 import { addModelCommands } from './commands/models.js';
+import { addProjectCommands } from './commands/project.js';
 import { addRuntimeCommands } from './commands/runtime.js';
 import { addStreamCommands } from './commands/stream.js';
 import { standardConsole } from './standardConsole.js';
@@ -52,6 +53,7 @@ export async function runCommandLine(args: readonly string[], console: Console =
     });
   addRuntimeCommands(program, context);
   addStreamCommands(program, context);
+  addProjectCommands(program, context);
   addModelCommands(program, context);
   addFollowCommand(program, context);
   addGenerateCommands(program, context);

@@ -71,6 +71,7 @@ test.each([
   ['stream', 'run'],
   ['stream', 'status'],
   ['stream', 'reset'],
+  ['apply'],
   ['models', 'list'],
   ['models', 'show'],
   ['follow'],
