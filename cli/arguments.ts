@@ -16,3 +16,12 @@ export function matching(pattern: RegExp, example: string): (text: string) => st
     throw new InvalidArgumentError(`It is not like ${example}.`);
   };
 }
+
+/** A parser of options that take a number of a range, both ends included. */
+export function numberBetween(low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+(\.\d+)?(e-?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
+    if (value >= low && value <= high) return value;
+    throw new InvalidArgumentError(`It is not a number from ${low} to ${high}.`);
+  };
+}

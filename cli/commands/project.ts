@@ -1,5 +1,8 @@
 import type { Command } from 'commander';
+import { TidemillError } from '../../contracts/errors.js';
+import type { CheckReport, ModelPlan } from '../../contracts/planReport.js';
 import type { ApplyReport, ScheduleChange, ScheduleText } from '../../contracts/schedules.js';
+import { numberBetween } from '../arguments.js';
 import { readProgram, workerEnvironment } from '../childProgram.js';
 import { formatRows } from '../output.js';
 import type { Context } from '../program.js';
@@ -9,12 +12,50 @@ interface ProjectOptions {
   readonly projectId?: string;
 }
 
+interface CheckOptions extends ProjectOptions {
+  readonly requestsPerDay?: number;
+  readonly positiveShare?: number;
+}
+
 interface ApplyOptions extends ProjectOptions {
   readonly dryRun: boolean;
 }
 
-/** apply: what a project declares, set up on the servers. */
+/** check: are the definitions sound, and can their plans be kept? apply: what a project declares, set up on the servers. */
 export function addProjectCommands(program: Command, context: () => Context): void {
+  program
+    .command('check')
+    .description('check the definitions of a project, and how long a rollout of each model takes')
+    .option('--project <module>', 'compiled project module (default: TIDEMILL_PROJECT)')
+    .option('--project-id <id>', "scopes the registry (default: TIDEMILL_PROJECT_ID, else the project's own)")
+    .option(
+      '--requests-per-day <n>',
+      "traffic to plan with (default: that of the newest version's dataset)",
+      numberBetween(0, 1e12),
+    )
+    .option('--positive-share <share>', 'share of the requests whose label is positive', numberBetween(0, 1))
+    .addHelpText(
+      'after',
+      '\nExample:\n  tidemill check --project dist/project.js --requests-per-day 9600 --positive-share 0.0066',
+    )
+    .action(async (options: CheckOptions) => {
+      const { home, format, console } = context();
+      const { requestsPerDay, positiveShare } = options;
+      if ((requestsPerDay === undefined) !== (positiveShare === undefined)) {
+        throw new TidemillError('USAGE_INVALID', '--requests-per-day and --positive-share go together');
+      }
+      const report = (await readProgram({
+        file: 'workers/checkProject.js',
+        args:
+          requestsPerDay === undefined
+            ? []
+            : ['--requests-per-day', String(requestsPerDay), '--positive-share', String(positiveShare)],
+        env: await workerEnvironment(home, options),
+      })) as CheckReport;
+      console.out(format === 'table' ? report.models.map(formatModelPlan).join('\n\n') : JSON.stringify(report));
+      const problems = report.models.flatMap(({ model, problems: each }) => each.map((text) => `${model}: ${text}`));
+      if (problems.length > 0) throw new TidemillError('PLAN_UNREACHABLE', problems.join('; '), { problems });
+    });
   program
     .command('apply')
     .description('set up the schedules of a project on the Temporal server; shows the difference first')
@@ -38,6 +79,28 @@ export function addProjectCommands(program: Command, context: () => Context): vo
       const done = schedules.filter(({ change }) => change !== 'unchanged').length;
       console.out(`\napplied: ${count(done, 'schedule')}, ${count(searchAttributes.length, 'search attribute')}`);
     });
+}
+
+function formatModelPlan({ model, traffic, phases, days }: ModelPlan): string {
+  const known =
+    traffic === null
+      ? 'traffic unknown: delays alone are counted (--requests-per-day, --positive-share)'
+      : `${traffic.requestsPerDay} requests a day, ${traffic.positiveShare} of them positive (${traffic.from})`;
+  const dayText = (value: number | null): string => (value === null ? 'for ever' : `${value.toFixed(1)}d`);
+  const table = formatRows(
+    phases,
+    {
+      phase: ({ phase }) => phase,
+      takes: (row) => dayText(row.days),
+      'at most': ({ atMostDays }) => dayText(atMostDays),
+      '': ({ days: needed, atMostDays }) => (needed === null || needed > atMostDays ? 'UNREACHABLE' : ''),
+    },
+    'table',
+  );
+  return [
+    `${model}: ${known}`,
+    phases.length === 0 ? 'a rollout waits for nothing' : `${table}\na rollout takes ${dayText(days)} or more`,
+  ].join('\n');
 }
 
 function differs({ schedules, searchAttributes }: ApplyReport): boolean {

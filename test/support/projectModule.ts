@@ -34,7 +34,7 @@ export async function writeProjectModule(
   );
   await writeFile(
     file,
-    `import { atLeast, defineProject, logistic, model, notWorse, rules, superior } from ${built('index.js')};
+    `import { atLeast, defineProject, errors, logistic, model, notWorse, rules, superior } from ${built('index.js')};
 import { labels, moment, transactions } from ${built('examples', 'fraud', 'project.js')};
 export const project = defineProject(${JSON.stringify(project.id)}, { models: [
 ${models.join('\n')}
