@@ -8,6 +8,8 @@ export interface RolloutFault {
   readonly fault: string;
   /** Outcomes that are right; whatever it is, it must be whole. */
   readonly outcomes: readonly string[];
+  /** Promotions where there may be more than one. @default 1 */
+  readonly promotions?: number;
   /** Makes the fault around a rollout called `id`; gives what came of it. */
   run(cluster: Cluster, id: string): Promise<string>;
 }
@@ -99,6 +101,7 @@ const rivals: readonly RolloutFault[] = [
   {
     step: 'lease',
     fault: 'two at once',
+    promotions: 2,
     outcomes: ['promoted and promoted'],
     run: async (cluster, id) => {
       const both = await Promise.all([retrain(cluster, `${id}-a`), retrain(cluster, `${id}-b`)]);
