@@ -12,6 +12,7 @@ export {
   type Model,
   type ModelOptions,
 } from './models/authoring.js';
+export { agreement, errors, latency, skew } from './models/operationalGates.js';
 export { defineProject, type Project } from './models/project.js';
 export { TidemillError, isTidemillError } from './contracts/errors.js';
 export { ERROR_CODES, type ErrorCode } from './contracts/errorCodes.js';

@@ -9,6 +9,8 @@ import type { Registry } from '../stores/registry/registry.js';
 export interface LifecyclePort {
   acquireRollout(model: string, holder: Holder): Promise<AcquireAnswer>;
   rolloutClosed(model: string, closed: RolloutClosed): Promise<void>;
+  /** Does this workflow, whichever run of it, still run? */
+  isRunning(workflowId: string): Promise<boolean>;
 }
 
 /** What the activities of a project work with. */
@@ -24,4 +26,6 @@ export interface ActivityDependencies {
   /** Path of XGBoost's library, fetched where it is missing. */
   readonly xgboostLibrary: () => Promise<string>;
   readonly codeVersion: string;
+  /** Chaos tests end the process at a named point, `commit/after-effect`. */
+  readonly reach?: (point: string) => void;
 }

@@ -6,6 +6,7 @@ import type { ErrorCode } from '../contracts/errorCodes.js';
 const TRANSIENT: ReadonlySet<ErrorCode> = new Set([
   'LOG_UNAVAILABLE',
   'REGISTRY_BUSY',
+  'REGISTRY_UNAVAILABLE',
   'TEMPORAL_UNAVAILABLE',
   'ARCHIVE_BEHIND',
   'TRAINING_CANCELLED',

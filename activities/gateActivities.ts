@@ -42,7 +42,7 @@ export function createGateActivities(dependencies: ActivityDependencies) {
   };
   return withFailures({
     async judgeDataset(fence: Fence, dataset: BuiltDataset): Promise<Judgement> {
-      return journaled(registry, fence, 'dataGates', { dataset: dataset.manifest.sha256 }, async () => {
+      return journaled(dependencies, fence, 'dataGates', { dataset: dataset.manifest.sha256 }, async () => {
         const verdicts = judgeData(dataset);
         await store(fence, verdicts);
         return { allowed: verdicts.every(({ verdict }) => verdict === 'pass'), verdicts, metrics: {} };
@@ -59,7 +59,7 @@ export function createGateActivities(dependencies: ActivityDependencies) {
       evaluation: FittedModel,
       trigger: TriggerKind,
     ): Promise<Judgement> {
-      return journaled(registry, fence, 'gates', { evaluation: evaluation.artifact.sha256, trigger }, async () => {
+      return journaled(dependencies, fence, 'gates', { evaluation: evaluation.artifact.sha256, trigger }, async () => {
         const model = modelOf(fence.model);
         const champion = (await registry.deployment(fence.model))?.champion ?? null;
         const matrix = await loadDataset({ objects, offline }, dataset, model.request.fields.length);

@@ -1,6 +1,10 @@
+export { createApprovalActivities } from './approvalActivities.js';
+export { createDeploymentActivities, type FollowResult } from './deploymentActivities.js';
 export { createGateActivities, type Judgement } from './gateActivities.js';
 export { createLabelActivities } from './labelActivities.js';
 export { createPolicyActivities } from './policyActivities.js';
-export { createRolloutActivities, type FollowResult } from './rolloutActivities.js';
+export { createRecoveryActivities } from './recoveryActivities.js';
+export { createRolloutActivities } from './rolloutActivities.js';
 export { createTrainingActivities, type FittedModel } from './trainingActivities.js';
+export { createWatchActivities } from './watchActivities.js';
 export type { ActivityDependencies, LifecyclePort } from './dependencies.js';

@@ -2,15 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { checkRetrainInput } from '../contracts/schemas/retrainInput.js';
 import { TidemillError } from '../contracts/errors.js';
-import type { DeploymentRecord } from '../contracts/records.js';
 import { streamTopic } from '../contracts/topics.js';
-import {
-  SKIPPED_STEPS,
-  type AcquireAnswer,
-  type Holder,
-  type RetrainInput,
-  type RolloutStep,
-} from '../contracts/workflows.js';
+import type { RolloutPlan, RolloutStep } from '../contracts/rollout.js';
+import type { AcquireAnswer, Holder, RetrainInput } from '../contracts/workflows.js';
 import type { Verdict } from '../models/gates/verdict.js';
 import type { Fence, ModelVersion } from '../stores/registry/registry.js';
 import { archiveFiles } from './dataset/archiveFiles.js';
@@ -20,77 +14,12 @@ import { withFailures } from './failures.js';
 import { journaled } from './journal.js';
 import type { FittedModel } from './trainingActivities.js';
 
-/** How long instances may take to load a version, and to switch. */
-const FOLLOW_TIMEOUT_MS = 120_000;
 /** How long the archive may take to reach the offsets of the snapshot. */
 const ARCHIVE_TIMEOUT_MS = 300_000;
 
-export interface FollowResult {
-  readonly epoch: number;
-  readonly instances: readonly string[];
-}
-
-/** Ownership, registration and deployment: everything about a rollout that is not data or training. */
+/** Ownership, plan and registration: everything about a rollout that is not data, training or deployment. */
 export function createRolloutActivities(dependencies: ActivityDependencies) {
   const { registry, log, project, lifecycle } = dependencies;
-
-  /** Waits until every live instance is there; the live set is read anew each time. */
-  const awaitInstances = async (
-    model: string,
-    epoch: number,
-    reached: 'readyEpoch' | 'activeEpoch',
-    allowNone: boolean,
-  ): Promise<string[]> => {
-    const { minReady } = dependencies.modelOf(model);
-    for (let waited = 0; waited < FOLLOW_TIMEOUT_MS; waited += 200) {
-      const live = await registry.liveInstances(model);
-      const there = live.filter((instance) => instance[reached] >= epoch);
-      if (there.length === live.length && (there.length >= minReady || (allowNone && live.length === 0))) {
-        return there.map(({ instance }) => instance);
-      }
-      Context.current().heartbeat({ live: live.length, there: there.length });
-      await sleep(200, undefined, { signal: Context.current().cancellationSignal });
-    }
-    const live = await registry.liveInstances(model);
-    const behind = live
-      .filter((instance) => instance[reached] < epoch)
-      .map(({ instance, problem }) => `${instance}${problem === null ? '' : ` (${problem})`}`);
-    throw new TidemillError(
-      'INSTANCES_BEHIND',
-      live.length === 0
-        ? `${model}: nobody is live`
-        : `${model}: epoch ${epoch} is not followed by ${behind.join(', ')}`,
-      { model, epoch, live: live.length, behind },
-    );
-  };
-
-  const change = async (
-    fence: Fence,
-    step: string,
-    next: Partial<Omit<DeploymentRecord, 'model' | 'epoch'>>,
-    reason: string,
-    evidence: unknown,
-  ) => {
-    const head = await registry.deployment(fence.model);
-    const base = head ?? {
-      mode: 'single' as const,
-      champion: null,
-      challenger: null,
-      share: 0,
-      salt: '',
-      prepare: null,
-    };
-    const { mode, champion, challenger, share, salt, prepare } = { ...base, ...next };
-    return registry.changeDeployment({
-      fence,
-      step,
-      expectEpoch: head?.epoch ?? 0,
-      next: { mode, champion, challenger, share, salt, prepare },
-      actor: `rollout ${fence.token}`,
-      reason,
-      evidence,
-    });
-  };
 
   return withFailures({
     /** Refuses an input that is not what the workflow takes, and a model that the project does not have. */
@@ -105,13 +34,13 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
       const answer = await lifecycle.acquireRollout(model, holder);
       if (answer.kind !== 'granted') return { answer, token: null };
       const { token } = await registry.openRollout(model, holder.workflowId, holder.trigger);
-      await journaled(registry, { model, token }, 'lease', holder, () => Promise.resolve({ token }));
+      await journaled(dependencies, { model, token }, 'lease', holder, () => Promise.resolve({ token }));
       return { answer, token };
     },
 
     /** Fixes the offsets that the dataset is made of, and waits until the archive has them. */
     async takeSnapshot(fence: Fence): Promise<{ offsets: Record<string, Record<number, number>> }> {
-      return journaled(registry, fence, 'snapshot', {}, async () => {
+      return journaled(dependencies, fence, 'snapshot', {}, async () => {
         const model = dependencies.modelOf(fence.model);
         const offsets: Record<string, Record<number, number>> = {};
         for (const name of new Set([model.request.name, model.label.stream.name])) {
@@ -139,11 +68,45 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
       });
     },
 
-    /** Writes down the steps that this version leaves out. */
+    /** Writes down the steps that the first release left out. */
     async skipSteps(fence: Fence, steps: readonly RolloutStep[]): Promise<void> {
-      for (const step of steps.filter((each) => SKIPPED_STEPS.includes(each))) {
-        await journaled(registry, fence, step, {}, () => Promise.resolve({ skipped: true }));
-      }
+      for (const step of steps)
+        await journaled(dependencies, fence, step, {}, () => Promise.resolve({ skipped: true }));
+    },
+
+    async skipStep(fence: Fence, step: RolloutStep, reason: string): Promise<void> {
+      await journaled(dependencies, fence, step, {}, () => Promise.resolve({ skipped: reason }));
+    },
+
+    /** What the definition asks of this rollout, and whether there is anybody who could show evidence. */
+    async planRollout(fence: Fence, allowNoInstances: boolean): Promise<RolloutPlan> {
+      const { rollout, approval } = dependencies.modelOf(fence.model);
+      const live = await registry.liveInstances(fence.model);
+      return journaled(dependencies, fence, 'plan', {}, async (): Promise<RolloutPlan> => ({
+        predecessor: (await registry.deployment(fence.model))?.champion ?? null,
+        noEvidence: live.length === 0 && allowNoInstances ? 'nobody is live' : null,
+        ...rollout,
+        approval,
+      }));
+    },
+
+    /**
+     * Are the features of the version there? A version reads the service of its registration; one of other inputs needs
+     * their history in every task first.
+     */
+    async readyFeatures(fence: Fence, version: number): Promise<void> {
+      await journaled(dependencies, fence, 'readyFeatures', { version }, async () => {
+        const candidate = await registry.version(fence.model, version);
+        const { service } = dependencies.modelOf(fence.model);
+        if (candidate !== null && candidate.service !== service.hash) {
+          throw new TidemillError(
+            'INPUTS_CHANGED',
+            `version ${version} of ${fence.model} reads service ${candidate.service}, the workers compute ${service.hash}`,
+            { model: fence.model, version, service: candidate.service, computed: service.hash },
+          );
+        }
+        return { service: service.hash };
+      });
     },
 
     async registerVersion(
@@ -157,7 +120,7 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
       const model = dependencies.modelOf(fence.model);
       const info = Context.current().info;
       const version = await journaled(
-        registry,
+        dependencies,
         fence,
         'register',
         { sha256: release.artifact.sha256 },
@@ -178,7 +141,13 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
                   : { id: info.workflowExecution.workflowId, runId: info.workflowExecution.runId },
               trigger,
               metrics,
-              lineage: { split: dataset.split, rows: dataset.rows, asServed: dataset.asServed, parity: release.parity },
+              lineage: {
+                views: Object.fromEntries(model.service.inputs.map(({ view }) => [view.name, view.hash])),
+                split: dataset.split,
+                rows: dataset.rows,
+                asServed: dataset.asServed,
+                parity: release.parity,
+              },
             },
             fence,
           ),
@@ -186,44 +155,6 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
       for (const verdict of verdicts)
         await registry.storeEvidence(fence, version.version, `${verdict.kind}/${verdict.gate}`, verdict);
       return version.version;
-    },
-
-    /** Has every live instance load the version; users see nothing of it. */
-    async prepareVersion(fence: Fence, version: number, allowNoInstances: boolean): Promise<FollowResult> {
-      return journaled(registry, fence, 'prepare', { version }, async () => {
-        const { epoch } = await change(fence, 'prepare', { prepare: version }, `prepare version ${version}`, null);
-        return { epoch, instances: await awaitInstances(fence.model, epoch, 'readyEpoch', allowNoInstances) };
-      });
-    },
-
-    /** The commit point: one transaction moves the alias. Afterwards nothing is undone for one bad instance. */
-    async commitVersion(fence: Fence, version: number, verdicts: readonly Verdict[]): Promise<number> {
-      return journaled(registry, fence, 'commit', { version }, async () => {
-        const { epoch } = await change(
-          fence,
-          'commit',
-          { champion: version, challenger: null, prepare: null },
-          `promote version ${version}`,
-          verdicts,
-        );
-        return epoch;
-      });
-    },
-
-    async awaitActive(fence: Fence, epoch: number, allowNoInstances: boolean): Promise<string[]> {
-      return awaitInstances(fence.model, epoch, 'activeEpoch', allowNoInstances);
-    },
-
-    /** Takes back what a rollout did before its commit point, as far as the journal says that it did it. */
-    async compensateRollout(fence: Fence, reason: string): Promise<void> {
-      const journal = await registry.journal(fence.model, fence.token);
-      const prepared = journal.find(({ step }) => step === 'prepare');
-      const registered = journal.find(({ step }) => step === 'register')?.result as ModelVersion | null | undefined;
-      const head = await registry.deployment(fence.model);
-      if (prepared !== undefined && head !== null && head.prepare !== null)
-        await change(fence, 'abort', { prepare: null }, reason, null);
-      if (registered !== undefined && registered !== null)
-        await registry.rejectVersion(fence.model, registered.version, reason, fence);
     },
 
     /** Ends the rollout, and tells the lifecycle. */

@@ -22,10 +22,10 @@ export interface FittedModel {
 
 /** Datasets and fits: the heavy activities. */
 export function createTrainingActivities(dependencies: ActivityDependencies) {
-  const { registry, objects, offline } = dependencies;
+  const { objects, offline } = dependencies;
   return withFailures({
     async buildDataset(fence: Fence, onset: number | null): Promise<BuiltDataset> {
-      return journaled(registry, fence, 'dataset', { onset }, () =>
+      return journaled(dependencies, fence, 'dataset', { onset }, () =>
         buildDataset(dependencies, dependencies.modelOf(fence.model), onset, (share) =>
           Context.current().heartbeat({ share }),
         ),
@@ -34,14 +34,14 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
 
     /** Learns from the training part alone: it is judged on the rest, and so judges the procedure. */
     async fitEvaluation(fence: Fence, dataset: BuiltDataset): Promise<FittedModel> {
-      return journaled(registry, fence, 'evaluationFit', { range: dataset.split.train }, () =>
+      return journaled(dependencies, fence, 'evaluationFit', { range: dataset.split.train }, () =>
         fit(dependencies, fence, dataset, dataset.split.train),
       );
     },
 
     /** Learns from all labelled rows: this is what is registered. */
     async fitRelease(fence: Fence, dataset: BuiltDataset): Promise<FittedModel> {
-      return journaled(registry, fence, 'releaseFit', { range: dataset.split.release }, () =>
+      return journaled(dependencies, fence, 'releaseFit', { range: dataset.split.release }, () =>
         fit(dependencies, fence, dataset, dataset.split.release),
       );
     },

@@ -1,5 +1,16 @@
 import { Client, Connection, WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
-import type { Workflow } from '@temporalio/common';
+import { WorkflowNotFoundError, type Workflow } from '@temporalio/common';
+import {
+  rollbackId,
+  UPDATE_APPROVE,
+  UPDATE_PAUSE,
+  UPDATE_REJECT,
+  UPDATE_RESUME,
+  type ApprovalAnswer,
+  type ApprovalDecision,
+  type RollbackInput,
+  type RollbackResult,
+} from '../contracts/rollout.js';
 import {
   lifecycleId,
   lifecycleQueue,
@@ -14,6 +25,7 @@ import {
   type Holder,
   type LifecycleInput,
   type LifecycleStatus,
+  type Paused,
   type RetrainInput,
   type RetrainResult,
   type RetrainStatus,
@@ -81,6 +93,19 @@ export class LifecycleClient {
     await reached(() => this.temporal.workflow.getHandle(workflowId).signal(SIGNAL_GRANTED));
   }
 
+  async isRunning(workflowId: string): Promise<boolean> {
+    const description = await reached(async () => {
+      try {
+        return await this.temporal.workflow.getHandle(workflowId).describe();
+      } catch (error) {
+        // Retention has removed it: it ended long ago.
+        if (error instanceof WorkflowNotFoundError) return null;
+        throw error;
+      }
+    });
+    return description?.status.name === 'RUNNING';
+  }
+
   /** Starts `retrainModel` and gives its id. */
   async startRetrain(input: RetrainInput, id = `${input.trigger?.kind ?? 'manual'}-${Date.now()}`): Promise<string> {
     const workflowId = retrainId(this.project, input.model, id);
@@ -92,6 +117,54 @@ export class LifecycleClient {
       }),
     );
     return workflowId;
+  }
+
+  /** Starts `rollbackModel` and gives its id. */
+  async startRollback(input: RollbackInput, id = `manual-${Date.now()}`): Promise<string> {
+    const workflowId = rollbackId(this.project, input.model, id);
+    await reached(() =>
+      this.temporal.workflow.start('rollbackModel', {
+        workflowId,
+        taskQueue: lifecycleQueue(this.project),
+        args: [input],
+      }),
+    );
+    return workflowId;
+  }
+
+  /** Waits for the end of a rollback. */
+  async rollbackResult(workflowId: string): Promise<RollbackResult> {
+    return (await reached(() => this.temporal.workflow.getHandle(workflowId).result())) as RollbackResult;
+  }
+
+  /** Nothing starts by itself from now on; what is under way goes on. */
+  async pause(model: string, paused: Paused): Promise<void> {
+    await this.update(model, UPDATE_PAUSE, paused);
+  }
+
+  async resume(model: string, by: string): Promise<void> {
+    await this.update(model, UPDATE_RESUME, { by });
+  }
+
+  /**
+   * Answers the rollout that waits for an approval.
+   *
+   * @throws WorkflowUpdateFailedError with the cause APPROVAL_INVALID
+   */
+  async answerApproval(model: string, approved: boolean, answer: ApprovalAnswer): Promise<ApprovalDecision> {
+    return this.update(model, approved ? UPDATE_APPROVE : UPDATE_REJECT, answer);
+  }
+
+  private async update<T>(model: string, name: string, argument: object): Promise<T> {
+    return reached(() =>
+      this.temporal.workflow.executeUpdateWithStart<Workflow, T, [object]>(name, {
+        startWorkflowOperation: new WithStartWorkflowOperation('modelLifecycle', {
+          ...this.lifecycleStart(model),
+          workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+        }),
+        args: [argument],
+      }),
+    );
   }
 
   async retrainResult(workflowId: string): Promise<RetrainResult> {

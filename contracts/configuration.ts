@@ -1,4 +1,7 @@
 import { TidemillError } from './errors.js';
+import { parseRegistryAddress, registryAddressText, registryIn, type RegistryAddress } from './registryAddress.js';
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Where one process finds everything. Read from the environment once, at the edge. */
 export interface Configuration {
@@ -12,35 +15,50 @@ export interface Configuration {
   readonly temporalAddress: string;
   /** TIDEMILL_TEMPORAL_NAMESPACE, `default` by default. */
   readonly temporalNamespace: string;
-  /** Folder for the registry, objects, archive and task state; `.tidemill` by default. TIDEMILL_HOME. */
+  /** Folder for objects, archive, task state and an embedded registry; `.tidemill` by default. TIDEMILL_HOME. */
   readonly home: string;
+  /** `sqlite:PATH` or `postgres://…`; `registry.db` in the home by default. TIDEMILL_REGISTRY. */
+  readonly registry: RegistryAddress;
 }
 
 /**
- * @throws TidemillError CONFIGURATION_INVALID naming the variable that is missing.
+ * @throws TidemillError CONFIGURATION_INVALID naming the variable that is missing or wrong.
  */
-export function configurationFrom(env: Readonly<Record<string, string | undefined>>): Configuration {
-  const required = (name: string): string => {
-    const value = env[name];
-    if (value === undefined || value === '') {
-      throw new TidemillError('CONFIGURATION_INVALID', `the environment variable ${name} is not set`, {
-        variable: name,
-      });
-    }
-    return value;
-  };
+export function configurationFrom(env: Environment): Configuration {
   return {
-    project: required('TIDEMILL_PROJECT_ID'),
-    projectModule: required('TIDEMILL_PROJECT'),
-    kafkaBrokers: required('TIDEMILL_KAFKA').split(','),
+    ...registryConfigurationFrom(env),
+    projectModule: required(env, 'TIDEMILL_PROJECT'),
+    kafkaBrokers: required(env, 'TIDEMILL_KAFKA').split(','),
     temporalAddress: env['TIDEMILL_TEMPORAL'] ?? '127.0.0.1:7233',
     temporalNamespace: env['TIDEMILL_TEMPORAL_NAMESPACE'] ?? 'default',
-    home: homeFrom(env),
   };
 }
 
-/** Folder for the registry, objects, archive and task state: TIDEMILL_HOME, `.tidemill` by default. */
-export function homeFrom(env: Readonly<Record<string, string | undefined>>): string {
+/**
+ * What it takes to read a project's registry.
+ *
+ * @throws TidemillError CONFIGURATION_INVALID naming the variable that is missing or wrong.
+ */
+export function registryConfigurationFrom(env: Environment): Pick<Configuration, 'project' | 'home' | 'registry'> {
+  const home = homeFrom(env);
+  const registry = env['TIDEMILL_REGISTRY'] ?? '';
+  return {
+    project: required(env, 'TIDEMILL_PROJECT_ID'),
+    home,
+    registry: registry === '' ? registryIn(home) : parseRegistryAddress(registry),
+  };
+}
+
+function required(env: Environment, name: string): string {
+  const value = env[name];
+  if (value === undefined || value === '') {
+    throw new TidemillError('CONFIGURATION_INVALID', `the environment variable ${name} is not set`, { variable: name });
+  }
+  return value;
+}
+
+/** Folder for objects, archive, task state and an embedded registry: TIDEMILL_HOME, `.tidemill` by default. */
+export function homeFrom(env: Environment): string {
   return env['TIDEMILL_HOME'] ?? '.tidemill';
 }
 
@@ -53,5 +71,6 @@ export function environmentOf(configuration: Configuration): Record<string, stri
     TIDEMILL_TEMPORAL: configuration.temporalAddress,
     TIDEMILL_TEMPORAL_NAMESPACE: configuration.temporalNamespace,
     TIDEMILL_HOME: configuration.home,
+    TIDEMILL_REGISTRY: registryAddressText(configuration.registry),
   };
 }

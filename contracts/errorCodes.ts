@@ -236,12 +236,27 @@ export const ERROR_CODES = {
     action: 'Use addresses as the store gives them.',
   },
 
+  PLAN_UNREACHABLE: {
+    status: 422,
+    exit: 2,
+    summary: "A phase of a model's rollout cannot gather its evidence within the time that the model gives it.",
+    action:
+      'Raise atMost of the phase that the message names, or ask for fewer requests or positives, or wider margins.',
+  },
+
   // Registry
   REGISTRY_BUSY: {
     status: 503,
     exit: 5,
     summary: 'Another process held the lock of the registry for too long.',
     action: 'Look for a process that hangs inside a transaction; the change was not made and can be repeated.',
+  },
+  REGISTRY_UNAVAILABLE: {
+    status: 503,
+    exit: 5,
+    summary: 'The PostgreSQL server of the registry does not answer, or does not let this process in.',
+    action:
+      'Check TIDEMILL_REGISTRY and the server; repeat the change, which is made once however often it is repeated.',
   },
   FENCED: {
     status: 409,
@@ -332,6 +347,25 @@ export const ERROR_CODES = {
     exit: 5,
     summary: 'A newer program wrote the registry: its schema is not known to this one.',
     action: 'Run the version of Tidemill that wrote the file, or a later one.',
+  },
+  ROLLBACK_IMPOSSIBLE: {
+    status: 409,
+    exit: 3,
+    summary: 'A model cannot go back: there is no former champion that may serve, or the named one may not.',
+    action: 'Look at the versions and their states (`tidemill models show MODEL`), and name one with `to`; or retrain.',
+  },
+  APPROVAL_INVALID: {
+    status: 409,
+    exit: 3,
+    summary:
+      'An approval does not fit what waits for one: another version, other evidence, its own requester, or a repeat.',
+    action: 'Query the status of the rollout, look at the evidence as it is now, and answer with its version and hash.',
+  },
+  INPUTS_CHANGED: {
+    status: 409,
+    exit: 3,
+    summary: 'A version reads other features than those that the workers compute.',
+    action: 'Deploy workers with the definition that the version was trained with, and start the rollout again.',
   },
   ROLLOUT_NOT_FOUND: {
     status: 404,

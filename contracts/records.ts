@@ -1,6 +1,9 @@
 /** Records of the topics that others read: one JSON object each. Times are ms UTC, offsets are numbers below 2^53. */
 
-/** Which version a score is from and what it counted for. */
+/**
+ * What the version that served a request was: the champion or the challenger of the deployment in force; or a fallback for
+ * a champion without a score: the champion before it, or version 0, the model's rules.
+ */
 export type ScoreRole = 'champion' | 'challenger' | 'fallback';
 
 /** Which part of a canary's split a request belongs to; outside a canary always `champion`. */
@@ -8,12 +11,13 @@ export type Arm = 'champion' | 'challenger';
 
 /** What another version of the deployment says about the same request: not served, logged so that rows stay paired. */
 export interface OtherScore {
+  /** 0 for the model's fallback rules, which are the champion's side of a canary where there is no champion. */
   readonly version: number;
   readonly role: 'champion' | 'challenger';
-  /** Null where the version failed on the request's batch. */
+  /** Null where the version failed on the request's batch, is broken, or takes no null and the request has one. */
   readonly score: number | null;
   readonly decision: string | null;
-  /** Time of the micro-batch in this version, microseconds. */
+  /** Time of the micro-batch in this version, microseconds; 0 where it was not asked. */
   readonly micros: number;
   /** Why there is no score. */
   readonly problem: string | null;
@@ -33,9 +37,12 @@ export interface PredictionRecord {
   readonly decision: string;
   /** The arm of the request; a challenger that fails in its arm is stood in for by the champion. */
   readonly arm: Arm;
-  /** Time of the micro-batch in the version that served, microseconds; 0 for the fallback. */
+  /** Time of the micro-batch in the version that served, microseconds; 0 for the rules. */
   readonly micros: number;
-  /** The other versions of the deployment: the challenger in shadow, both ways in a canary, the predecessor in probation. */
+  /**
+   * The versions of the deployment that did not serve the request, champion first: the challenger in shadow, both ways in
+   * a canary, the predecessor in probation; and, in any mode, the champion where a fallback served.
+   */
   readonly others: readonly OtherScore[];
   /** Hash of the feature service; names and order of `vector`. */
   readonly service: string;
@@ -99,7 +106,10 @@ export interface OutcomeRecord {
   readonly epoch: number;
   readonly score: number;
   readonly arm: Arm;
-  /** Scores of the other versions that scored the request; those that failed are left out. */
+  /**
+   * Scores of the other versions that scored the request; those that failed are left out. Where the challenger served, the
+   * one there is the champion's.
+   */
   readonly others: readonly { readonly version: number; readonly score: number }[];
   readonly label: number;
   readonly entity: number | string | null;

@@ -1,3 +1,5 @@
+import type { ApprovalRequest, RolloutStep, Settled } from './rollout.js';
+
 /** Names, inputs and results of the workflows: plain types and constants, so that workflow code may import them. */
 
 /** Task queues are scoped by project: workers of two projects share a server without taking each other's work. */
@@ -46,30 +48,13 @@ export interface RetrainInput {
   readonly trigger?: Trigger;
   /** Promote although no instance is live. @default false */
   readonly allowNoInstances?: boolean;
+  /** Take the place of the rollout that is under way, as long as it has not committed. @default false */
+  readonly supersede?: boolean;
   readonly requestedBy?: string;
 }
 
-/** Steps of the saga, in order; those that this version does not carry out are journaled as `skipped`. */
-export const ROLLOUT_STEPS = [
-  'lease',
-  'snapshot',
-  'dataset',
-  'dataGates',
-  'evaluationFit',
-  'releaseFit',
-  'gates',
-  'register',
-  'readyFeatures',
-  'shadow',
-  'canary',
-  'approval',
-  'prepare',
-  'commit',
-  'bake',
-  'probation',
-] as const;
-export type RolloutStep = (typeof ROLLOUT_STEPS)[number];
-export const SKIPPED_STEPS: readonly RolloutStep[] = [
+/** Steps that the first release did not carry out: its histories journal them as skipped. */
+export const FIRST_RELEASE_SKIPPED: readonly RolloutStep[] = [
   'readyFeatures',
   'shadow',
   'canary',
@@ -85,6 +70,15 @@ export type RetrainResult =
       readonly epoch: number;
       readonly token: number;
       readonly trigger: TriggerKind;
+      /** What came of the time after the promotion. */
+      readonly probation?: Settled['probation'];
+    }
+  | {
+      readonly outcome: 'rolledBack';
+      readonly version: number;
+      readonly to: number | null;
+      readonly token: number;
+      readonly reason: string;
     }
   | {
       readonly outcome: 'notPromoted';
@@ -102,6 +96,8 @@ export interface RetrainStatus {
   readonly trigger: TriggerKind;
   /** One line per finished step. */
   readonly steps: readonly { readonly step: RolloutStep; readonly result: string }[];
+  /** What waits for a person's approval; null where nothing does. */
+  readonly approval?: ApprovalRequest | null;
 }
 
 /** Input of `modelLifecycle`; the rest is carried through continue-as-new. */
@@ -117,6 +113,13 @@ export interface LifecycleCarried {
   readonly queued: Holder | null;
   readonly decidedAt: number | null;
   readonly automaticAt: readonly number[];
+  readonly paused?: Paused | null;
+}
+
+/** Nothing starts by itself while a model is paused; a person may still roll out. */
+export interface Paused {
+  readonly by: string;
+  readonly reason: string;
 }
 
 /** Which signals of a source have been seen: everything up to `high` but for the gaps. */
@@ -140,7 +143,9 @@ export interface DriftCase {
 
 export interface Holder {
   readonly workflowId: string;
-  readonly trigger: TriggerKind;
+  readonly trigger: TriggerKind | 'rollback' | 'recovery';
+  /** Asked to take the place of the holder. */
+  readonly supersede?: boolean;
 }
 
 export type AcquireAnswer =
@@ -151,6 +156,7 @@ export interface LifecycleStatus {
   readonly cases: readonly DriftCase[];
   readonly rollout: Holder | null;
   readonly queued: Holder | null;
+  readonly paused?: Paused | null;
 }
 
 /** A finding of the monitor, as the signal `driftDetected` carries it. */

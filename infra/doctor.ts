@@ -3,6 +3,7 @@ import { access, constants, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf } from '../contracts/errors.js';
+import { describeRegistryAddress, parseRegistryAddress } from '../contracts/registryAddress.js';
 import { programOnPath } from './command.js';
 import { findJava, locateKafka } from './findKafka.js';
 import { locateTemporal, TEMPORAL_CLI_VERSION } from './findTemporal.js';
@@ -19,10 +20,12 @@ export interface Check {
 }
 
 const NEEDED_GIGABYTES = 2;
+const POSTGRES_PORT = 5432;
 
 /** Looks at what the platform needs of this machine. Changes and fetches nothing. */
 export async function diagnose(home: string): Promise<Check[]> {
   const states = await status(home).catch((): ServiceState[] => []);
+  const registry = process.env['TIDEMILL_REGISTRY'] ?? '';
   return Promise.all([
     check('node 20.19 or newer', nodeVersion),
     check('java 17 or newer, for Kafka', javaVersion),
@@ -49,6 +52,7 @@ export async function diagnose(home: string): Promise<Check[]> {
           throw new Error(`nothing answers at ${address}`);
         }),
       ),
+    ...(registry === '' ? [] : [check('registry of the environment', () => registryUse(registry))]),
   ]);
 }
 
@@ -94,6 +98,18 @@ async function portUse(port: number, states: readonly ServiceState[]): Promise<s
   const pid = await portHolder(port);
   if (states.some((state) => state.state === 'running' && state.pid === pid)) return `this runtime, process ${pid}`;
   throw new Error(`taken by ${await describeHolder(pid)}`);
+}
+
+/** A server is only knocked at: whether it lets us in, the workers find out. */
+async function registryUse(text: string): Promise<string> {
+  const address = parseRegistryAddress(text);
+  const place = describeRegistryAddress(address);
+  if (address.kind === 'sqlite') return place;
+  const { hostname, port } = new URL(address.url);
+  if (hostname === '') return `${place}: named by a socket, not knocked at`;
+  if (await answers(Number(port === '' ? POSTGRES_PORT : port), hostname.replace(/^\[|\]$/g, '')))
+    return `${place} answers`;
+  throw new Error(`nothing answers at ${place}`);
 }
 
 async function check(name: string, look: () => Promise<string>): Promise<Check> {

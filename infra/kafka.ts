@@ -56,7 +56,9 @@ export async function startKafka(options: {
   );
   if (!isFormatted) {
     const id = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url');
-    await runCommand(java, [...runJava, 'kafka.tools.StorageTool', 'format', '--standalone', '-t', id, '-c', settings]);
+    // One word: an id may begin with a dash, which alone would be taken for an option.
+    const format = ['format', '--standalone', `--cluster-id=${id}`, '-c', settings];
+    await runCommand(java, [...runJava, 'kafka.tools.StorageTool', ...format]);
   }
   options.progress?.('starting Kafka');
   await rm(logFileOf(directory), { force: true });

@@ -18,8 +18,10 @@ import type {
   DecisionRules,
   FallbackRules,
   MetricName,
+  OperationalGate,
   TrainerSpec,
 } from './definition.js';
+import { operationalGates } from './operationalGates.js';
 
 /** A model, as authors use it. */
 export interface Model {
@@ -47,6 +49,8 @@ export interface ModelOptions<S extends Schema> {
     readonly refresh: readonly ComparativeGate[];
     /** Asked of a retrain after drift. */
     readonly drift: readonly ComparativeGate[];
+    /** Asked in shadow, canary and bake, one of a kind. @default [errors(0.001)], which is added where it is not declared */
+    readonly operational?: readonly OperationalGate[];
   };
   readonly shadow?: { readonly requests: number; readonly atMost: string };
   readonly canary?: { readonly shares: readonly number[]; readonly requests: number; readonly atMost: string };
@@ -116,25 +120,34 @@ export function model<const S extends Schema>(name: string, options: ModelOption
       trainMs: positive(`${name}.split.train`, options.split.train),
       testMs: positive(`${name}.split.test`, options.split.test),
     },
-    gates: options.gates,
+    gates: {
+      ...options.gates,
+      operational: operationalGates(`${name}.gates.operational`, options.gates.operational ?? []),
+    },
     rollout: {
       shadow:
         options.shadow === undefined
           ? null
-          : { requests: options.shadow.requests, atMostMs: durationMs(options.shadow.atMost) },
+          : {
+              requests: atLeastOne(`${name}.shadow.requests`, options.shadow.requests),
+              atMostMs: durationMs(options.shadow.atMost),
+            },
       canary:
         options.canary === undefined
           ? null
           : {
-              shares: options.canary.shares,
-              requests: options.canary.requests,
+              shares: sharesOf(`${name}.canary.shares`, options.canary.shares),
+              requests: atLeastOne(`${name}.canary.requests`, options.canary.requests),
               atMostMs: durationMs(options.canary.atMost),
             },
       bakeMs: options.bake === undefined ? null : durationMs(options.bake),
       probation:
         options.probation === undefined
           ? null
-          : { positives: options.probation.positives, atMostMs: durationMs(options.probation.atMost) },
+          : {
+              positives: atLeastOne(`${name}.probation.positives`, options.probation.positives),
+              atMostMs: durationMs(options.probation.atMost),
+            },
     },
     drift: {
       seasonMs: positive(`${name}.drift.season`, options.drift.season),
@@ -165,6 +178,13 @@ function positive(path: string, duration: string): number {
 function atLeastOne(path: string, count: number): number {
   if (Number.isSafeInteger(count) && count >= 1) return count;
   throw definitionError(path, `${count} is not a whole number of at least 1`, { value: count });
+}
+
+/** Steps of a canary: each serves more than the one before. */
+function sharesOf(path: string, shares: readonly number[]): readonly number[] {
+  const rising = shares.every((share, at) => share > (shares[at - 1] ?? 0) && share <= 1);
+  if (rising && shares.length > 0) return shares;
+  throw definitionError(path, `${JSON.stringify(shares)} do not rise from above 0 to at most 1`, { value: shares });
 }
 
 function budget(path: string, text: string): { count: number; perMs: number } {

@@ -19,6 +19,8 @@ export interface CompiledModel {
     readonly absolute: readonly AbsoluteGate[];
     readonly refresh: readonly ComparativeGate[];
     readonly drift: readonly ComparativeGate[];
+    /** Guards of shadow, canary and bake, one of a kind; `errors` is always among them. */
+    readonly operational: readonly OperationalGate[];
   };
   readonly rollout: RolloutSpec;
   readonly drift: DriftSpec;
@@ -59,6 +61,18 @@ export interface ComparativeGate {
   readonly metric: 'average_precision' | 'auc';
   readonly margin: number;
 }
+
+/**
+ * Guards without labels: each bounds a share of requests, and must be shown to be below its margin.
+ *
+ *   latency     requests that the version did not score within the limit: margin 1 - share
+ *   errors      requests on which it failed, minus those on which the champion failed
+ *   agreement   requests that it decides otherwise than the champion
+ *   skew        served vectors that differ from those recomputed in event time
+ */
+export type OperationalGate =
+  | { readonly kind: 'latency'; readonly share: number; readonly underMicros: number }
+  | { readonly kind: 'errors' | 'agreement' | 'skew'; readonly margin: number };
 
 /** Steps of a rollout after registration; null where the model declares none. */
 export interface RolloutSpec {

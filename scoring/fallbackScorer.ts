@@ -1,13 +1,13 @@
 import type { DeploymentRecord } from '../contracts/records.js';
-import { compileDecision, compileFallback } from '../models/decide.js';
 import type { CompiledModel } from '../models/definition.js';
-import type { Value } from '../features/types.js';
-import type { ScoredBatch, Scorer } from './scorer.js';
+import { compileAssembly, type Asked } from './assembleRows.js';
+import type { Scorer } from './scorer.js';
+
+const NOBODY: Asked = { deployment: null, champion: null, challenger: null, previous: null };
 
 /** Scores by the model's fallback rules alone: what a worker does before the first version is deployed. */
 export function createFallbackScorer(model: CompiledModel): Scorer {
-  const decide = compileDecision(model);
-  const fallback = compileFallback(model);
+  const assemble = compileAssembly(model);
   return {
     deployment: null,
     readyEpoch: 0,
@@ -19,17 +19,7 @@ export function createFallbackScorer(model: CompiledModel): Scorer {
         new Error(`invariant broken: deployment ${next.epoch} of ${next.model} given to a scorer without versions`),
       ),
     activate: () => undefined,
-    score: (_vectors, rows, requests) => {
-      const scores = new Float64Array(rows);
-      const decisions: string[] = [];
-      for (let row = 0; row < rows; row++) {
-        const request = requests[row] as readonly Value[];
-        const score = fallback(request);
-        scores[row] = score;
-        decisions.push(decide(request, score));
-      }
-      return Promise.resolve<ScoredBatch>({ scores, version: 0, role: 'fallback', epoch: 0, decisions });
-    },
+    score: (_vectors, _rows, requests, units) => Promise.resolve(assemble(NOBODY, requests, units)),
     close: () => Promise.resolve(),
   };
 }

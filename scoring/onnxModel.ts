@@ -9,8 +9,8 @@ const onnx = createRequire(import.meta.url)('onnxruntime-node') as typeof Onnx;
 
 /** One model file, loaded. */
 export class OnnxModel {
-  /** Runs that have not ended; and what waits for the last of them. */
-  private running = 0;
+  /** Holders and runs that have not ended; and what waits for the last of them. */
+  private users = 0;
   private onIdle: (() => void) | null = null;
   private closing: Promise<void> | null = null;
 
@@ -21,7 +21,7 @@ export class OnnxModel {
 
   /**
    * Loads a model that stands for itself (see inspectModel) from its bytes, and runs one row to warm up and to see its
-   * width.
+   * width. ONNX Runtime holds the thread meanwhile: about 5 ms for 100 trees of depth 6, 170 ms for 1,000 of depth 8.
    *
    * @throws TidemillError MODEL_INVALID, MODEL_WIDTH_MISMATCH
    */
@@ -80,26 +80,34 @@ export class OnnxModel {
   }
 
   private async run(values: Float32Array, rows: number, output: string): Promise<Float32Array> {
-    if (this.closing !== null) throw new Error('invariant broken: a closed model is run');
-    this.running++;
+    const release = this.hold();
     try {
       const input = new onnx.Tensor('float32', values, [rows, this.columns]);
       const outputs = await this.session.run({ [INPUT]: input }, [output]);
       return (outputs[output] as Onnx.Tensor).data as Float32Array;
     } finally {
-      this.running--;
-      if (this.running === 0) this.onIdle?.();
+      release();
     }
   }
 
-  /** Lets runs end, then releases the session. */
+  /** The model can be run until the returned function is called, once, even where it is closed meanwhile. */
+  hold(): () => void {
+    if (this.closing !== null && this.users === 0) throw new Error('invariant broken: a closed model is used');
+    this.users++;
+    return () => {
+      this.users--;
+      if (this.users === 0) this.onIdle?.();
+    };
+  }
+
+  /** Lets holders and runs end, then releases the session. */
   async close(): Promise<void> {
     this.closing ??= this.release();
     return this.closing;
   }
 
   private async release(): Promise<void> {
-    if (this.running > 0) {
+    if (this.users > 0) {
       await new Promise<void>((resolve) => {
         this.onIdle = resolve;
       });

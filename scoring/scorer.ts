@@ -1,36 +1,52 @@
-import type { DeploymentRecord, ScoreRole } from '../contracts/records.js';
+import type { DeploymentRecord, PredictionRecord } from '../contracts/records.js';
 import type { Value } from '../features/types.js';
 
 /** Scores vectors with the versions of one model's deployment. Implemented over onnxruntime-node in `engine.ts`. */
 export interface Scorer {
   /** Deployment in force; null before the first one (everything falls back to the model's rules). */
   readonly deployment: DeploymentRecord | null;
-  /** Epoch whose `prepare` version is loaded and warm. */
+  /** Epoch of which everything is loaded and warm: champion, challenger, and what it only prepares. */
   readonly readyEpoch: number;
   readonly activeEpoch: number;
+  /** Open while the champion is not to be had. A challenger out of order leaves it closed. */
   readonly breaker: 'closed' | 'open';
   readonly problem: string | null;
   /**
    * Loads and warms what `next` names (champion, challenger, prepare) without serving it; resolves when all of it is
    * ready. The switch itself is `activate`, synchronous, at a record boundary. Lower epochs are ignored.
+   *
+   * Where something cannot be loaded, `problem` says so, the epoch is neither ready nor active, and the deployment in
+   * force serves on. Where none is in force, the champion of `next` serves as far as it alone is loaded: a challenger
+   * must not cost a restarted instance its model.
    */
   prepare(next: DeploymentRecord): Promise<void>;
   activate(next: DeploymentRecord): void;
   /**
-   * @param requests the requests' own fields, for decisions and for the fallback.
+   * Scores rows as the deployment in force at the call says:
+   *
+   *   single   the champion serves
+   *   shadow   the champion serves; the challenger scores every row, too
+   *   canary   either serves the rows of its arm (see split.ts); both score every row
+   *
+   * A version that fails, or answers something that is no probability, is broken and asked no more; where it answers NaN
+   * to a row with a null, as a linear model does, only that row has no score. In place of a challenger without a score
+   * the champion serves; in place of a champion the one before it; then the model's fallback rules.
+   *
    * @param vectors rows times columns, NaN for null, row-major; converted to float32 for the model.
-   * @returns one score per row and which version and role gave it. A version that fails or answers NaN opens the
-   * breaker; the rows are then scored by the previous version, else by the model's fallback rules. Where NaN is the
-   * answer to rows with nulls alone, as of a linear model, the batch is scored in the same order, with the breaker closed.
+   * @param requests the requests' own fields, for decisions and for the fallback.
+   * @param units what each row is split by; see splitUnit.
    */
-  score(vectors: Float64Array, rows: number, requests: readonly (readonly Value[])[]): Promise<ScoredBatch>;
+  score(
+    vectors: Float64Array,
+    rows: number,
+    requests: readonly (readonly Value[])[],
+    units: readonly string[],
+  ): Promise<readonly ScoredRow[]>;
   close(): Promise<void>;
 }
 
-export interface ScoredBatch {
-  readonly scores: Float64Array;
-  readonly version: number;
-  readonly role: ScoreRole;
-  readonly epoch: number;
-  readonly decisions: readonly string[];
-}
+/** What scoring knows about one prediction. */
+export type ScoredRow = Pick<
+  PredictionRecord,
+  'version' | 'role' | 'epoch' | 'score' | 'decision' | 'arm' | 'micros' | 'others'
+>;

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LifecycleClient } from '../client/lifecycleClient.js';
-import { configurationFrom } from '../contracts/configuration.js';
+import { configurationFrom, type Configuration } from '../contracts/configuration.js';
 import { TidemillError } from '../contracts/errors.js';
 import { streamTopic } from '../contracts/topics.js';
 import { modelOf } from '../models/project.js';
@@ -11,8 +11,8 @@ import type { Log } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
+import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { Registry } from '../stores/registry/registry.js';
-import { openSqliteRegistry } from '../stores/registry/sqliteRegistry.js';
 import type { Topology } from '../streams/runtime/topology.js';
 import { loadProject } from './loadProject.js';
 import { versionLoader } from './modelVersions.js';
@@ -44,7 +44,7 @@ export async function inspectTopologies<T>(
   const configuration = configurationFrom(process.env);
   const { project, home } = configuration;
   const model = modelOf(await loadProject(configuration.projectModule), modelName);
-  const file = await registryFile(home);
+  await requireRegistry(configuration);
   const closing: (() => Promise<void>)[] = [];
   try {
     const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId });
@@ -53,7 +53,7 @@ export async function inspectTopologies<T>(
     const partitions = await log.partitionCount(requests);
     if (partitions === null)
       throw new TidemillError('STREAM_NOT_FOUND', `topic ${requests} does not exist`, { topic: requests });
-    const registry = await openSqliteRegistry({ file });
+    const registry = await openRegistry(configuration);
     closing.push(() => registry.close());
     const objects = openDiskObjectStore(join(home, 'objects'));
     const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
@@ -92,18 +92,17 @@ export async function inspectTopologies<T>(
 }
 
 /**
- * The registry's file under a home that has been used: looking must not create one.
+ * Looking makes no registry: where its file is missing, nothing has run.
  *
  * @throws TidemillError CONFIGURATION_INVALID
  */
-export async function registryFile(home: string): Promise<string> {
-  const file = join(home, 'registry.db');
-  await access(file).catch(() => {
+export async function requireRegistry({ registry, home }: Pick<Configuration, 'registry' | 'home'>): Promise<void> {
+  if (registry.kind !== 'sqlite') return;
+  await access(registry.file).catch(() => {
     throw new TidemillError(
       'CONFIGURATION_INVALID',
-      `${file} is not there: nothing has run in TIDEMILL_HOME ${home} yet`,
+      `${registry.file} is not there: nothing has run in TIDEMILL_HOME ${home} yet`,
       { home },
     );
   });
-  return file;
 }

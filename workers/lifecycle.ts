@@ -5,11 +5,15 @@ import { fileURLToPath } from 'node:url';
 import type * as TemporalWorker from '@temporalio/worker';
 import { pino } from 'pino';
 import {
+  createApprovalActivities,
+  createDeploymentActivities,
   createGateActivities,
   createLabelActivities,
   createPolicyActivities,
+  createRecoveryActivities,
   createRolloutActivities,
   createTrainingActivities,
+  createWatchActivities,
   type ActivityDependencies,
 } from '../activities/index.js';
 import { LifecycleClient } from '../client/lifecycleClient.js';
@@ -23,8 +27,9 @@ import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import type { LogProducer } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
+import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { Registry } from '../stores/registry/registry.js';
-import { openSqliteRegistry } from '../stores/registry/sqliteRegistry.js';
+import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
 
 /**
@@ -63,7 +68,7 @@ async function main(): Promise<void> {
     onClientLog: (level, text) => logger[level]({ source: 'kafka' }, text),
   });
   await log.ensureTopics([{ topic: deploymentsTopic(id), partitions: 1, compacted: true }]);
-  const registry = await openSqliteRegistry({ file: join(home, 'registry.db') });
+  const registry = await openRegistry(configuration);
   const lifecycle = await LifecycleClient.connect({
     address: configuration.temporalAddress,
     namespace: configuration.temporalNamespace,
@@ -81,6 +86,7 @@ async function main(): Promise<void> {
     lifecycle,
     xgboostLibrary: () => findXgboostLibrary((text) => logger.info(text)),
     codeVersion: VERSION,
+    reach: failPointFrom(process.env['TIDEMILL_FAIL_POINT']),
   };
 
   const connection = await NativeConnection.connect({ address: configuration.temporalAddress });
@@ -97,6 +103,10 @@ async function main(): Promise<void> {
       workflowBundle: { codePath: fileURLToPath(new URL('../workflow-bundle.js', import.meta.url)) },
       activities: {
         ...createRolloutActivities(dependencies),
+        ...createDeploymentActivities(dependencies),
+        ...createWatchActivities(dependencies),
+        ...createApprovalActivities(dependencies),
+        ...createRecoveryActivities(dependencies),
         ...createLabelActivities(dependencies),
         ...createPolicyActivities(dependencies),
       },

@@ -1,13 +1,13 @@
 import { parseArgs } from 'node:util';
-import { homeFrom } from '../contracts/configuration.js';
+import { registryConfigurationFrom } from '../contracts/configuration.js';
 import { TidemillError } from '../contracts/errors.js';
 import type { ModelReport, VerdictReport, VersionReport } from '../contracts/modelReport.js';
 import type { DeploymentRecord } from '../contracts/records.js';
 import { verifyAudit } from '../stores/registry/auditChain.js';
+import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { ModelVersion, Registry } from '../stores/registry/registry.js';
-import { openSqliteRegistry } from '../stores/registry/sqliteRegistry.js';
 import { answer } from './answer.js';
-import { registryFile } from './inspectTopologies.js';
+import { requireRegistry } from './inspectTopologies.js';
 import { loadProject } from './loadProject.js';
 
 /** Rows of the audit that are shown. */
@@ -21,7 +21,9 @@ const AUDIT_TAIL = 10;
  */
 async function main(): Promise<ModelReport[]> {
   const { values } = parseArgs({ options: { model: { type: 'string' } } });
-  const registry = await openSqliteRegistry({ file: await registryFile(homeFrom(process.env)) });
+  const configuration = registryConfigurationFrom(process.env);
+  await requireRegistry(configuration);
+  const registry = await openRegistry(configuration);
   try {
     if (values.model === undefined) {
       const names = await projectModels();

@@ -1,6 +1,6 @@
 import { TidemillError } from '../contracts/errors.js';
 import type { CompiledModel } from '../models/definition.js';
-import type { LoadVersion } from '../scoring/engine.js';
+import type { LoadVersion } from '../scoring/loadedVersions.js';
 import type { ObjectStore } from '../stores/objects/objectStore.js';
 import type { Registry } from '../stores/registry/registry.js';
 

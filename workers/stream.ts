@@ -12,7 +12,7 @@ import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
-import { openSqliteRegistry } from '../stores/registry/sqliteRegistry.js';
+import { openRegistry } from '../stores/registry/openRegistry.js';
 import { followDeployments } from '../streams/deployments/followDeployments.js';
 import { initialiseGroup } from '../streams/runtime/initialiseGroup.js';
 import { runTopology, type RunningTopology } from '../streams/runtime/runTopology.js';
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   if (partitions === null)
     throw new TidemillError('STREAM_NOT_FOUND', `topic ${requestTopic} does not exist`, { topic: requestTopic });
 
-  const registry = await openSqliteRegistry({ file: join(home, 'registry.db') });
+  const registry = await openRegistry(configuration);
   const objects = openDiskObjectStore(join(home, 'objects'));
   const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
   let offline: Promise<OfflineStore> | null = null;

@@ -1,14 +1,22 @@
 import { ActivityCancellationType, proxyActivities, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
 import type {
+  createApprovalActivities,
+  createDeploymentActivities,
   createGateActivities,
   createLabelActivities,
   createPolicyActivities,
+  createRecoveryActivities,
   createRolloutActivities,
   createTrainingActivities,
+  createWatchActivities,
 } from '../activities/index.js';
 import { projectOfQueue, trainingQueue } from '../contracts/workflows.js';
 
-type Rollouts = ReturnType<typeof createRolloutActivities>;
+type Rollouts = ReturnType<typeof createRolloutActivities> &
+  ReturnType<typeof createDeploymentActivities> &
+  ReturnType<typeof createApprovalActivities>;
+type Recovery = ReturnType<typeof createRecoveryActivities>;
+type Watches = ReturnType<typeof createWatchActivities>;
 type Training = ReturnType<typeof createTrainingActivities>;
 type Gates = ReturnType<typeof createGateActivities>;
 type Labels = ReturnType<typeof createLabelActivities>;
@@ -21,23 +29,43 @@ export function project(): string {
 
 /** Checks of input: in the worker itself, so that a mistake is answered at once. */
 export function validation() {
-  return proxyLocalActivities<Rollouts>({ startToCloseTimeout: '10 seconds' });
+  return proxyLocalActivities<Rollouts & Recovery>({ startToCloseTimeout: '10 seconds' });
 }
 
 /** Short steps; the registry makes repeats harmless. */
 export function rollouts() {
   return proxyActivities<Rollouts>({
     startToCloseTimeout: '10 minutes',
-    heartbeatTimeout: '30 seconds',
+    heartbeatTimeout: '10 seconds',
     retry: { initialInterval: '500 ms', maximumInterval: '10 seconds', maximumAttempts: 20 },
   });
 }
 
 /** Compensations are repeated without limit: a rollout may not stay half undone. */
 export function compensations() {
-  return proxyActivities<Rollouts>({
-    startToCloseTimeout: '1 minute',
+  return proxyActivities<Rollouts & Recovery>({
+    startToCloseTimeout: '10 minutes',
+    heartbeatTimeout: '10 seconds',
     retry: { initialInterval: '500 ms', maximumInterval: '30 seconds', nonRetryableErrorTypes: ['FENCED'] },
+  });
+}
+
+/** Rollbacks and recoveries: repeated without limit, but for what no repetition heals. */
+export function recoveries() {
+  return proxyActivities<Recovery & Rollouts>({
+    startToCloseTimeout: '10 minutes',
+    heartbeatTimeout: '10 seconds',
+    retry: { initialInterval: '200 ms', maximumInterval: '10 seconds' },
+  });
+}
+
+/** Watching a candidate: as long as its evidence takes. */
+export function watches() {
+  return proxyActivities<Watches>({
+    startToCloseTimeout: '60 days',
+    heartbeatTimeout: '10 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '500 ms', maximumInterval: '30 seconds' },
   });
 }
 
@@ -52,9 +80,9 @@ export function heavy() {
   });
 }
 
-/** Waiting for labels: as long as it takes. */
+/** Waiting, for labels or for the end of a workflow: as long as it takes. */
 export function waiting() {
-  return proxyActivities<Labels>({
+  return proxyActivities<Labels & Recovery>({
     startToCloseTimeout: '60 days',
     heartbeatTimeout: '30 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, CancelledFailure } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancelledFailure, ChildWorkflowFailure } from '@temporalio/workflow';
 
 /** A table for the UI: what has been done, and what is being done. */
 export function describeSteps(
@@ -12,8 +12,14 @@ export function describeSteps(
 
 /** What went wrong, as its innermost message. */
 export function describeFailure(error: unknown): string {
-  if (error instanceof ActivityFailure) return describeFailure(error.cause);
+  if (error instanceof ActivityFailure || error instanceof ChildWorkflowFailure) return describeFailure(error.cause);
   if (error instanceof CancelledFailure) return 'cancelled';
   if (error instanceof ApplicationFailure) return error.message;
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Was an activity refused because a newer rollout has taken over? */
+export function isFenced(error: unknown): boolean {
+  if (error instanceof ActivityFailure || error instanceof ChildWorkflowFailure) return isFenced(error.cause);
+  return error instanceof ApplicationFailure && error.type === 'FENCED';
 }

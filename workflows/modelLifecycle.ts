@@ -7,13 +7,28 @@ import {
   defineUpdate,
   executeChild,
   getExternalWorkflowHandle,
+  isCancellation,
   ParentClosePolicy,
+  patched,
   setCurrentDetails,
   setHandler,
   startChild,
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
+import {
+  recoverId,
+  rollbackId,
+  SIGNAL_APPROVAL,
+  UPDATE_APPROVE,
+  UPDATE_PAUSE,
+  UPDATE_REJECT,
+  UPDATE_RESUME,
+  UPDATE_ROLLBACK,
+  type ApprovalAnswer,
+  type ApprovalDecision,
+  type RollbackInput,
+} from '../contracts/rollout.js';
 import {
   projectOfLifecycle,
   QUERY_STATUS,
@@ -29,22 +44,32 @@ import {
   type DriftCase,
   type DriftSignal,
   type Holder,
+  type LifecycleCarried,
   type LifecycleInput,
   type LifecycleStatus,
+  type Paused,
   type RetrainInput,
   type RetrainResult,
   type RolloutClosed,
   type SourceMark,
 } from '../contracts/workflows.js';
-import { policies, waiting } from './activityProxies.js';
+import { policies, recoveries, waiting } from './activityProxies.js';
 import { describeFailure } from './describe.js';
+import { recoverRollout } from './recoverRollout.js';
 import { retrainModel } from './retrainModel.js';
+import { rollbackModel } from './rollbackModel.js';
+import { RolloutLease } from './rolloutLease.js';
 import { markSequence } from './sourceMark.js';
 
 const driftDetected = defineSignal<[DriftSignal]>(SIGNAL_DRIFT);
 const rolloutClosed = defineSignal<[RolloutClosed]>(SIGNAL_CLOSED);
 const acquireRollout = defineUpdate<AcquireAnswer, [Holder]>(UPDATE_ACQUIRE);
 const requestRetrain = defineUpdate<{ workflowId: string }, [Partial<RetrainInput>?]>(UPDATE_RETRAIN);
+const rollback = defineUpdate<{ workflowId: string }, [Omit<RollbackInput, 'model'>]>(UPDATE_ROLLBACK);
+const pause = defineUpdate<Paused, [Paused]>(UPDATE_PAUSE);
+const resume = defineUpdate<null, [{ readonly by: string }]>(UPDATE_RESUME);
+const approve = defineUpdate<ApprovalDecision, [ApprovalAnswer]>(UPDATE_APPROVE);
+const reject = defineUpdate<ApprovalDecision, [ApprovalAnswer]>(UPDATE_REJECT);
 const status = defineQuery<LifecycleStatus>(QUERY_STATUS);
 
 /** Decided cases that are still shown. */
@@ -62,8 +87,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   const project = projectOfLifecycle(workflowInfo().workflowId);
   const sources = new Map<string, SourceMark>(Object.entries(carried?.sources ?? {}));
   let cases: DriftCase[] = [...(carried?.cases ?? [])];
-  let holder: Holder | null = carried?.holder ?? null;
-  let queued: Holder | null = carried?.queued ?? null;
+  const lease = new RolloutLease(carried?.holder ?? null, carried?.queued ?? null, carried?.paused ?? null);
   let decidedAt: number | null = carried?.decidedAt ?? null;
   let automaticAt: number[] = [...(carried?.automaticAt ?? [])];
 
@@ -71,11 +95,12 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     const rows = cases.map(
       ({ id, state, note, onset }) => `| ${id} | ${state} | ${new Date(onset).toISOString()} | ${note} |`,
     );
+    const { holder, queued, paused } = lease;
     const rollout =
       holder === null ? 'none' : `${holder.workflowId}${queued === null ? '' : ` (then ${queued.workflowId})`}`;
     setCurrentDetails(
       [
-        `**${model}** rollout: ${rollout}`,
+        `**${model}** rollout: ${rollout}${paused === null ? '' : `; paused by ${paused.by}: ${paused.reason}`}`,
         '',
         '| case | state | onset | note |',
         '| --- | --- | --- | --- |',
@@ -92,7 +117,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     show();
   };
 
-  setHandler(status, () => ({ model, cases, rollout: holder, queued }));
+  setHandler(status, () => ({ model, cases, rollout: lease.holder, queued: lease.queued, paused: lease.paused }));
 
   // A signal is never lost: it opens a case, or updates the one that is open.
   setHandler(driftDetected, (drift) => {
@@ -114,40 +139,29 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     show();
   });
 
-  // Answered at once: one holds the lease, one may wait for it, further triggers merge into the waiting one.
   setHandler(acquireRollout, (asking): AcquireAnswer => {
-    if (holder === null || holder.workflowId === asking.workflowId) {
-      holder = asking;
-      if (queued?.workflowId === asking.workflowId) queued = null;
-      show();
-      return { kind: 'granted' };
-    }
-    if (queued === null || queued.workflowId === asking.workflowId) {
-      queued = asking;
-      show();
-      return { kind: 'queued' };
-    }
-    return { kind: 'refused', reason: `${holder.workflowId} is rolling out and ${queued.workflowId} waits already` };
+    const answer = lease.ask(asking);
+    show();
+    return answer;
   });
 
   setHandler(rolloutClosed, async ({ workflowId, at }) => {
-    if (holder?.workflowId !== workflowId) return;
-    holder = null;
+    if (!lease.close(workflowId)) return;
     decidedAt = at ?? decidedAt;
-    const next = queued;
+    const next = lease.queued;
     show();
     if (next === null) return;
     try {
       await getExternalWorkflowHandle(next.workflowId).signal(SIGNAL_GRANTED);
     } catch {
       // It has ended in the meantime: nobody waits any more.
-      queued = null;
+      lease.queued = null;
     }
   });
 
-  let retrains = 0;
+  let children = 0;
   setHandler(requestRetrain, async (wanted) => {
-    const workflowId = retrainId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++retrains}`);
+    const workflowId = retrainId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
     await startChild(retrainModel, {
       workflowId,
       args: [{ ...wanted, model }],
@@ -155,10 +169,49 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     });
     return { workflowId };
   });
+  setHandler(rollback, async (wanted) => {
+    const workflowId = rollbackId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
+    await startChild(rollbackModel, {
+      workflowId,
+      args: [{ ...wanted, model }],
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+    });
+    return { workflowId };
+  });
+  setHandler(pause, (asked) => {
+    lease.paused = asked;
+    show();
+    return asked;
+  });
+  setHandler(resume, () => {
+    lease.paused = null;
+    show();
+    return null;
+  });
+  // The token is checked by an activity, which also makes sure that it is used once; the rollout only hears the answer.
+  const answer = async (approved: boolean, given: ApprovalAnswer): Promise<ApprovalDecision> => {
+    const decision = await recoveries().checkApproval(model, approved, given);
+    const waitingFor = lease.holder;
+    if (waitingFor !== null) await getExternalWorkflowHandle(waitingFor.workflowId).signal(SIGNAL_APPROVAL, decision);
+    return decision;
+  };
+  setHandler(approve, (given) => answer(true, given));
+  setHandler(reject, (given) => answer(false, given));
 
+  if (patched('holder-is-watched')) {
+    for (const loop of [watchHolders(), tellSuperseded()]) {
+      loop.catch((error: unknown) => {
+        // They end with the workflow; anything else must be seen.
+        if (!isCancellation(error)) throw error;
+      });
+    }
+  }
   show();
   while (!workflowInfo().continueAsNewSuggested) {
-    await condition(() => cases.some(({ state }) => state === 'open') || workflowInfo().continueAsNewSuggested);
+    await condition(
+      () =>
+        (lease.paused === null && cases.some(({ state }) => state === 'open')) || workflowInfo().continueAsNewSuggested,
+    );
     const open = cases.find(({ state }) => state === 'open');
     if (open === undefined) continue;
     const policy = await policies().driftPolicy(model);
@@ -187,6 +240,13 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
         ],
         parentClosePolicy: ParentClosePolicy.ABANDON,
       });
+      if (result.outcome === 'refused' && patched('refused-cases-stay-open')) {
+        // Nothing was spent; it is judged again once nobody stands in its way.
+        automaticAt = automaticAt.slice(0, -1);
+        change(open.id, { state: 'open', note: `refused: ${result.reason}` });
+        await condition(() => lease.paused === null && lease.queued === null);
+        continue;
+      }
       change(open.id, { state: 'decided', note: describeResult(result) });
     } catch (error) {
       change(open.id, { state: 'decided', note: `failed: ${describeFailure(error)}` });
@@ -195,11 +255,49 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   await condition(allHandlersFinished);
   await continueAsNew<typeof modelLifecycle>({
     model,
-    carried: { sources: Object.fromEntries(sources), cases, holder, queued, decidedAt, automaticAt },
+    carried: { sources: Object.fromEntries(sources), cases, decidedAt, automaticAt, ...carriedLease() },
   });
+
+  function carriedLease(): Pick<LifecycleCarried, 'holder' | 'queued' | 'paused'> {
+    return { holder: lease.holder, queued: lease.queued, paused: lease.paused };
+  }
+
+  /** A holder that ends without letting go is recovered: what it left behind is undone, or carried to its end. */
+  async function watchHolders(): Promise<void> {
+    for (;;) {
+      await condition(() => lease.holder !== null);
+      const watched = lease.holder?.workflowId ?? '';
+      await waiting().awaitClosed(watched);
+      // Its last words may still be on their way; then there is nothing to recover, which the recovery finds out.
+      if (lease.holder?.workflowId !== watched) continue;
+      const workflowId = recoverId(project, model, `${workflowInfo().runId.slice(0, 8)}-${++children}`);
+      lease.holder = { workflowId, trigger: 'recovery' };
+      show();
+      await startChild(recoverRollout, {
+        workflowId,
+        args: [{ model, workflowId: watched }],
+        parentClosePolicy: ParentClosePolicy.ABANDON,
+      });
+    }
+  }
+
+  /** Tells a holder to step aside: it undoes itself, unless it has committed. */
+  async function tellSuperseded(): Promise<void> {
+    for (;;) {
+      await condition(() => lease.superseding !== null);
+      const target = lease.superseding ?? '';
+      lease.superseding = null;
+      try {
+        await getExternalWorkflowHandle(target).cancel();
+      } catch {
+        // It has ended: the lease is free, or about to be recovered.
+      }
+    }
+  }
 }
 
 function describeResult(result: RetrainResult): string {
   if (result.outcome === 'promoted') return `promoted version ${result.version}`;
+  if (result.outcome === 'rolledBack') return `version ${result.version} was taken back: ${result.reason}`;
   return result.outcome === 'refused' ? `refused: ${result.reason}` : `not promoted: ${result.reason}`;
 }

@@ -3,40 +3,61 @@ import {
   condition,
   defineQuery,
   defineSignal,
+  executeChild,
+  isCancellation,
+  patched,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
 import {
+  SIGNAL_APPROVAL,
+  type ApprovalDecision,
+  type ApprovalRequest,
+  type RolloutPlan,
+  type RolloutStep,
+  type SaidVerdict,
+  type Settled,
+  type WatchResult,
+} from '../contracts/rollout.js';
+import {
+  FIRST_RELEASE_SKIPPED,
   QUERY_STATUS,
   SEARCH_MODEL,
   SEARCH_PHASE,
   SEARCH_VERSION,
   SIGNAL_GRANTED,
-  SKIPPED_STEPS,
   type RetrainInput,
   type RetrainResult,
   type RetrainStatus,
-  type RolloutStep,
+  type Trigger,
 } from '../contracts/workflows.js';
 import { compensations, heavy, rollouts, validation } from './activityProxies.js';
-import { describeFailure, describeSteps } from './describe.js';
+import { canaryRollout } from './canaryRollout.js';
+import { describeFailure, describeSteps, isFenced } from './describe.js';
+import { settlePromotion } from './settlePromotion.js';
+import { shadowTest } from './shadowTest.js';
+import { describeVerdicts } from './watchCandidate.js';
 
 const status = defineQuery<RetrainStatus>(QUERY_STATUS);
 const granted = defineSignal(SIGNAL_GRANTED);
+const approvalDecided = defineSignal<[ApprovalDecision]>(SIGNAL_APPROVAL);
+
+/** How long a person may take to approve. */
+const APPROVAL_DEADLINE = '7 days';
 
 /**
  * The rollout saga: drift, a schedule or a person asks; a version is promoted, or nothing has changed.
  *
- *   lease, snapshot, dataset, dataGates, evaluationFit, releaseFit, gates, register, (readyFeatures, shadow, canary,
- *   approval), prepare, commit, (bake, probation)
+ *   lease, snapshot, dataset, dataGates, evaluationFit, releaseFit, gates, register, readyFeatures, shadow, canary,
+ *   approval, prepare, commit, bake, probation
  *
  * Every step with effects carries the token of the lease and is journaled. Before the commit point a failure is
- * compensated from the journal; after it the promotion stands.
+ * compensated from the journal; after it only evidence takes the promotion back.
  */
 export async function retrainModel(input: RetrainInput): Promise<RetrainResult> {
-  const { model, trigger, allowNoInstances } = normalised(await validation().validateRetrain(input));
+  const { model, trigger, allowNoInstances, requestedBy } = normalised(await validation().validateRetrain(input));
   const { workflowId } = workflowInfo();
   const onset = trigger.onset === undefined ? null : Date.parse(trigger.onset);
   const steps: { step: RolloutStep; result: string }[] = [];
@@ -44,7 +65,12 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   let token: number | null = null;
   let version: number | null = null;
   let isGranted = false;
-  setHandler(status, () => ({ model, phase, token, version, trigger: trigger.kind, steps }));
+  let approval: ApprovalRequest | null = null;
+  let decision: ApprovalDecision | null = null;
+  setHandler(status, () => ({ model, phase, token, version, trigger: trigger.kind, steps, approval }));
+  setHandler(approvalDecided, (decided) => {
+    decision ??= decided;
+  });
   setHandler(granted, () => {
     isGranted = true;
   });
@@ -63,7 +89,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   };
 
   enter('lease');
-  const holder = { workflowId, trigger: trigger.kind };
+  const holder = { workflowId, trigger: trigger.kind, ...(input.supersede === true ? { supersede: true } : {}) };
   let lease = await rollouts().acquireRollout(model, holder);
   if (lease.answer.kind === 'queued') {
     enter('queued');
@@ -83,6 +109,8 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
 
   let epoch: number | null = null;
   let notPromoted: string | null = null;
+  let plan: RolloutPlan | null = null;
+  let settled: Settled | null = null;
   try {
     enter('snapshot');
     const snapshot = await rollouts().takeSnapshot(fence);
@@ -116,58 +144,114 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
       done('register', `version ${version}`);
       if (!judgement.allowed) notPromoted = `the gates say no: ${failures(judgement.verdicts)}`;
 
+      const isInFull = patched('rollout-in-full');
+      if (notPromoted === null && isInFull) {
+        plan = await rollouts().planRollout(fence, allowNoInstances);
+        notPromoted = await beforeCommit(version, plan);
+      }
       if (notPromoted === null) {
-        await rollouts().skipSteps(fence, SKIPPED_STEPS.slice(0, 4));
+        if (!isInFull) await rollouts().skipSteps(fence, FIRST_RELEASE_SKIPPED.slice(0, 4));
         enter('prepare');
         const ready = await rollouts().prepareVersion(fence, version, allowNoInstances);
         done('prepare', `ready on ${ready.instances.length} instances`);
 
         enter('commit');
-        epoch = await rollouts().commitVersion(fence, version, verdicts);
+        epoch = await rollouts().commitVersion(fence, version, verdicts, plan);
         const active = await rollouts().awaitActive(fence, epoch, allowNoInstances);
         done('commit', `epoch ${epoch}, active on ${active.length} instances`);
-        await rollouts().skipSteps(fence, SKIPPED_STEPS.slice(4));
+        if (plan === null) await rollouts().skipSteps(fence, FIRST_RELEASE_SKIPPED.slice(4));
+        else settled = await settlePromotion(fence, version, plan, { enter, done });
       }
     }
   } catch (error) {
     // After the commit point the promotion stands, whatever followed it.
     if (epoch === null) notPromoted = describeFailure(error);
+    else settled = { outcome: 'promoted', probation: 'inconclusive', reason: describeFailure(error) };
   }
 
   return CancellationScope.nonCancellable(async (): Promise<RetrainResult> => {
     if (epoch !== null && version !== null) {
-      await compensations().closeRollout(fence, workflowId, 'promoted');
+      // Whatever still watches the new champion ends with the rollout; another rollout's token has ended it already.
+      if (settled?.probation === 'inconclusive') await unlessFenced(compensations().endWatching(fence, settled.reason));
+      const isBack = settled?.outcome === 'rolledBack';
+      await compensations().closeRollout(fence, workflowId, isBack ? `rolled back: ${settled?.reason}` : 'promoted');
       enter('done');
-      return { outcome: 'promoted', version, epoch, token: fence.token, trigger: trigger.kind };
+      if (isBack) {
+        const to = plan?.predecessor ?? null;
+        return { outcome: 'rolledBack', version, to, token: fence.token, reason: settled?.reason ?? '' };
+      }
+      const probation = settled === null ? {} : { probation: settled.probation };
+      return { outcome: 'promoted', version, epoch, token: fence.token, trigger: trigger.kind, ...probation };
     }
     const reason = notPromoted ?? 'unknown';
     enter('compensating');
-    await compensations().compensateRollout(fence, reason);
+    await unlessFenced(compensations().compensateRollout(fence, reason));
     await compensations().closeRollout(fence, workflowId, 'not promoted');
     enter('done');
     return { outcome: 'notPromoted', version, token: fence.token, reason };
   });
+
+  /** Shadow, canary and approval; null where nothing speaks against the promotion. */
+  async function beforeCommit(candidate: number, { noEvidence, ...asked }: RolloutPlan): Promise<string | null> {
+    const input = { fence, version: candidate, plan: { noEvidence, ...asked } };
+    await rollouts().readyFeatures(fence, candidate);
+    done('readyFeatures', 'the inputs are those of the champion');
+    for (const [step, child] of [
+      ['shadow', shadowTest],
+      ['canary', canaryRollout],
+    ] as const) {
+      if (asked[step] === null || noEvidence !== null) {
+        const why = noEvidence ?? 'the model declares none';
+        await rollouts().skipStep(fence, step, why);
+        done(step, `skipped: ${why}`);
+        continue;
+      }
+      enter(step);
+      const result: WatchResult = await executeChild(child, { workflowId: `${workflowId}/${step}`, args: [input] });
+      done(step, `${result.decision} on ${result.seen} requests: ${result.reason}`);
+      if (result.decision !== 'pass')
+        return `${step} ${result.decision}: ${failures(result.verdicts) || result.reason}`;
+    }
+    if (asked.approval === 'automatic') {
+      await rollouts().skipStep(fence, 'approval', 'automatic');
+      return null;
+    }
+    enter('approval');
+    approval = await rollouts().requestApproval(fence, candidate, requestedBy);
+    const isDecided = await condition(() => decision !== null, APPROVAL_DEADLINE);
+    approval = null;
+    const found = decision;
+    if (!isDecided || found === null) return `nobody approved within ${APPROVAL_DEADLINE}`;
+    await rollouts().recordApproval(fence, found);
+    done('approval', `${found.approved ? 'approved' : 'rejected'} by ${found.by} (${found.identity})`);
+    return found.approved ? null : `rejected by ${found.by}: ${found.reason}`;
+  }
 }
 
-function normalised(input: RetrainInput): Required<Pick<RetrainInput, 'model' | 'trigger' | 'allowNoInstances'>> {
+/** A newer rollout has taken over, and undoes what there is to undo: nothing is left to do here. */
+async function unlessFenced(act: Promise<void>): Promise<void> {
+  try {
+    await act;
+  } catch (error) {
+    if (isCancellation(error) || !isFenced(error)) throw error;
+  }
+}
+
+function normalised(input: RetrainInput): {
+  readonly model: string;
+  readonly trigger: Trigger;
+  readonly allowNoInstances: boolean;
+  readonly requestedBy: string | null;
+} {
   return {
     model: input.model,
     trigger: input.trigger ?? { kind: 'manual' },
     allowNoInstances: input.allowNoInstances ?? false,
+    requestedBy: input.requestedBy ?? null,
   };
 }
 
-interface Said {
-  readonly gate: string;
-  readonly verdict: string;
-  readonly reason: string;
-}
-
-function describeVerdicts(verdicts: readonly Said[]): string {
-  return verdicts.map(({ gate, verdict }) => `${gate}: ${verdict}`).join(', ');
-}
-
-function failures(verdicts: readonly Said[]): string {
+function failures(verdicts: readonly SaidVerdict[]): string {
   const open = verdicts.filter(({ verdict }) => verdict !== 'pass');
   return open.map(({ gate, verdict, reason }) => `${gate} ${verdict} (${reason})`).join('; ');
 }

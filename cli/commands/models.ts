@@ -8,6 +8,7 @@ import type { Context } from '../program.js';
 
 interface ProjectOptions {
   readonly project?: string;
+  readonly projectId?: string;
 }
 
 /** models list, models show: what the registry knows. */
@@ -24,6 +25,7 @@ export function addModelCommands(program: Command, context: () => Context): void
     .description('versions, newest first, of one model or of all models of the project')
     .argument('[model]', 'name of the model')
     .option('--project <module>', 'compiled project module (default: TIDEMILL_PROJECT)')
+    .option('--project-id <id>', 'scopes every row of the registry (default: TIDEMILL_PROJECT_ID)')
     .addHelpText('after', '\nExample:\n  tidemill models list fraud')
     .action(async (model: string | undefined, options: ProjectOptions) => {
       const { format, console } = context();
@@ -55,10 +57,11 @@ export function addModelCommands(program: Command, context: () => Context): void
     .description('a version with its verdicts; the rollouts, the deployment and the audit of its model')
     .argument('<model>', 'name of the model')
     .argument('[version]', 'default: the champion, else the newest', integerBetween(1, Number.MAX_SAFE_INTEGER))
+    .option('--project-id <id>', 'scopes every row of the registry (default: TIDEMILL_PROJECT_ID)')
     .addHelpText('after', '\nExample:\n  tidemill models show fraud 2')
-    .action(async (model: string, wanted: number | undefined) => {
+    .action(async (model: string, wanted: number | undefined, options: ProjectOptions) => {
       const { format, console } = context();
-      const [report] = await reports(model, {});
+      const [report] = await reports(model, options);
       if (report === undefined) throw new Error(`invariant broken: no report of ${model}`);
       const version = versionOf(report, wanted);
       // Programs get the version in the place of all versions.

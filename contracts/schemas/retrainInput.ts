@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox';
-import { Value } from '@sinclair/typebox/value';
 import { TidemillError } from '../errors.js';
+import { checkInput } from './checkInput.js';
 import type { RetrainInput } from '../workflows.js';
 
 const TriggerSchema = Type.Object(
@@ -18,6 +18,7 @@ const RetrainSchema = Type.Object(
     model: Type.String({ minLength: 1 }),
     trigger: Type.Optional(TriggerSchema),
     allowNoInstances: Type.Optional(Type.Boolean()),
+    supersede: Type.Optional(Type.Boolean()),
     requestedBy: Type.Optional(Type.String()),
   },
   { additionalProperties: false },
@@ -29,18 +30,7 @@ const RetrainSchema = Type.Object(
  * @throws TidemillError INPUT_INVALID naming the field at fault.
  */
 export function checkRetrainInput(input: unknown): RetrainInput {
-  const [first] = [...Value.Errors(RetrainSchema, input)];
-  if (first !== undefined) {
-    const path = first.path === '' ? 'the input' : first.path.slice(1).replaceAll('/', '.');
-    throw new TidemillError(
-      'INPUT_INVALID',
-      `retrainModel: ${path}: ${first.message}, found ${JSON.stringify(first.value) ?? 'nothing'}`,
-      {
-        path: first.path,
-      },
-    );
-  }
-  const checked = input as RetrainInput;
+  const checked = checkInput<RetrainInput>('retrainModel', RetrainSchema, input);
   if (checked.trigger?.kind === 'drift' && checked.trigger.onset === undefined) {
     throw new TidemillError(
       'INPUT_INVALID',

@@ -4,8 +4,9 @@ import { rowLogLoss } from '../metrics/probability.js';
 import { createAdwin, decodeAdwin, type Adwin } from './adwin.js';
 
 /**
- * Watches the prequential error of the serving version: the log loss of each prediction once its label is known, in the
- * order of the requests, under ADWIN.
+ * Watches the prequential error of the champion: the log loss of its own score of each request once the label is known, in
+ * the order of the requests, under ADWIN. Where the challenger of a canary served, the champion's score stands beside it:
+ * so the series is of all requests in every mode, one version at a time, and a canary neither thins it nor ends it.
  *
  * Outcomes come in the order in which labels become known, from several partitions. They are held until the bucket of
  * event time that they belong to is complete, so that the series, and with it every detection, does not depend on arrival.
@@ -80,10 +81,10 @@ export class PerformanceMonitor {
 
   /** Takes one outcome; returns what it detects. */
   update(outcome: OutcomeRecord, partition: number): DriftRecord[] {
-    // The fallback's scores say nothing about a model.
-    if (outcome.role === 'champion' && outcome.at > this.closedUpTo) {
-      const { id, at, version, score, label } = outcome;
-      this.held.push({ id, at, version, score, label });
+    const champion = championOf(outcome);
+    if (champion !== null && outcome.at > this.closedUpTo) {
+      const { id, at, label } = outcome;
+      this.held.push({ id, at, version: champion.version, score: champion.score, label });
     }
     if (outcome.knownAt <= (this.known[partition] as number)) return [];
     this.known[partition] = outcome.knownAt;
@@ -176,6 +177,16 @@ export class PerformanceMonitor {
     this.adwin = decodeAdwin(Buffer.from(state.adwin, 'base64'));
     this.buckets = state.buckets.map((bucket) => ({ ...bucket }));
   }
+}
+
+/**
+ * What the champion itself said; null where it said nothing. The fallback's scores, version 0 among them, say nothing about
+ * a model.
+ */
+function championOf({ role, version, score, others }: OutcomeRecord): { version: number; score: number } | null {
+  if (role === 'champion') return { version, score };
+  const [champion] = role === 'challenger' ? others : [];
+  return champion === undefined || champion.version === 0 ? null : champion;
 }
 
 /**

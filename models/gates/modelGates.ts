@@ -14,6 +14,12 @@ export interface TestRows {
   readonly entities: readonly (number | string | null)[];
 }
 
+/** Rows on which two models are compared; one without an entity is a cluster of its own. */
+export interface ComparedRows {
+  readonly labels: Float64Array;
+  readonly entities: readonly (number | string | null)[];
+}
+
 export interface ComparisonOptions {
   /** Draws of the bootstrap. @default 2000 */
   readonly resamples?: number;
@@ -92,7 +98,7 @@ export function judgeAbsolute(
 export function judgeComparative(
   gate: ComparativeGate,
   against: 'champion' | 'baseline',
-  rows: TestRows,
+  rows: ComparedRows,
   candidate: Float64Array,
   reference: Float64Array,
   seed: number | string,

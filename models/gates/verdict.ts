@@ -14,6 +14,7 @@ export interface Verdict {
   readonly high: number | null;
   readonly bound: number | null;
   readonly rows: number;
+  /** Labels that are positive; for an operational gate the requests that had what it bounds. */
   readonly positives: number;
   /** Number of the look, from 1. */
   readonly look: number;

@@ -38,6 +38,8 @@ export async function* readPartition(
   let failure: unknown = null;
   let wake: () => void = () => undefined;
   const place = { topic, partitions: [partition] };
+  const onAbort = (): void => wake();
+  range.signal?.addEventListener('abort', onAbort, { once: true });
 
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     const others = (payload.memberAssignment[topic] ?? []).filter((each) => each !== partition);
@@ -73,7 +75,7 @@ export async function* readPartition(
         if (waiting.length >= MAX_WAITING_BATCHES) consumer.pause([place]);
       },
     });
-    for (;;) {
+    while (range.signal?.aborted !== true) {
       const batch = waiting.shift();
       if (batch !== undefined) {
         if (waiting.length === 0) consumer.resume([place]);
@@ -87,6 +89,7 @@ export async function* readPartition(
       });
     }
   } finally {
+    range.signal?.removeEventListener('abort', onAbort);
     await consumer.disconnect();
     // Left empty, the group is removed by the broker when its offsets' retention is over; it never had any.
   }

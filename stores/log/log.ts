@@ -81,8 +81,10 @@ export interface LogRecord extends TopicPartition {
 
 export interface ReadRange extends TopicPartition {
   readonly from: number;
-  /** Exclusive; null reads on until the iterator is closed. */
+  /** Exclusive; null reads on until the iterator is closed, or `signal` aborts. */
   readonly to: number | null;
+  /** Ends the reading, also while it waits for records. */
+  readonly signal?: AbortSignal;
   /** `committed` (default) hides aborted and open transactions. */
   readonly isolation?: 'committed' | 'uncommitted';
 }

@@ -151,10 +151,12 @@ class MemoryLog implements Log {
     return records;
   }
 
-  async *read({ topic, partition, from, to, isolation = 'committed' }: ReadRange): AsyncIterable<readonly LogRecord[]> {
+  async *read(range: ReadRange): AsyncIterable<readonly LogRecord[]> {
+    const { topic, partition, from, to, isolation = 'committed', signal } = range;
     const place = placeOf({ topic, partition });
     if (from < 0) throw offsetLost(topic, partition, from, 0);
-    for (let position = from; to === null || position < to;) {
+    signal?.addEventListener('abort', () => this.notify(), { once: true });
+    for (let position = from; (to === null || position < to) && signal?.aborted !== true;) {
       const end = isolation === 'committed' ? this.lastStable(place) : this.entriesOf(place).length;
       const until = Math.min(end, to ?? Number.POSITIVE_INFINITY, position + BATCH_RECORDS);
       if (until <= position) {

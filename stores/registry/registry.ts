@@ -1,8 +1,8 @@
 import type { DeploymentRecord } from '../../contracts/records.js';
 
 /**
- * The registry: the one source of truth about versions, deployments, rollouts and instances. A port; SQLite is its
- * first adapter. All changes are single transactions; a change that carries a fence is refused with FENCED when the
+ * The registry: the one source of truth about versions, deployments, rollouts and instances. A port with two adapters:
+ * SQLite for the processes of one machine, PostgreSQL for a cluster. All changes are single transactions; a change that carries a fence is refused with FENCED when the
  * rollout's token is no longer the newest of its model.
  */
 export interface Registry {
@@ -11,6 +11,11 @@ export interface Registry {
   registerVersion(draft: VersionDraft, fence: Fence): Promise<ModelVersion>;
   version(model: string, version: number): Promise<ModelVersion | null>;
   versions(model: string): Promise<readonly ModelVersion[]>;
+  /**
+   * Which versions read a feature view or request features of this name, by model and version: rejected and withdrawn
+   * ones too. Versions whose lineage names no views are not found.
+   */
+  versionsReading(view: string): Promise<readonly ViewReader[]>;
   /** Marks a version that failed its gates; refused for a champion. */
   rejectVersion(model: string, version: number, reason: string, fence: Fence): Promise<ModelVersion>;
   withdrawVersion(model: string, version: number, reason: string, fence: Fence): Promise<ModelVersion>;
@@ -91,7 +96,22 @@ export interface VersionDraft {
   readonly workflow: { readonly id: string; readonly runId: string } | null;
   readonly trigger: string;
   readonly metrics: Readonly<Record<string, number>>;
-  readonly lineage: Readonly<Record<string, unknown>>;
+  readonly lineage: Lineage;
+}
+
+/** Where a version comes from. */
+export interface Lineage {
+  /** Hash of every feature view and of all request features that the version reads, by name. */
+  readonly views?: Readonly<Record<string, string>>;
+  readonly [name: string]: unknown;
+}
+
+/** A version that reads a view, and the view's hash that it was trained on. */
+export interface ViewReader {
+  readonly model: string;
+  readonly version: number;
+  readonly status: ModelVersion['status'];
+  readonly hash: string;
 }
 
 export interface ModelVersion extends VersionDraft {

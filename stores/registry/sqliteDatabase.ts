@@ -1,33 +1,11 @@
 import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'libsql';
 import { assert, messageOf, TidemillError } from '../../contracts/errors.js';
-import { migrate } from './sqliteMigrations.js';
-
-export type SqlValue = string | number | null;
-export type Row = Readonly<Record<string, unknown>>;
-
-/** What one transaction may do. All of it is synchronous: nothing else of this process comes between its statements. */
-export interface Sql {
-  /** The clock at the start of the transaction, ms. */
-  readonly now: number;
-  /** Project whose rows are seen. */
-  readonly project: string;
-  rows(text: string, ...values: readonly SqlValue[]): readonly Row[];
-  /** The first row, or null. */
-  row(text: string, ...values: readonly SqlValue[]): Row | null;
-  /** Number of rows changed. */
-  run(text: string, ...values: readonly SqlValue[]): number;
-}
-
-export interface SqliteDatabase {
-  /** One immediate transaction: it sees the newest state and nobody writes in between. */
-  write<T>(work: (sql: Sql) => T): Promise<T>;
-  /** Statements outside of a transaction: each sees one state. */
-  read<T>(work: (sql: Sql) => T): Promise<T>;
-  close(): void;
-}
+import type { Row, Sql, SqlChange, SqlDatabase, SqlValue } from './sqlDatabase.js';
+import { createTurns } from './turns.js';
+import { migrationsFrom, SCHEMA_VERSION, type SchemaDialect } from './sqlMigrations.js';
 
 export interface SqliteDatabaseOptions {
   readonly file: string;
@@ -39,25 +17,48 @@ export interface SqliteDatabaseOptions {
   readonly busyAttempts: number;
 }
 
+/**
+ * A file gets one piece of work of this process at a time. On one connection, a reader would see half of an open
+ * transaction; on two, the one that waits for the lock would block the thread that the other needs to let go of it.
+ */
+const turnsOfFiles = createTurns();
+
 /** Opening switches the file to WAL and migrates it: it may meet other processes that do the same. */
 const OPEN_ATTEMPTS = 100;
 const OPEN_RETRY_MS = 50;
 const MAX_RETRY_DELAY_MS = 200;
 
+const DIALECT: SchemaDialect = {
+  integer: 'INTEGER',
+  text: 'TEXT',
+  id: 'INTEGER PRIMARY KEY AUTOINCREMENT',
+  strict: ' STRICT',
+  refuse: (trigger, event, reason) =>
+    `CREATE TRIGGER ${trigger} BEFORE ${event} BEGIN SELECT RAISE(ABORT, '${reason}'); END;`,
+};
+
 /**
- * Opens the file, creates it and its folder where they are missing, and brings its schema up to date.
+ * Opens the file, creates it and its folder where they are missing, and brings its schema up to date. A file has one
+ * writer at a time: every scope is the whole file.
  *
  * @throws TidemillError REGISTRY_BUSY, REGISTRY_INCOMPATIBLE
  */
-export async function openSqliteDatabase(options: SqliteDatabaseOptions): Promise<SqliteDatabase> {
+export async function openSqliteDatabase(options: SqliteDatabaseOptions): Promise<SqlDatabase> {
   const { file, project, clock, busyTimeoutMs, busyAttempts } = options;
   mkdirSync(dirname(file), { recursive: true });
   const connection = new Database(file);
-  try {
-    await prepareFile(connection, file, busyTimeoutMs);
-  } catch (error) {
-    connection.close();
-    throw error;
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => turnsOfFiles(resolve(file), work);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await inTurn(() => prepareFile(connection, file, busyTimeoutMs));
+      break;
+    } catch (error) {
+      if (!isBusy(error) || attempt >= OPEN_ATTEMPTS) {
+        connection.close();
+        throw isBusy(error) ? busyError(file, attempt, error) : error;
+      }
+    }
+    await sleep(OPEN_RETRY_MS);
   }
 
   const statements = new Map<string, Database.Statement>();
@@ -70,21 +71,27 @@ export async function openSqliteDatabase(options: SqliteDatabaseOptions): Promis
     return known;
   };
   // Rows are always read to the end: a statement that is left in the middle would keep its read transaction open.
-  const rows = (text: string, values: readonly SqlValue[]): readonly Row[] => statement(text).all(values) as Row[];
-  const sqlAt = (now: number): Sql => ({
-    now,
+  const rows = async (text: string, values: readonly SqlValue[]): Promise<readonly Row[]> =>
+    statement(text).all(values) as Row[];
+  const reading: Sql = {
     project,
     rows: (text, ...values) => rows(text, values),
-    row: (text, ...values) => rows(text, values)[0] ?? null,
-    run: (text, ...values) => statement(text).run(values).changes,
+    row: async (text, ...values) => (await rows(text, values))[0] ?? null,
+  };
+  const changing = (): SqlChange => ({
+    ...reading,
+    now: clock(),
+    run: async (text, ...values) => statement(text).run(values).changes,
   });
 
   let open = true;
-  const retrying = async <T>(work: () => T): Promise<T> => {
+  const retrying = async <T>(work: () => Promise<T>): Promise<T> => {
     for (let attempt = 1; ; attempt++) {
-      assert(open, `the registry ${file} is open`);
       try {
-        return work();
+        return await inTurn(() => {
+          assert(open, `the registry ${file} is open`);
+          return work();
+        });
       } catch (error) {
         if (!isBusy(error)) throw error;
         if (attempt >= busyAttempts) throw busyError(file, attempt, error);
@@ -95,39 +102,47 @@ export async function openSqliteDatabase(options: SqliteDatabaseOptions): Promis
   };
 
   return {
-    write: (work) => retrying(() => transaction(connection, () => work(sqlAt(clock())))),
-    read: (work) => retrying(() => work(sqlAt(clock()))),
-    close() {
-      if (!open) return;
-      open = false;
-      statements.clear();
-      connection.close();
-    },
+    write: (_scope, work) => retrying(() => transaction(connection, () => work(changing()))),
+    read: (work) => retrying(() => work(reading)),
+    now: async () => clock(),
+    close: () =>
+      inTurn(async () => {
+        if (!open) return;
+        open = false;
+        statements.clear();
+        connection.close();
+      }),
   };
 }
 
 async function prepareFile(connection: Database.Database, file: string, busyTimeoutMs: number): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      connection.exec(`PRAGMA busy_timeout = ${Math.trunc(busyTimeoutMs)}`);
-      connection.exec('PRAGMA journal_mode = WAL');
-      // FULL: a promotion that was answered survives a power cut, not only a crash of the process.
-      connection.exec('PRAGMA synchronous = FULL');
-      connection.exec('PRAGMA foreign_keys = ON');
-      migrate(connection, file, (work) => transaction(connection, work));
-      return;
-    } catch (error) {
-      if (!isBusy(error)) throw error;
-      if (attempt >= OPEN_ATTEMPTS) throw busyError(file, attempt, error);
-    }
-    await sleep(OPEN_RETRY_MS);
-  }
+  connection.exec(`PRAGMA busy_timeout = ${Math.trunc(busyTimeoutMs)}`);
+  connection.exec('PRAGMA journal_mode = WAL');
+  // FULL: a promotion that was answered survives a power cut, not only a crash of the process.
+  connection.exec('PRAGMA synchronous = FULL');
+  connection.exec('PRAGMA foreign_keys = ON');
+  await migrate(connection, file);
 }
 
-function transaction<T>(connection: Database.Database, work: () => T): T {
+/** Of several processes that open a new file one makes the schema, and the others find it made. */
+async function migrate(connection: Database.Database, file: string): Promise<void> {
+  if (schemaOf(connection) === SCHEMA_VERSION) return;
+  await transaction(connection, async () => {
+    for (const step of migrationsFrom(schemaOf(connection), DIALECT, file)) connection.exec(step);
+    connection.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+  });
+}
+
+function schemaOf(connection: Database.Database): number {
+  const [row] = connection.prepare('PRAGMA user_version').all() as { user_version: number }[];
+  return row?.user_version ?? 0;
+}
+
+/** Immediate: it sees the newest state and nobody writes in between. */
+async function transaction<T>(connection: Database.Database, work: () => Promise<T>): Promise<T> {
   connection.exec('BEGIN IMMEDIATE');
   try {
-    const result = work();
+    const result = await work();
     connection.exec('COMMIT');
     return result;
   } catch (error) {

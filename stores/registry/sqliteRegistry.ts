@@ -1,10 +1,6 @@
 import type { Registry } from './registry.js';
-import { auditMethods } from './sqliteAudit.js';
 import { openSqliteDatabase } from './sqliteDatabase.js';
-import { deploymentMethods } from './sqliteDeployments.js';
-import { clockMethods, instanceMethods } from './sqliteInstances.js';
-import { journalMethods, rolloutMethods } from './sqliteRollouts.js';
-import { versionMethods } from './sqliteVersions.js';
+import { registryOn } from './sqlRegistry.js';
 
 export interface SqliteRegistryOptions {
   /** Path of the database file; it and its folder are created where they are missing. */
@@ -32,16 +28,5 @@ export async function openSqliteRegistry(options: SqliteRegistryOptions): Promis
     busyTimeoutMs: options.busyTimeoutMs ?? 100,
     busyAttempts: options.busyAttempts ?? 60,
   });
-  return {
-    ...versionMethods(database),
-    ...deploymentMethods(database),
-    ...instanceMethods(database),
-    ...rolloutMethods(database),
-    ...journalMethods(database),
-    ...auditMethods(database),
-    ...clockMethods(database),
-    async close() {
-      database.close();
-    },
-  };
+  return registryOn(database);
 }

@@ -21,14 +21,25 @@ export interface FollowOptions {
   readonly onProblem: (text: string) => void;
   /** Called with every renewal: what the instance wants to say besides. */
   readonly onRenew?: () => Promise<void>;
+  /** Wall clock, ms. @default Date.now */
+  readonly clock?: () => number;
+  /** @default RENEW_MS */
+  readonly renewMs?: number;
 }
 
 /**
  * Makes a worker follow the topic `deployments`: the head of the registry is applied before anything is consumed, then
  * every higher epoch as it comes. The instance says through its lease which epoch is loaded and which one serves.
+ *
+ * - A deployment that cannot be loaded leaves the last good one in force; the lease shows the problem and does not claim
+ *   the epoch. It is tried again whenever the topic brings it again, which the lifecycle worker sees to.
+ * - Loading holds up nothing: not scoring, and not a higher epoch, which overtakes.
+ * - An instance whose lease has run out, as after a freeze, applies the head of the registry before it takes another.
  */
 export async function followDeployments(options: FollowOptions): Promise<{ stop(): Promise<void> }> {
   const { log, registry, project, model, instance, scorer, onProblem } = options;
+  const clock = options.clock ?? Date.now;
+  const renewMs = options.renewMs ?? RENEW_MS;
   let stopped = false;
   const state = (): InstanceState => ({
     instance,
@@ -39,49 +50,79 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
     breaker: scorer.breaker,
     problem: scorer.problem,
   });
-  const renew = async (): Promise<void> => {
+
+  /** Epochs that are being loaded. */
+  const following = new Map<number, Promise<void>>();
+  const follow = (deployment: DeploymentRecord): Promise<void> => {
+    const { epoch } = deployment;
+    if (epoch <= scorer.activeEpoch) return Promise.resolve();
+    const known = following.get(epoch);
+    if (known !== undefined) return known;
+    const loading = scorer
+      .prepare(deployment)
+      .then(() => scorer.activate(deployment))
+      .catch((error: unknown) => onProblem(`epoch ${epoch} cannot be followed: ${messageOf(error)}`))
+      .finally(() => following.delete(epoch));
+    following.set(epoch, loading);
+    return loading;
+  };
+  const followHead = async (): Promise<void> => {
+    const head = await registry.deployment(model);
+    if (head !== null) await follow(head);
+  };
+
+  let leaseEndsAt = Number.NEGATIVE_INFINITY;
+  const renewOnce = async (): Promise<void> => {
+    if (stopped) return;
     try {
+      // Nobody counted on this instance any more: what has happened since comes first.
+      if (clock() >= leaseEndsAt) await followHead();
+      const renewedAt = clock();
       await registry.renewInstance(state(), LEASE_MS);
+      leaseEndsAt = renewedAt + LEASE_MS;
       await options.onRenew?.();
     } catch (error) {
       // Unrenewed, the lease ends by itself and the instance counts as gone: that is what it then is.
       onProblem(`the lease could not be renewed: ${messageOf(error)}`);
     }
   };
+  /** Renewals one after the other, or an older state could overwrite a newer one. */
+  let renewals = Promise.resolve();
+  let waiting = 0;
+  const renew = (): Promise<void> => {
+    waiting++;
+    renewals = renewals.then(renewOnce).finally(() => waiting--);
+    return renewals;
+  };
   const apply = async (deployment: DeploymentRecord): Promise<void> => {
     if (deployment.epoch <= scorer.activeEpoch) return;
-    try {
-      await scorer.prepare(deployment);
-      scorer.activate(deployment);
-    } catch (error) {
-      onProblem(`epoch ${deployment.epoch} cannot be followed: ${messageOf(error)}`);
-    }
+    await follow(deployment);
     await renew();
   };
 
   const topic = deploymentsTopic(project);
   await log.ensureTopics([{ topic, partitions: 1, compacted: true }]);
-  const head = await registry.deployment(model);
-  if (head !== null) await apply(head);
+  await followHead();
+  leaseEndsAt = clock() + LEASE_MS;
   await renew();
-  const timer = setInterval(() => void renew(), RENEW_MS);
+  const timer = setInterval(() => {
+    if (waiting === 0) void renew();
+  }, renewMs);
 
   let reader: AsyncIterator<readonly LogRecord[]> | null = null;
   const read = async (): Promise<void> => {
     const [range] = await log.offsets(topic);
     reader = log.read({ topic, partition: 0, from: range?.low ?? 0, to: null })[Symbol.asyncIterator]();
     for (let next = await reader.next(); next.done !== true && !stopped; next = await reader.next()) {
-      for (const record of next.value) {
-        const deployment = parseDeployment(record);
-        if (deployment !== null && deployment.model === model) await apply(deployment);
-      }
+      const newest = newestOf(model, next.value, onProblem);
+      if (newest !== null) void apply(newest);
     }
   };
   void (async () => {
     while (!stopped) {
       // From the start again: epochs that are known are ignored.
       await read().catch((error: unknown) => onProblem(`deployments are read anew: ${messageOf(error)}`));
-      if (!stopped) await sleep(RENEW_MS);
+      if (!stopped) await sleep(renewMs);
     }
   })();
 
@@ -89,13 +130,35 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
     stop: async () => {
       stopped = true;
       clearInterval(timer);
-      await registry.removeInstance(instance);
+      await renewals;
+      // A registry that is away keeps nobody from stopping: the lease ends by itself.
+      await registry
+        .removeInstance(instance)
+        .catch((error: unknown) => onProblem(`the lease could not be given up: ${messageOf(error)}`));
       void reader?.return?.();
     },
   };
 }
 
-/** Null for a tombstone. */
-function parseDeployment({ value }: LogRecord): DeploymentRecord | null {
-  return value === null ? null : (JSON.parse(value.toString('utf8')) as DeploymentRecord);
+/**
+ * The deployment of the highest epoch that records hold for a model; null where there is none. A record that cannot be read
+ * is passed over: the next one of its model replaces it.
+ */
+function newestOf(
+  model: string,
+  records: readonly LogRecord[],
+  onProblem: (text: string) => void,
+): DeploymentRecord | null {
+  let newest: DeploymentRecord | null = null;
+  for (const { value, offset } of records) {
+    // A tombstone says nothing.
+    if (value === null) continue;
+    try {
+      const deployment = JSON.parse(value.toString('utf8')) as DeploymentRecord;
+      if (deployment.model === model && deployment.epoch > (newest?.epoch ?? 0)) newest = deployment;
+    } catch (error) {
+      onProblem(`the deployment at offset ${offset} cannot be read: ${messageOf(error)}`);
+    }
+  }
+  return newest;
 }

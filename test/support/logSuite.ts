@@ -138,6 +138,23 @@ export function logSuite(
       }
     });
 
+    test('reads on as records come, until it is told to stop', async () => {
+      const topic = await newTopic();
+      const stop = new AbortController();
+      const seen: (string | undefined)[] = [];
+      const reading = (async () => {
+        for await (const batch of log.read({ topic, partition: 0, from: 0, to: null, signal: stop.signal }))
+          seen.push(...values(batch));
+      })();
+      for (const value of ['a', 'b', 'c']) {
+        await producer.send([{ topic, key: null, partition: 0, value }]);
+        while (seen.at(-1) !== value) await sleep(10);
+      }
+      expect(seen).toEqual(['a', 'b', 'c']);
+      stop.abort();
+      await reading;
+    });
+
     test('lets a successor under the same id end its predecessor', async () => {
       const topic = await newTopic();
       const old = await log.transactionalProducer(`${topic}.t`);

@@ -8,12 +8,13 @@ import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import type { Configuration } from '../../../contracts/configuration.js';
 import { DAY_MS } from '../../../contracts/duration.js';
 import { isTidemillError } from '../../../contracts/errors.js';
+import { registryIn } from '../../../contracts/registryAddress.js';
 import { groupId, outcomesTopic, predictionsTopic, streamTopic } from '../../../contracts/topics.js';
 import { answers, freePort } from '../../../infra/ports.js';
 import { DEFAULT_PORTS, down, up } from '../../../infra/runtime.js';
 import { openKafkaLog } from '../../../stores/log/kafkaLog.js';
 import { openDiskObjectStore } from '../../../stores/objects/diskObjectStore.js';
-import { openSqliteRegistry } from '../../../stores/registry/sqliteRegistry.js';
+import { openRegistry } from '../../../stores/registry/openRegistry.js';
 import { mergedEvents } from '../generator/events.js';
 import { generateFraud, GENERATOR_START } from '../generator/generateFraud.js';
 import { fraud } from '../project.js';
@@ -91,6 +92,7 @@ async function demo(seed: number, data: string | null, timeline: Timeline): Prom
     temporalAddress: temporal.address,
     temporalNamespace: 'default',
     home,
+    registry: registryIn(home),
   };
   const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId: 'demo' });
   const lifecycle = await LifecycleClient.connect({ address: temporal.address, namespace: 'default', project });
@@ -164,7 +166,7 @@ async function demo(seed: number, data: string | null, timeline: Timeline): Prom
     // 3 live
     let [one, two] = [await startScoring('score-1'), await startScoring('score-2')];
     timeline.say('two stream workers started at the end of the history');
-    const registry = await openSqliteRegistry({ file: join(home, 'registry.db') });
+    const registry = await openRegistry(configuration);
     while ((await registry.liveInstances(model.name)).length < 2) await sleep(200);
 
     let cpuSeconds = 0;

@@ -8,7 +8,10 @@ import type { Log } from '../../../stores/log/log.js';
 import type { ObjectStore } from '../../../stores/objects/objectStore.js';
 import type { Registry } from '../../../stores/registry/registry.js';
 
-/** Average precision of every version on the same rows: the labelled requests that the last version served. */
+/**
+ * Average precision of every version on the same rows: the labelled requests that the last version served as champion. Those
+ * that it served in its canary came before the promotion.
+ */
 export async function qualityAfterPromotion(
   log: Log,
   project: string,
@@ -21,7 +24,7 @@ export async function qualityAfterPromotion(
   const labels = new Map<string, number>();
   for (const { value } of await readTopic(log, outcomesTopic(project, model.name))) {
     const outcome = JSON.parse(value?.toString('utf8') ?? 'null') as OutcomeRecord;
-    if (outcome.version === newest) labels.set(String(outcome.id), outcome.label);
+    if (outcome.version === newest && outcome.role === 'champion') labels.set(String(outcome.id), outcome.label);
   }
   const columns = model.service.columns.length;
   const vectors: number[][] = [];
@@ -29,7 +32,7 @@ export async function qualityAfterPromotion(
   for (const { value } of await readTopic(log, predictionsTopic(project, model.name))) {
     const prediction = JSON.parse(value?.toString('utf8') ?? 'null') as PredictionRecord;
     const label = labels.get(String(prediction.id));
-    if (label === undefined || prediction.version !== newest) continue;
+    if (label === undefined) continue;
     vectors.push(prediction.vector.map((each) => each ?? Number.NaN));
     truth.push(label);
   }

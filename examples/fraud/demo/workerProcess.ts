@@ -20,10 +20,11 @@ export class WorkerProcess {
     args: readonly string[],
     configuration: Configuration,
     readonly logFile: string,
+    env: Readonly<Record<string, string>>,
   ) {
     this.log = createWriteStream(logFile, { flags: 'a' });
     this.child = spawn(process.execPath, [file, ...args], {
-      env: { ...process.env, ...environmentOf(configuration) },
+      env: { ...process.env, ...environmentOf(configuration), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.child.stdout, this.child.stderr]) {
@@ -42,10 +43,11 @@ export class WorkerProcess {
     args: readonly string[],
     configuration: Configuration,
     logFile: string,
+    env: Readonly<Record<string, string>> = {},
   ): Promise<WorkerProcess> {
     await mkdir(dirname(logFile), { recursive: true });
     const file = fileURLToPath(new URL(`../../../${module}`, import.meta.url));
-    return new WorkerProcess(name, file, args, configuration, logFile);
+    return new WorkerProcess(name, file, args, configuration, logFile, env);
   }
 
   get isRunning(): boolean {
@@ -64,6 +66,11 @@ export class WorkerProcess {
     const columns = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     // utime and stime, in hundredths of a second.
     return (Number(columns[11] ?? 0) + Number(columns[12] ?? 0)) / 100;
+  }
+
+  /** SIGSTOP freezes the process as a pause of the machine would, SIGCONT wakes it. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    this.child.kill(name);
   }
 
   async kill(): Promise<void> {

@@ -69,7 +69,9 @@ function eventTopic(topic: string, stream: CompiledStream): ArchivedTopic {
 const INT: ValueType = { kind: 'int' };
 const TEXT: ValueType = { kind: 'string' };
 
-/** Predictions with a column per feature: what was served, as training reads it. */
+/**
+ * Predictions with a column per feature: what was served, as training reads it. `others` is JSON: a list of OtherScore.
+ */
 export function predictionStream(model: CompiledModel): CompiledStream {
   const id = model.request.fields[model.request.eventId]?.type ?? INT;
   return plainStream(`${model.name}-predictions`, [
@@ -78,8 +80,11 @@ export function predictionStream(model: CompiledModel): CompiledStream {
     { name: 'version', type: INT, nullable: false },
     { name: 'epoch', type: INT, nullable: false },
     { name: 'role', type: TEXT, nullable: false },
+    { name: 'arm', type: TEXT, nullable: false },
     { name: 'score', type: { kind: 'double' }, nullable: false },
     { name: 'decision', type: TEXT, nullable: false },
+    { name: 'micros', type: INT, nullable: false },
+    { name: 'others', type: TEXT, nullable: false },
     { name: 'service', type: TEXT, nullable: false },
     { name: 'cut', type: TEXT, nullable: true },
     { name: 'request_partition', type: INT, nullable: false },
@@ -98,10 +103,11 @@ function predictionTopic(topic: string, model: CompiledModel): ArchivedTopic {
     isProduced: true,
     stream: predictionStream(model),
     row: ({ value }) => {
-      const { id, at, version, epoch, role, score, decision, service, cut, source, vector } = JSON.parse(
-        value?.toString('utf8') ?? 'null',
-      ) as PredictionRecord;
-      return [id, at, version, epoch, role, score, decision, service, cut, source.partition, source.offset, ...vector];
+      const prediction = JSON.parse(value?.toString('utf8') ?? 'null') as PredictionRecord;
+      const { id, at, version, epoch, role, arm, score, decision, micros, service, cut, source, vector } = prediction;
+      const others = JSON.stringify(prediction.others);
+      const served = [id, at, version, epoch, role, arm, score, decision, micros, others, service, cut];
+      return [...served, source.partition, source.offset, ...vector];
     },
   };
 }

@@ -1,7 +1,8 @@
 import type { CutRecord, PredictionRecord, SourcePosition } from '../../../contracts/records.js';
 import { cutsTopic, predictionsTopic } from '../../../contracts/topics.js';
 import type { StreamEvent } from '../../../features/types.js';
-import type { Scorer } from '../../../scoring/scorer.js';
+import type { ScoredRow, Scorer } from '../../../scoring/scorer.js';
+import { splitUnit } from '../../../scoring/split.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { Output } from '../../runtime/topology.js';
 
@@ -36,7 +37,7 @@ export class PredictionWriter {
     output.emit({ topic: cutsTopic(this.project, this.model.name), key: cut.id, value: JSON.stringify(cut) });
   }
 
-  /** Scores what is pending in micro-batches, one version per batch. */
+  /** Scores what is pending in micro-batches, one deployment per batch. */
   async drain(output: Output): Promise<void> {
     const width = this.model.service.columns.length;
     while (this.rows.length > 0) {
@@ -47,21 +48,23 @@ export class PredictionWriter {
         matrix,
         batch.length,
         batch.map(({ event }) => event.values),
+        batch.map(({ event }) => splitUnit(event.values[this.model.entity] ?? null, event.id)),
       );
       this.rows = this.rows.slice(batch.length);
       for (const [at, { event, vector, source, cut }] of batch.entries()) {
+        const row = scored[at] as ScoredRow;
         const prediction: PredictionRecord = {
           id: event.id,
           at: event.time,
           model: this.model.name,
-          version: scored.version,
-          role: scored.role,
-          epoch: scored.epoch,
-          score: scored.scores[at] as number,
-          decision: scored.decisions[at] as string,
-          arm: 'champion',
-          micros: 0,
-          others: [],
+          version: row.version,
+          role: row.role,
+          epoch: row.epoch,
+          score: row.score,
+          decision: row.decision,
+          arm: row.arm,
+          micros: row.micros,
+          others: row.others,
           service: this.model.service.hash,
           // JSON has no NaN: a null feature becomes null.
           vector: Array.from(vector),

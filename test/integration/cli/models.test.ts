@@ -30,7 +30,7 @@ describe('models list and models show', () => {
   let home: string;
   beforeAll(async () => {
     home = await mkdtemp(join(tmpdir(), 'tidemill-models-'));
-    const registry = await openSqliteRegistry({ file: join(home, 'registry.db') });
+    const registry = await openSqliteRegistry({ file: join(home, 'registry.db'), project: 'p' });
     for (const number of [1, 2, 3]) {
       const fence = await registry.openRollout('fraud', `p/retrain/fraud/${number}`, number === 1 ? 'manual' : 'drift');
       const { version } = await registry.registerVersion(
@@ -72,7 +72,7 @@ describe('models list and models show', () => {
 
   const tidemill = async (...args: string[]): Promise<{ stdout: string; stderr: string }> => {
     const { TIDEMILL_PROJECT: _project, ...env } = process.env;
-    return run(process.execPath, [cli, '--home', home, ...args], { env });
+    return run(process.execPath, [cli, '--home', home, ...args], { env: { ...env, TIDEMILL_PROJECT_ID: 'p' } });
   };
   const failure = async (...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
     tidemill(...args).then(

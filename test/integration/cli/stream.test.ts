@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { TopologyProgress } from '../../../contracts/topologyProgress.js';
+import { registryIn } from '../../../contracts/registryAddress.js';
 import type { TopologyReset } from '../../../contracts/topologyReset.js';
 import type * as program from '../../../cli/program.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
@@ -136,6 +137,7 @@ describe('stream run and stream status', () => {
         temporalAddress: '127.0.0.1:1',
         temporalNamespace: 'default',
         home,
+        registry: registryIn(home),
       },
       ['--model', 'fraud', '--instance', 'worker-7'],
     );

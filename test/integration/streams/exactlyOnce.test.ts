@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
+import { registryIn } from '../../../contracts/registryAddress.js';
 import { groupId, hopTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
 import type { LogProducer, OutgoingRecord, TopicPartition } from '../../../stores/log/log.js';
@@ -27,6 +28,7 @@ beforeAll(async () => {
     temporalAddress: '127.0.0.1:1',
     temporalNamespace: 'default',
     home: join(kafka.directory, 'home'),
+    registry: registryIn(join(kafka.directory, 'home')),
   };
   await kafka.log.ensureTopics(
     ['transactions', 'fraud-labels'].map((name) => ({ topic: `${identity.project}.${name}`, partitions: PARTITIONS })),

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,11 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
+import { registryIn } from '../../../contracts/registryAddress.js';
 import { predictionsTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
 import type { LogProducer } from '../../../stores/log/log.js';
+import { openRegistry } from '../../../stores/registry/openRegistry.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { paymentRecord, payments } from '../../support/payments.js';
+import { hasPostgres, startTestPostgres } from '../../support/postgres.js';
 import { StreamWorker } from '../../support/streamWorker.js';
 
 const projectModule = join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js');
@@ -22,8 +26,11 @@ function settings(broker: string, home: string, project = 'workertest'): Configu
     temporalAddress: '127.0.0.1:1',
     temporalNamespace: 'default',
     home,
+    registry: registryIn(home),
   };
 }
+
+const isPostgresHere = await hasPostgres();
 
 describe('a stream worker that cannot start', () => {
   test('says that no broker answers', async () => {
@@ -32,6 +39,15 @@ describe('a stream worker that cannot start', () => {
     expect(await worker.end()).toMatchObject({ code: 5 });
     expect(worker.lines.some((line) => line['code'] === 'LOG_UNAVAILABLE')).toBe(true);
     await rm(home, { recursive: true, force: true });
+  });
+
+  test('names the setting of a registry that it cannot use, without its password', async () => {
+    const registry = { kind: 'postgres', url: 'postgres://me:s3cret@127.0.0.1:1' } as const;
+    const worker = new StreamWorker({ ...settings('127.0.0.1:1', tmpdir()), registry }, ['--model', 'fraud']);
+    expect(await worker.end()).toMatchObject({ code: 2 });
+    const said = worker.lines.find((line) => line['code'] === 'CONFIGURATION_INVALID');
+    expect(said).toMatchObject({ details: { variable: 'TIDEMILL_REGISTRY' } });
+    expect(JSON.stringify(worker.lines)).not.toContain('s3cret');
   });
 });
 
@@ -78,6 +94,38 @@ describe('a stream worker', () => {
     ]);
     expect(await worker.end()).toMatchObject({ code: 1 });
     expect(worker.lines.some((line) => line['code'] === 'GROUP_NOT_INITIALISED')).toBe(true);
+  });
+
+  test.skipIf(!isPostgresHere)('keeps its lease in the PostgreSQL registry that is configured', async () => {
+    const postgres = await startTestPostgres();
+    const home = join(kafka.directory, 'postgres');
+    const url = await postgres.createDatabase();
+    const configuration = {
+      ...settings(kafka.broker, home, 'postgrestest'),
+      registry: { kind: 'postgres', url } as const,
+    };
+    await kafka.log.ensureTopics(
+      ['transactions', 'fraud-labels'].map((name) => ({ topic: `postgrestest.${name}`, partitions: 2 })),
+    );
+    const registry = await openRegistry(configuration);
+    try {
+      const args = ['--model', 'fraud', '--instance', 'p'];
+      expect(await new StreamWorker(configuration, [...args, '--initialise', 'end']).end()).toMatchObject({ code: 0 });
+      const worker = new StreamWorker(configuration, args);
+      while ((await registry.liveInstances('fraud')).length === 0) {
+        expect(worker.isRunning).toBe(true);
+        await sleep(100);
+      }
+      expect(await registry.liveInstances('fraud')).toMatchObject([{ instance: 'p', kind: 'stream', problem: null }]);
+      // A registry that is away keeps nobody from stopping.
+      await postgres.shutDown();
+      expect(await worker.stop()).toMatchObject({ code: 0 });
+      expect(existsSync(join(home, 'registry.db'))).toBe(false);
+      for (const secret of postgres.secrets) expect(JSON.stringify(worker.lines)).not.toContain(secret);
+    } finally {
+      await registry.close();
+      await postgres.stop();
+    }
   });
 
   test('with a corrupt snapshot discards it, replays the log, and goes on', { timeout: 120_000 }, async () => {

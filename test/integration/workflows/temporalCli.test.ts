@@ -4,10 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { environmentOf, type Configuration } from '../../../contracts/configuration.js';
+import { registryIn } from '../../../contracts/registryAddress.js';
 import type { LifecycleStatus, RetrainResult, RetrainStatus } from '../../../contracts/workflows.js';
 import { findTemporal } from '../../../infra/findTemporal.js';
 import { startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
-import { openSqliteRegistry } from '../../../stores/registry/sqliteRegistry.js';
+import { openRegistry } from '../../../stores/registry/openRegistry.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 
 const run = promisify(execFile);
@@ -42,6 +43,7 @@ describe('the lifecycle from the Temporal command line', () => {
       temporalAddress: temporal.address,
       temporalNamespace: 'default',
       home: join(kafka.directory, 'home'),
+      registry: registryIn(join(kafka.directory, 'home')),
     };
     worker = spawn(process.execPath, [join(process.cwd(), 'dist', 'workers', 'lifecycle.js')], {
       env: { ...process.env, ...environmentOf(configuration) },
@@ -110,7 +112,7 @@ describe('the lifecycle from the Temporal command line', () => {
       result: RetrainResult;
     };
     expect(result).toMatchObject({ outcome: 'notPromoted', version: null, reason: 'cancelled' });
-    const registry = await openSqliteRegistry({ file: join(configuration.home, 'registry.db') });
+    const registry = await openRegistry(configuration);
     expect(await registry.rollout('fraud', 1)).toMatchObject({ outcome: 'not promoted' });
     expect((await registry.journal('fraud', 1)).map(({ step }) => step)).toEqual(['lease', 'snapshot']);
     await registry.close();

@@ -14,6 +14,17 @@ test('a configuration survives the way through the environment of a child proces
   expect(configurationFrom(environmentOf(configuration))).toEqual(configuration);
 });
 
+test('the registry is a file in the home unless it is named', () => {
+  expect(configurationFrom(env).registry).toEqual({ kind: 'sqlite', file: '/h/registry.db' });
+  expect(configurationFrom({ ...env, TIDEMILL_REGISTRY: '' }).registry).toEqual({
+    kind: 'sqlite',
+    file: '/h/registry.db',
+  });
+  const configuration = configurationFrom({ ...env, TIDEMILL_REGISTRY: 'postgres://me:p%40ss@db/tidemill' });
+  expect(configuration.registry.kind).toBe('postgres');
+  expect(configurationFrom(environmentOf(configuration))).toEqual(configuration);
+});
+
 test.each(['TIDEMILL_PROJECT_ID', 'TIDEMILL_PROJECT', 'TIDEMILL_KAFKA'])(
   'without %s the error names it',
   (variable) => {

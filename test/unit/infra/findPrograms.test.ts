@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { findKafka, locateKafka } from '../../../infra/findKafka.js';
+import { locatePostgres } from '../../../infra/findPostgres.js';
 import { KAFKA_JARS } from '../../../infra/kafkaJars.js';
 import {
   downloadQuestion,
@@ -17,7 +18,7 @@ import {
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tidemill-find-'));
-  for (const name of ['KAFKA_HOME', 'TIDEMILL_TEMPORAL_CLI']) vi.stubEnv(name, '');
+  for (const name of ['KAFKA_HOME', 'TIDEMILL_TEMPORAL_CLI', 'TIDEMILL_POSTGRES']) vi.stubEnv(name, '');
   vi.stubEnv('TIDEMILL_CACHE', join(folder, 'cache'));
   vi.stubEnv('PATH', join(folder, 'bin'));
   await mkdir(join(folder, 'bin'));
@@ -189,5 +190,31 @@ describe('the search for the Temporal CLI', () => {
     expect(await findTemporal()).toBe(built);
     await chmod(built, 0o644);
     expect(await locateTemporal()).toBeNull();
+  });
+});
+
+describe('the search for PostgreSQL', () => {
+  const serverPrograms = async (name: string): Promise<string> => {
+    const bin = join(folder, name);
+    await mkdir(bin, { recursive: true });
+    for (const each of ['initdb', 'postgres']) await writeFile(join(bin, each), '', { mode: 0o755 });
+    return bin;
+  };
+
+  test('takes the folder that is named, and says what is wrong with it where it cannot', async () => {
+    const bin = await serverPrograms('given');
+    vi.stubEnv('TIDEMILL_POSTGRES', bin);
+    expect(await locatePostgres()).toBe(bin);
+    await rm(join(bin, 'initdb'));
+    await expect(locatePostgres()).rejects.toMatchObject({
+      code: 'RUNTIME_UNAVAILABLE',
+      message: expect.stringMatching(/where initdb and postgres are not\. Either .* or .* or /) as string,
+    });
+  });
+
+  test('follows the link on PATH to the folder that has initdb too', async () => {
+    const bin = await serverPrograms('postgresql-16/bin');
+    await symlink(join(bin, 'postgres'), join(folder, 'bin', 'postgres'));
+    expect(await locatePostgres()).toBe(bin);
   });
 });

@@ -15,6 +15,7 @@ beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'tidemill-record-'));
   vi.stubEnv('TIDEMILL_KAFKA', '');
   vi.stubEnv('TIDEMILL_TEMPORAL', '');
+  vi.stubEnv('TIDEMILL_REGISTRY', '');
 });
 afterEach(async () => {
   vi.unstubAllEnvs();
@@ -81,4 +82,18 @@ test('an address in the environment is taken, and told whether it answers', asyn
   } finally {
     server.close();
   }
+});
+
+test.each([
+  ['sqlite:/x/registry.db', true, '/x/registry.db'],
+  ['postgres://me:s3cret@127.0.0.1:1/tidemill', false, 'nothing answers at postgres://me@127.0.0.1:1/tidemill'],
+  ['postgres://me:s3cret@127.0.0.1', false, expect.stringContaining('names no database') as string],
+])('the registry %s of the environment is looked at, and its password is not told', async (address, ok, found) => {
+  vi.stubEnv('TIDEMILL_REGISTRY', address);
+  const checks = await diagnose(home);
+  expect(checks.find(({ name }) => name === 'registry of the environment')).toEqual({
+    name: 'registry of the environment',
+    ok,
+    found,
+  });
 });

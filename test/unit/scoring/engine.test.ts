@@ -4,6 +4,7 @@ import { isTidemillError } from '../../../contracts/errors.js';
 import { fraud } from '../../../examples/fraud/project.js';
 import { logisticToOnnx } from '../../../models/onnx/linearModel.js';
 import { createScoringEngine } from '../../../scoring/engine.js';
+import type { ScoredRow, Scorer } from '../../../scoring/scorer.js';
 
 const model = fraud.compiled;
 const columns = model.service.columns.length;
@@ -23,13 +24,28 @@ function deployment(epoch: number, champion: number | null, prepare: number | nu
 }
 
 const request = [1, 0, 2, 3, 30_000];
-const scoreOne = (engine: ReturnType<typeof createScoringEngine>) =>
-  engine.score(new Float64Array(columns), 1, [request]);
+const probability = (intercept: number): number => 1 / (1 + Math.exp(-intercept));
+const scoreOne = async (engine: Scorer, vector = new Float64Array(columns)): Promise<ScoredRow> => {
+  const [row] = await engine.score(vector, 1, [request], ['2']);
+  return row as ScoredRow;
+};
+/** A vector whose column 3 is null. */
+const withNull = new Float64Array(columns);
+withNull[3] = Number.NaN;
 
 describe('a scoring engine', () => {
   test('answers by the fallback rules until a version is in force', async () => {
     const engine = createScoringEngine(model, () => Promise.resolve(constant(0)));
-    expect(await scoreOne(engine)).toMatchObject({ version: 0, role: 'fallback', scores: Float64Array.of(0.9) });
+    expect(await scoreOne(engine)).toEqual({
+      version: 0,
+      role: 'fallback',
+      epoch: 0,
+      score: 0.9,
+      decision: 'review',
+      arm: 'champion',
+      micros: 0,
+      others: [],
+    });
   });
 
   test('loads without serving, then switches at once; lower epochs are ignored', async () => {
@@ -41,9 +57,9 @@ describe('a scoring engine', () => {
     engine.activate(deployment(2, 1));
     engine.activate(deployment(1, null, 1));
     const scored = await scoreOne(engine);
-    expect(scored).toMatchObject({ version: 1, role: 'champion', epoch: 2 });
-    expect(scored.scores[0]).toBeCloseTo(1 / (1 + Math.exp(-1)), 6);
-    expect(scored.decisions).toEqual(['review']);
+    expect(scored).toMatchObject({ version: 1, role: 'champion', epoch: 2, decision: 'review', others: [] });
+    expect(scored.score).toBeCloseTo(probability(1), 6);
+    expect(scored.micros).toBeGreaterThan(0);
   });
 
   test('falls back to the version before where one answers nonsense, and opens its breaker', async () => {
@@ -55,8 +71,14 @@ describe('a scoring engine', () => {
       await engine.prepare(deployment(epoch, version));
       engine.activate(deployment(epoch, version));
     }
-    expect(await scoreOne(engine)).toMatchObject({ version: 1 });
-    expect(engine.breaker).toBe('open');
+    const problem = 'version 2 answered NaN';
+    expect(await scoreOne(engine)).toMatchObject({
+      version: 1,
+      role: 'fallback',
+      epoch: 2,
+      others: [{ version: 2, role: 'champion', score: null, decision: null, problem }],
+    });
+    expect(engine).toMatchObject({ breaker: 'open', problem });
   });
 
   test('keeps what a later deployment was prepared with while an earlier one comes into force', async () => {
@@ -91,13 +113,17 @@ describe('a scoring engine', () => {
     expect(engine.breaker).toBe('closed');
   });
 
-  test('scores a batch with a null by the fallback rules where the version takes none, and serves on', async () => {
+  test('scores a row with a null by the fallback rules where the version takes none, and serves the others', async () => {
     const engine = createScoringEngine(model, (version) => Promise.resolve(constant(version)));
     await engine.prepare(deployment(1, 1));
     engine.activate(deployment(1, 1));
-    const withNull = new Float64Array(columns);
-    withNull[3] = Number.NaN;
-    expect(await engine.score(withNull, 1, [request])).toMatchObject({ version: 0, role: 'fallback' });
+    const vectors = new Float64Array(2 * columns);
+    vectors.set(withNull, columns);
+    const scored = await engine.score(vectors, 2, [request, request], ['1', '2']);
+    expect(scored).toMatchObject([
+      { version: 1, role: 'champion', others: [] },
+      { version: 0, role: 'fallback', others: [{ version: 1, role: 'champion', score: null }] },
+    ]);
     expect(engine.problem).toContain(model.service.columns[3]?.name);
     expect(engine.breaker).toBe('closed');
     expect(await scoreOne(engine)).toMatchObject({ version: 1, role: 'champion' });

@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { expectedOutcomes } from '../../../activities/audit/expectedOutcomes.js';
-import { hopTopic } from '../../../contracts/topics.js';
+import type { DeploymentRecord, PredictionRecord } from '../../../contracts/records.js';
+import { hopTopic, predictionsTopic } from '../../../contracts/topics.js';
 import { fraud, transactions } from '../../../examples/fraud/project.js';
+import { logisticToOnnx } from '../../../models/onnx/linearModel.js';
+import { createScoringEngine } from '../../../scoring/engine.js';
 import { createFallbackScorer } from '../../../scoring/fallbackScorer.js';
+import { armOf } from '../../../scoring/split.js';
 import type { LogRecord, OutgoingRecord } from '../../../stores/log/log.js';
 import { decodeBlock } from '../../../streams/blocks/block.js';
 import { scoreTopology } from '../../../streams/topologies/score/scoreTopology.js';
@@ -89,6 +93,79 @@ describe('an entry task', () => {
       });
       expect(answers(crashed.outputs)).toEqual(answers(straight.outputs));
       expect(crashed.deadLetters).toEqual(straight.deadLetters);
+    }
+  });
+});
+
+describe('a last task', () => {
+  const columns = fraud.compiled.service.columns.length;
+  /** Version n answers the logistic function of n, version 3 nonsense. */
+  const versionFile = (version: number): Uint8Array =>
+    logisticToOnnx({
+      means: new Float64Array(columns),
+      scales: new Float64Array(columns).fill(1),
+      weights: new Float64Array(columns),
+      intercept: version === 3 ? Number.NaN : version,
+    });
+
+  /** What the requests of a few customers become under a deployment. */
+  async function predictionsUnder(deployment: DeploymentRecord): Promise<PredictionRecord[]> {
+    const scorer = createScoringEngine(fraud.compiled, (version) => Promise.resolve(versionFile(version)));
+    await scorer.prepare(deployment);
+    scorer.activate(deployment);
+    const scoring = scoreTopology({ project, model: fraud.compiled, generation: 1, partitions: 1, scorer });
+    const entered = await driveTask({
+      create: () => scoring.createTask('customer-0', [entry]),
+      records: requests(5, 200),
+      commitEvery: 20,
+      snapshotEvery: 1_000,
+    });
+    const hop = { topic: hopTopic(identity, 'terminal'), partition: 0 };
+    const blocks = entered.outputs.filter(({ topic }) => topic === hop.topic);
+    const { outputs } = await driveTask({
+      create: () => scoring.createTask('terminal-0', [hop]),
+      records: blocks.map(({ value }, offset): LogRecord => {
+        const timestamp = Date.parse('2026-01-01');
+        return { ...hop, offset, timestamp, key: null, value: value as Buffer, headers: {} };
+      }),
+      commitEvery: 3,
+      snapshotEvery: 1_000,
+    });
+    await scorer.close();
+    return outputs
+      .filter(({ topic }) => topic === predictionsTopic(project, 'fraud'))
+      .map(({ value }) => JSON.parse(String(value)) as PredictionRecord);
+  }
+  const deployment: DeploymentRecord = {
+    model: 'fraud',
+    epoch: 4,
+    mode: 'canary',
+    champion: 1,
+    challenger: 2,
+    share: 0.4,
+    salt: 'fraud/4',
+    prepare: null,
+  };
+
+  test('splits requests by customer, and writes both versions’ scores of each', async () => {
+    const predictions = await predictionsUnder(deployment);
+    for (const { entity, arm, role, version, epoch, others, micros } of predictions) {
+      expect(arm).toBe(armOf(deployment, String(entity)));
+      expect([role, version, epoch]).toEqual(arm === 'challenger' ? ['challenger', 2, 4] : ['champion', 1, 4]);
+      expect(others).toMatchObject([{ version: 3 - version, problem: null }]);
+      expect(micros).toBeGreaterThan(0);
+    }
+    expect(new Set(predictions.map(({ arm }) => arm)).size).toBe(2);
+  });
+
+  test('writes the problem of a challenger that fails, and the champion serves', async () => {
+    const predictions = await predictionsUnder({ ...deployment, challenger: 3 });
+    expect(predictions.length).toBeGreaterThan(100);
+    for (const { entity, arm, role, version, others } of predictions) {
+      expect([arm, role, version]).toEqual([armOf(deployment, String(entity)), 'champion', 1]);
+      expect(others).toMatchObject([
+        { version: 3, role: 'challenger', score: null, problem: 'version 3 answered NaN' },
+      ]);
     }
   });
 });

@@ -204,6 +204,31 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         expect(await registry.versions('churn')).toEqual([]);
       });
 
+      test('the versions that read a view are found by its name, with the hash that they read and their status', async () => {
+        const readerOf = (model: string, sha256: string, views: Record<string, string>): VersionDraft => ({
+          ...draftOf(model, sha256),
+          lineage: { views },
+        });
+        const fraud = await registry.openRollout('fraud', 'w1', 'manual');
+        const churn = await registry.openRollout('churn', 'w2', 'manual');
+        await registry.registerVersion(readerOf('fraud', 'a', { spending: 'h1', moment: 'm1' }), fraud);
+        await registry.registerVersion(readerOf('fraud', 'a', { spending: 'h1', moment: 'm1' }), fraud);
+        await registry.registerVersion(readerOf('fraud', 'b', { spending: 'h2' }), fraud);
+        await registry.registerVersion(readerOf('churn', 'c', { spending: 'h1' }), churn);
+        // Of a program that kept no views.
+        await registry.registerVersion(draftOf('churn', 'd'), churn);
+        await registry.withdrawVersion('fraud', 1, 'leak', fraud);
+        expect(await registry.versionsReading('spending')).toEqual([
+          { model: 'churn', version: 1, status: 'registered', hash: 'h1' },
+          { model: 'fraud', version: 1, status: 'withdrawn', hash: 'h1' },
+          { model: 'fraud', version: 2, status: 'registered', hash: 'h2' },
+        ]);
+        expect(await registry.versionsReading('moment')).toEqual([
+          { model: 'fraud', version: 1, status: 'withdrawn', hash: 'm1' },
+        ]);
+        expect(await registry.versionsReading('unread')).toEqual([]);
+      });
+
       test('a repeat is answered after the rollout closed, but not under a newer token', async () => {
         const fence = await registry.openRollout('fraud', 'w1', 'manual');
         const draft = draftOf('fraud', 'a');

@@ -1,14 +1,11 @@
-import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import Database from 'libsql';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { verifyAudit } from '../../../../stores/registry/auditChain.js';
 import { openSqliteRegistry } from '../../../../stores/registry/sqliteRegistry.js';
-import { changeOf, describeRegistry, draftOf, expectCode } from './registrySuite.js';
+import { describeCompetition } from './competitionSuite.js';
+import { describeRegistry, draftOf, expectCode } from './registrySuite.js';
 
 let folder = '';
 let file = '';
@@ -82,6 +79,35 @@ describe('SQLite file', () => {
     await registry.close();
   });
 
+  test('a file of an older program gets what it lacks and keeps what it has', async () => {
+    const before = await openSqliteRegistry({ file });
+    await before.registerVersion(draftOf('fraud', 'a'), await before.openRollout('fraud', 'w1', 'manual'));
+    const versions = await before.versions('fraud');
+    await before.close();
+    const other = new Database(file);
+    other.exec('DROP TABLE version_views; PRAGMA user_version = 1');
+    other.close();
+    const registry = await openSqliteRegistry({ file });
+    expect(await registry.versions('fraud')).toEqual(versions);
+    expect(await registry.versionsReading('spending')).toEqual([]);
+    await registry.close();
+  });
+
+  test('registries of one process on one file do not keep each other waiting for the lock', async () => {
+    // An attempt that met a lock would fail at once.
+    const registries = await Promise.all(
+      [1, 2, 3].map(() => openSqliteRegistry({ file, busyTimeoutMs: 0, busyAttempts: 1 })),
+    );
+    const holders = Array.from({ length: 10 }, (_, index) => `w${index}`);
+    const rollouts = await Promise.all(
+      holders.flatMap((holder) =>
+        registries.map((registry, at) => registry.openRollout('fraud', `${holder} of ${at}`, 'manual')),
+      ),
+    );
+    expect(rollouts.map(({ token }) => token)).toEqual(Array.from({ length: 30 }, (_, index) => index + 1));
+    for (const registry of registries) await registry.close();
+  });
+
   test('a file of a newer program is refused and left as it is', async () => {
     await (await openSqliteRegistry({ file })).close();
     const other = new Database(file);
@@ -99,43 +125,4 @@ describe('SQLite file', () => {
   });
 });
 
-// The other processes run the build.
-const built = join(
-  fileURLToPath(new URL('../../../../', import.meta.url)),
-  'dist',
-  'stores',
-  'registry',
-  'sqliteRegistry.js',
-);
-
-describe.skipIf(!existsSync(built))('several processes', () => {
-  const competitor = fileURLToPath(new URL('./competitor.mjs', import.meta.url));
-  const compete = async (name: string, changes: number): Promise<{ stale: number; tokens: number[] }> => {
-    const { stdout } = await promisify(execFile)(process.execPath, [competitor, built, file, name, String(changes)]);
-    return JSON.parse(stdout) as { stale: number; tokens: number[] };
-  };
-
-  test('a new file is created by one of those that open it at once', async () => {
-    const openers = await Promise.allSettled(['a', 'b', 'c', 'd'].map((name) => compete(name, 0)));
-    expect(openers.map(({ status }) => status)).toEqual(Array.from({ length: 4 }, () => 'fulfilled'));
-  });
-
-  test('every change is made once, from the epoch before it, and no token is issued twice', async () => {
-    const processes = 4;
-    const each = 20;
-    const registry = await openSqliteRegistry({ file });
-    const fence = await registry.openRollout('fraud', 'test', 'competition');
-    await registry.changeDeployment(changeOf(fence, 'first', 0));
-    const results = await Promise.all(Array.from({ length: processes }, (_, index) => compete(`p${index}`, each)));
-    const changes = processes * each;
-    expect((await registry.deployment('fraud'))?.epoch).toBe(changes + 1);
-    const published = await registry.pendingOutbox(1_000);
-    expect(published.map(({ deployment }) => deployment.epoch)).toEqual(
-      Array.from({ length: changes + 1 }, (_, index) => index + 1),
-    );
-    const tokens = results.flatMap((result) => result.tokens).sort((a, b) => a - b);
-    expect(tokens).toEqual(Array.from({ length: changes }, (_, index) => index + 1));
-    for (const model of ['fraud', 'churn']) expect(verifyAudit(await registry.auditRows(model)).kind).toBe('intact');
-    await registry.close();
-  });
-});
+describeCompetition('a SQLite file', () => ({ kind: 'sqlite', file }));

@@ -56,6 +56,30 @@ describe('the performance monitor', () => {
     }
   });
 
+  test('judges the champion’s own scores through a canary, whoever served', () => {
+    const rows = outcomes(1, 40, true);
+    const straight = detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY, partitions: 4 }), rows);
+    // Half of the requests are served by a challenger that sees nothing, some by a fallback as well.
+    const canary = rows.map((row): OutcomeRecord => {
+      if (Number(row.id) % 2 === 0) return { ...row, others: [{ version: 2, score: 0.5 }] };
+      const others = [{ version: row.version, score: row.score }];
+      return { ...row, version: 2, role: 'challenger', arm: 'challenger', score: 0.5, others };
+    });
+    const fallback = rows.map((row): OutcomeRecord => ({ ...row, id: `f${row.id}`, version: 0, role: 'fallback' }));
+    const first = rows.map((row): OutcomeRecord => ({
+      ...row,
+      id: `c${row.id}`,
+      version: 2,
+      role: 'challenger',
+      others: [{ version: 0, score: row.score }],
+    }));
+    const mixed = canary.flatMap((row, at) => [row, fallback[at] as OutcomeRecord, first[at] as OutcomeRecord]);
+    const monitor = new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY, partitions: 4 });
+    const found = mixed.flatMap((row) => monitor.update(row, Number(String(row.id).replace(/\D/, '')) % 4));
+    expect(straight).toHaveLength(1);
+    expect(found).toEqual(straight);
+  });
+
   test('does not depend on how the partitions mix: one may be a day behind', () => {
     const rows = outcomes(1, 40, true);
     const behind = (row: OutcomeRecord): number => row.knownAt + (Number(row.id) % 4 === 3 ? DAY : 0);

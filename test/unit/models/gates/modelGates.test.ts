@@ -66,7 +66,6 @@ describe('a comparison', () => {
         'champion',
         {
           labels: rows.labels.slice(0, count),
-          days: rows.days.slice(0, count),
           entities: rows.entities.slice(0, count),
         },
         a.slice(0, count),

@@ -1,31 +1,58 @@
 import { TidemillError } from '../../contracts/errors.js';
 import type { Fence, ModelVersion, Registry, VersionDraft } from './registry.js';
-import { appendAudit } from './sqliteAudit.js';
-import type { Row, Sql, SqliteDatabase } from './sqliteDatabase.js';
-import { requireNewest, requireOpen } from './sqliteRollouts.js';
+import { appendAudit } from './sqlAudit.js';
+import { modelScope, type Row, type Sql, type SqlChange, type SqlDatabase } from './sqlDatabase.js';
+import { requireNewest, requireOpen } from './sqlRollouts.js';
 import { jsonText } from './jsonText.js';
 
 export function versionMethods(
-  database: SqliteDatabase,
-): Pick<Registry, 'registerVersion' | 'version' | 'versions' | 'rejectVersion' | 'withdrawVersion'> {
+  database: SqlDatabase,
+): Pick<
+  Registry,
+  'registerVersion' | 'version' | 'versions' | 'versionsReading' | 'rejectVersion' | 'withdrawVersion'
+> {
   return {
-    registerVersion: (draft, fence) => database.write((sql) => register(sql, draft, fence)),
+    registerVersion: (draft, fence) => database.write(modelScope(fence.model), (sql) => register(sql, draft, fence)),
     version: (model, version) => database.read((sql) => findVersion(sql, model, version)),
     versions: (model) =>
-      database.read((sql) =>
-        sql
-          .rows('SELECT * FROM versions WHERE project = ? AND model = ? ORDER BY version', sql.project, model)
-          .map(versionOf),
-      ),
+      database.read(async (sql) => {
+        const rows = await sql.rows(
+          'SELECT * FROM versions WHERE project = ? AND model = ? ORDER BY version',
+          sql.project,
+          model,
+        );
+        return rows.map(versionOf);
+      }),
+    versionsReading: (view) =>
+      database.read(async (sql) => {
+        const rows = await sql.rows(
+          `SELECT read.model, read.version, read.hash, versions.status FROM version_views AS read
+           JOIN versions ON versions.project = read.project AND versions.model = read.model
+             AND versions.version = read.version
+           WHERE read.project = ? AND read.view = ? ORDER BY read.model, read.version`,
+          sql.project,
+          view,
+        );
+        return rows.map((row) => ({
+          model: row['model'] as string,
+          version: row['version'] as number,
+          status: row['status'] as ModelVersion['status'],
+          hash: row['hash'] as string,
+        }));
+      }),
     rejectVersion: (model, version, reason, fence) =>
-      database.write((sql) => mark(sql, { model, version, reason, fence, status: 'rejected' })),
+      database.write(modelScope(fence.model), (sql) =>
+        mark(sql, { model, version, reason, fence, status: 'rejected' }),
+      ),
     withdrawVersion: (model, version, reason, fence) =>
-      database.write((sql) => mark(sql, { model, version, reason, fence, status: 'withdrawn' })),
+      database.write(modelScope(fence.model), (sql) =>
+        mark(sql, { model, version, reason, fence, status: 'withdrawn' }),
+      ),
   };
 }
 
-export function findVersion(sql: Sql, model: string, version: number): ModelVersion | null {
-  const row = sql.row(
+export async function findVersion(sql: Sql, model: string, version: number): Promise<ModelVersion | null> {
+  const row = await sql.row(
     'SELECT * FROM versions WHERE project = ? AND model = ? AND version = ?',
     sql.project,
     model,
@@ -35,15 +62,15 @@ export function findVersion(sql: Sql, model: string, version: number): ModelVers
 }
 
 /** @throws TidemillError VERSION_NOT_FOUND */
-export function requireVersion(sql: Sql, model: string, version: number): ModelVersion {
-  const found = findVersion(sql, model, version);
+export async function requireVersion(sql: Sql, model: string, version: number): Promise<ModelVersion> {
+  const found = await findVersion(sql, model, version);
   if (found !== null) return found;
   throw new TidemillError('VERSION_NOT_FOUND', `${model} has no version ${version}`, { model, version });
 }
 
 /** Champion of the newest deployment, or null. */
-function championOf(sql: Sql, model: string): number | null {
-  const row = sql.row(
+async function championOf(sql: Sql, model: string): Promise<number | null> {
+  const row = await sql.row(
     'SELECT champion FROM deployments WHERE project = ? AND model = ? ORDER BY epoch DESC LIMIT 1',
     sql.project,
     model,
@@ -51,11 +78,11 @@ function championOf(sql: Sql, model: string): number | null {
   return row === null ? null : (row['champion'] as number | null);
 }
 
-function register(sql: Sql, draft: VersionDraft, fence: Fence): ModelVersion {
+async function register(sql: SqlChange, draft: VersionDraft, fence: Fence): Promise<ModelVersion> {
   requireSameModel(draft.model, fence);
-  const rollout = requireNewest(sql, fence);
+  const rollout = await requireNewest(sql, fence);
   const { sha256 } = draft.artifact;
-  const known = sql.row(
+  const known = await sql.row(
     'SELECT * FROM versions WHERE project = ? AND model = ? AND token = ? AND sha256 = ?',
     sql.project,
     draft.model,
@@ -63,8 +90,8 @@ function register(sql: Sql, draft: VersionDraft, fence: Fence): ModelVersion {
     sha256,
   );
   if (known !== null) return versionOf(known);
-  requireOpen(sql, fence);
-  const withdrawn = sql.row(
+  await requireOpen(sql, fence);
+  const withdrawn = await sql.row(
     `SELECT version, reason FROM versions WHERE project = ? AND model = ? AND sha256 = ? AND status = 'withdrawn' LIMIT 1`,
     sql.project,
     draft.model,
@@ -77,13 +104,13 @@ function register(sql: Sql, draft: VersionDraft, fence: Fence): ModelVersion {
       { model: draft.model, sha256, version: withdrawn['version'] },
     );
   }
-  const newest = sql.row(
+  const newest = await sql.row(
     'SELECT max(version) AS version FROM versions WHERE project = ? AND model = ?',
     sql.project,
     draft.model,
   );
   const version = ((newest?.['version'] as number | null | undefined) ?? 0) + 1;
-  sql.run(
+  await sql.run(
     `INSERT INTO versions (project, model, version, token, sha256, draft, status, created_at)
      VALUES (?, ?, ?, ?, ?, ?, 'registered', ?)`,
     sql.project,
@@ -94,8 +121,18 @@ function register(sql: Sql, draft: VersionDraft, fence: Fence): ModelVersion {
     jsonText(draft),
     sql.now,
   );
-  const registered = requireVersion(sql, draft.model, version);
-  appendAudit(sql, {
+  for (const [view, hash] of Object.entries(draft.lineage.views ?? {})) {
+    await sql.run(
+      'INSERT INTO version_views (project, view, model, version, hash) VALUES (?, ?, ?, ?, ?)',
+      sql.project,
+      view,
+      draft.model,
+      version,
+      hash,
+    );
+  }
+  const registered = await requireVersion(sql, draft.model, version);
+  await appendAudit(sql, {
     model: draft.model,
     actor: rollout.holder,
     action: 'version.registered',
@@ -115,13 +152,13 @@ interface Mark {
   readonly fence: Fence;
 }
 
-function mark(sql: Sql, { model, version, status, reason, fence }: Mark): ModelVersion {
+async function mark(sql: SqlChange, { model, version, status, reason, fence }: Mark): Promise<ModelVersion> {
   requireSameModel(model, fence);
-  const rollout = requireNewest(sql, fence);
-  const before = requireVersion(sql, model, version);
+  const rollout = await requireNewest(sql, fence);
+  const before = await requireVersion(sql, model, version);
   if (before.status === status) return before;
-  requireOpen(sql, fence);
-  if (championOf(sql, model) === version) {
+  await requireOpen(sql, fence);
+  if ((await championOf(sql, model)) === version) {
     throw new TidemillError(
       'VERSION_IN_USE',
       `version ${version} of ${model} is the champion: it cannot be ${status}`,
@@ -139,7 +176,7 @@ function mark(sql: Sql, { model, version, status, reason, fence }: Mark): ModelV
       { model, version, status: before.status },
     );
   }
-  sql.run(
+  await sql.run(
     'UPDATE versions SET status = ?, reason = ? WHERE project = ? AND model = ? AND version = ?',
     status,
     reason,
@@ -147,7 +184,7 @@ function mark(sql: Sql, { model, version, status, reason, fence }: Mark): ModelV
     model,
     version,
   );
-  appendAudit(sql, {
+  await appendAudit(sql, {
     model,
     actor: rollout.holder,
     action: `version.${status}`,

@@ -1,55 +1,57 @@
 import { TidemillError } from '../../contracts/errors.js';
 import type { DeploymentRecord } from '../../contracts/records.js';
 import type { DeploymentChange, Registry } from './registry.js';
-import { appendAudit } from './sqliteAudit.js';
-import type { Sql, SqliteDatabase } from './sqliteDatabase.js';
-import { requireNewest, requireOpen } from './sqliteRollouts.js';
-import { requireVersion } from './sqliteVersions.js';
+import { appendAudit } from './sqlAudit.js';
+import { modelScope, type Sql, type SqlChange, type SqlDatabase } from './sqlDatabase.js';
+import { requireNewest, requireOpen } from './sqlRollouts.js';
+import { requireVersion } from './sqlVersions.js';
 import { jsonText } from './jsonText.js';
 
 export function deploymentMethods(
-  database: SqliteDatabase,
+  database: SqlDatabase,
 ): Pick<Registry, 'deployment' | 'changeDeployment' | 'championHistory' | 'pendingOutbox' | 'markPublished'> {
   return {
     deployment: (model) => database.read((sql) => head(sql, model)),
-    changeDeployment: (change) => database.write((sql) => changeHead(sql, change)),
+    changeDeployment: (change) => database.write(modelScope(change.fence.model), (sql) => changeHead(sql, change)),
     championHistory: (model) =>
-      database.read((sql) => {
-        const current = head(sql, model)?.champion ?? null;
+      database.read(async (sql) => {
         // One row per former champion: its newest promotion.
-        return sql
-          .rows(
-            `SELECT champion, max(epoch) AS epoch, changed_at FROM deployments
-             WHERE project = ? AND model = ? AND promoted = 1 AND champion IS NOT NULL
-             GROUP BY champion ORDER BY epoch DESC`,
-            sql.project,
-            model,
-          )
-          .filter(({ champion }) => champion !== current)
-          .map((row) => ({
-            version: row['champion'] as number,
-            epoch: row['epoch'] as number,
-            at: row['changed_at'] as number,
-          }));
+        const rows = await sql.rows(
+          `SELECT champion, epoch, changed_at FROM deployments AS promotion
+           WHERE project = ? AND model = ? AND promoted = 1 AND champion IS NOT NULL
+             AND epoch = (SELECT max(epoch) FROM deployments
+                          WHERE project = promotion.project AND model = promotion.model
+                            AND champion = promotion.champion AND promoted = 1)
+             AND champion IS DISTINCT FROM (SELECT champion FROM deployments
+                                            WHERE project = promotion.project AND model = promotion.model
+                                            ORDER BY epoch DESC LIMIT 1)
+           ORDER BY epoch DESC`,
+          sql.project,
+          model,
+        );
+        return rows.map((row) => ({
+          version: row['champion'] as number,
+          epoch: row['epoch'] as number,
+          at: row['changed_at'] as number,
+        }));
       }),
     pendingOutbox: (limit) =>
-      database.read((sql) =>
-        sql
-          .rows(
-            'SELECT id, model, record FROM outbox WHERE project = ? AND published_at IS NULL ORDER BY id LIMIT ?',
-            sql.project,
-            limit,
-          )
-          .map((row) => ({
-            id: row['id'] as number,
-            model: row['model'] as string,
-            deployment: JSON.parse(row['record'] as string) as DeploymentRecord,
-          })),
-      ),
+      database.read(async (sql) => {
+        const rows = await sql.rows(
+          'SELECT id, model, record FROM outbox WHERE project = ? AND published_at IS NULL ORDER BY id LIMIT ?',
+          sql.project,
+          limit,
+        );
+        return rows.map((row) => ({
+          id: row['id'] as number,
+          model: row['model'] as string,
+          deployment: JSON.parse(row['record'] as string) as DeploymentRecord,
+        }));
+      }),
     markPublished: (ids) =>
-      database.write((sql) => {
+      database.write('outbox', async (sql) => {
         for (const id of ids) {
-          sql.run(
+          await sql.run(
             'UPDATE outbox SET published_at = ? WHERE project = ? AND id = ? AND published_at IS NULL',
             sql.now,
             sql.project,
@@ -60,8 +62,8 @@ export function deploymentMethods(
   };
 }
 
-function head(sql: Sql, model: string): DeploymentRecord | null {
-  const row = sql.row(
+async function head(sql: Sql, model: string): Promise<DeploymentRecord | null> {
+  const row = await sql.row(
     'SELECT record FROM deployments WHERE project = ? AND model = ? ORDER BY epoch DESC LIMIT 1',
     sql.project,
     model,
@@ -70,7 +72,7 @@ function head(sql: Sql, model: string): DeploymentRecord | null {
 }
 
 /**
- * One change of the head, all in the caller's transaction:
+ * One change of the head, all in the caller's transaction, which has the model's scope:
  *
  * 1. the fence holds the newest token;
  * 2. a step that this rollout has already taken is answered with the head as it is;
@@ -79,14 +81,14 @@ function head(sql: Sql, model: string): DeploymentRecord | null {
  * 5. versions that the change puts to use exist and may be served;
  * 6. the new head, its audit row and its outbox row are written.
  */
-function changeHead(sql: Sql, change: DeploymentChange): DeploymentRecord {
+async function changeHead(sql: SqlChange, change: DeploymentChange): Promise<DeploymentRecord> {
   const { fence, step, expectEpoch, next } = change;
   const { model, token } = fence;
   // 1
-  requireNewest(sql, fence);
-  const before = head(sql, model);
+  await requireNewest(sql, fence);
+  const before = await head(sql, model);
   // 2
-  const taken = sql.row(
+  const taken = await sql.row(
     'SELECT epoch FROM deployments WHERE project = ? AND model = ? AND token = ? AND step = ?',
     sql.project,
     model,
@@ -95,7 +97,7 @@ function changeHead(sql: Sql, change: DeploymentChange): DeploymentRecord {
   );
   if (taken !== null && before !== null) return before;
   // 3
-  requireOpen(sql, fence);
+  await requireOpen(sql, fence);
   // 4
   const epoch = before?.epoch ?? 0;
   if (epoch !== expectEpoch) {
@@ -109,7 +111,7 @@ function changeHead(sql: Sql, change: DeploymentChange): DeploymentRecord {
   // 5
   for (const role of ['champion', 'challenger', 'prepare'] as const) {
     const version = next[role];
-    if (version !== null && version !== before?.[role]) requireServable(sql, model, version, role);
+    if (version !== null && version !== before?.[role]) await requireServable(sql, model, version, role);
   }
   // 6
   const record: DeploymentRecord = {
@@ -124,7 +126,7 @@ function changeHead(sql: Sql, change: DeploymentChange): DeploymentRecord {
   };
   const text = jsonText(record);
   const promoted = record.champion !== (before?.champion ?? null) ? 1 : 0;
-  sql.run(
+  await sql.run(
     `INSERT INTO deployments (project, model, epoch, token, step, record, champion, promoted, changed_at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     sql.project,
@@ -137,7 +139,7 @@ function changeHead(sql: Sql, change: DeploymentChange): DeploymentRecord {
     promoted,
     sql.now,
   );
-  appendAudit(sql, {
+  await appendAudit(sql, {
     model,
     actor: change.actor,
     action: `deployment.${step}`,
@@ -146,12 +148,12 @@ function changeHead(sql: Sql, change: DeploymentChange): DeploymentRecord {
     after: record,
     evidence: change.evidence,
   });
-  sql.run('INSERT INTO outbox (project, model, record) VALUES (?, ?, ?)', sql.project, model, text);
+  await sql.run('INSERT INTO outbox (project, model, record) VALUES (?, ?, ?)', sql.project, model, text);
   return record;
 }
 
-function requireServable(sql: Sql, model: string, version: number, role: string): void {
-  const { status, reason } = requireVersion(sql, model, version);
+async function requireServable(sql: Sql, model: string, version: number, role: string): Promise<void> {
+  const { status, reason } = await requireVersion(sql, model, version);
   if (status === 'registered') return;
   throw new TidemillError(
     'VERSION_WITHDRAWN',

@@ -1,13 +1,13 @@
 import { canonicalJson } from '../../features/hash.js';
 import { auditHash, GENESIS_HASH } from './auditChain.js';
 import type { AuditRow, Registry } from './registry.js';
-import type { Sql, SqliteDatabase } from './sqliteDatabase.js';
+import type { SqlChange, SqlDatabase } from './sqlDatabase.js';
 
 export type AuditEntry = Pick<AuditRow, 'model' | 'actor' | 'action' | 'reason' | 'before' | 'after' | 'evidence'>;
 
 /** Adds a row to the chain of the entry's model, within the transaction of the change that it tells of. */
-export function appendAudit(sql: Sql, entry: AuditEntry): void {
-  const last = sql.row(
+export async function appendAudit(sql: SqlChange, entry: AuditEntry): Promise<void> {
+  const last = await sql.row(
     'SELECT sequence, hash FROM audit WHERE project = ? AND model = ? ORDER BY sequence DESC LIMIT 1',
     sql.project,
     entry.model,
@@ -24,7 +24,7 @@ export function appendAudit(sql: Sql, entry: AuditEntry): void {
     evidence: asJsonKeepsIt(entry.evidence),
     previousHash: last === null ? GENESIS_HASH : (last['hash'] as string),
   };
-  sql.run(
+  await sql.run(
     'INSERT INTO audit (project, model, sequence, row, hash) VALUES (?, ?, ?, ?, ?)',
     sql.project,
     row.model,
@@ -34,16 +34,20 @@ export function appendAudit(sql: Sql, entry: AuditEntry): void {
   );
 }
 
-export function auditMethods(database: SqliteDatabase): Pick<Registry, 'auditRows'> {
+export function auditMethods(database: SqlDatabase): Pick<Registry, 'auditRows'> {
   return {
     auditRows: (model) =>
-      database.read((sql) =>
-        sql
-          .rows('SELECT row, hash FROM audit WHERE project = ? AND model = ? ORDER BY sequence', sql.project, model)
-          .map(({ row, hash }) => ({
-            ...(JSON.parse(row as string) as Omit<AuditRow, 'hash'>),
-            hash: hash as string,
-          })),
+      database.read(async (sql) =>
+        (
+          await sql.rows(
+            'SELECT row, hash FROM audit WHERE project = ? AND model = ? ORDER BY sequence',
+            sql.project,
+            model,
+          )
+        ).map(({ row, hash }) => ({
+          ...(JSON.parse(row as string) as Omit<AuditRow, 'hash'>),
+          hash: hash as string,
+        })),
       ),
   };
 }

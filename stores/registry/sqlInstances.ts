@@ -1,17 +1,21 @@
 import type { InstanceLease, Registry } from './registry.js';
-import type { SqliteDatabase } from './sqliteDatabase.js';
+import type { SqlDatabase } from './sqlDatabase.js';
 import { jsonText } from './jsonText.js';
 
 export function instanceMethods(
-  database: SqliteDatabase,
+  database: SqlDatabase,
 ): Pick<Registry, 'renewInstance' | 'removeInstance' | 'liveInstances' | 'sweepInstances'> {
   return {
     renewInstance: (state, leaseMs) =>
-      database.write((sql) => {
-        sql.run(
-          `INSERT OR REPLACE INTO instances
+      database.write(instanceScope(state.instance), async (sql) => {
+        await sql.run(
+          `INSERT INTO instances
              (project, instance, kind, models, ready_epoch, active_epoch, breaker, problem, expires_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+           ON CONFLICT (project, instance) DO UPDATE SET
+             kind = excluded.kind, models = excluded.models, ready_epoch = excluded.ready_epoch,
+             active_epoch = excluded.active_epoch, breaker = excluded.breaker, problem = excluded.problem,
+             expires_at = excluded.expires_at`,
           sql.project,
           state.instance,
           state.kind,
@@ -24,13 +28,18 @@ export function instanceMethods(
         );
       }),
     removeInstance: (instance) =>
-      database.write((sql) => {
-        sql.run('DELETE FROM instances WHERE project = ? AND instance = ?', sql.project, instance);
+      database.write(instanceScope(instance), async (sql) => {
+        await sql.run('DELETE FROM instances WHERE project = ? AND instance = ?', sql.project, instance);
       }),
-    liveInstances: (model) =>
-      database.read((sql) =>
-        sql
-          .rows('SELECT * FROM instances WHERE project = ? AND expires_at > ? ORDER BY instance', sql.project, sql.now)
+    liveInstances: async (model) => {
+      const now = await database.now();
+      return database.read(async (sql) => {
+        const rows = await sql.rows(
+          'SELECT * FROM instances WHERE project = ? AND expires_at > ? ORDER BY instance',
+          sql.project,
+          now,
+        );
+        return rows
           .map((row): InstanceLease => ({
             instance: row['instance'] as string,
             kind: row['kind'] as InstanceLease['kind'],
@@ -41,37 +50,43 @@ export function instanceMethods(
             problem: row['problem'] as string | null,
             expiresAt: row['expires_at'] as number,
           }))
-          .filter(({ models }) => models.includes(model)),
-      ),
+          .filter(({ models }) => models.includes(model));
+      });
+    },
     sweepInstances: () =>
-      database.write((sql) =>
+      database.write('instances', (sql) =>
         sql.run('DELETE FROM instances WHERE project = ? AND expires_at <= ?', sql.project, sql.now),
       ),
   };
 }
 
 export function clockMethods(
-  database: SqliteDatabase,
+  database: SqlDatabase,
 ): Pick<Registry, 'advanceWatermark' | 'watermark' | 'generation' | 'issueGeneration'> {
   return {
     advanceWatermark: (stream, watermark) =>
-      database.write((sql) => {
-        sql.run(
+      database.write(`stream/${stream}`, async (sql) => {
+        await sql.run(
           `INSERT INTO watermarks (project, stream, watermark) VALUES (?, ?, ?)
-           ON CONFLICT (project, stream) DO UPDATE SET watermark = max(watermark, excluded.watermark)`,
+           ON CONFLICT (project, stream) DO UPDATE SET watermark = excluded.watermark
+             WHERE watermarks.watermark < excluded.watermark`,
           sql.project,
           stream,
           watermark,
         );
       }),
     watermark: (stream) =>
-      database.read((sql) => {
-        const row = sql.row('SELECT watermark FROM watermarks WHERE project = ? AND stream = ?', sql.project, stream);
+      database.read(async (sql) => {
+        const row = await sql.row(
+          'SELECT watermark FROM watermarks WHERE project = ? AND stream = ?',
+          sql.project,
+          stream,
+        );
         return row === null ? null : (row['watermark'] as number);
       }),
     generation: (topology) =>
-      database.read((sql) => {
-        const row = sql.row(
+      database.read(async (sql) => {
+        const row = await sql.row(
           'SELECT generation FROM generations WHERE project = ? AND topology = ?',
           sql.project,
           topology,
@@ -79,14 +94,14 @@ export function clockMethods(
         return row === null ? 1 : (row['generation'] as number);
       }),
     issueGeneration: (topology) =>
-      database.write((sql) => {
-        sql.run(
+      database.write(`topology/${topology}`, async (sql) => {
+        await sql.run(
           `INSERT INTO generations (project, topology, generation) VALUES (?, ?, 2)
-           ON CONFLICT (project, topology) DO UPDATE SET generation = generation + 1`,
+           ON CONFLICT (project, topology) DO UPDATE SET generation = generations.generation + 1`,
           sql.project,
           topology,
         );
-        const row = sql.row(
+        const row = await sql.row(
           'SELECT generation FROM generations WHERE project = ? AND topology = ?',
           sql.project,
           topology,
@@ -94,4 +109,8 @@ export function clockMethods(
         return row?.['generation'] as number;
       }),
   };
+}
+
+function instanceScope(instance: string): string {
+  return `instance/${instance}`;
 }

@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Context } from '@temporalio/activity';
+import { TidemillError } from '../contracts/errors.js';
+import type { DeploymentRecord } from '../contracts/records.js';
+import type { Fence } from '../stores/registry/registry.js';
+import type { ActivityDependencies } from './dependencies.js';
+
+/** How long instances may take to load a version, and to switch. */
+const FOLLOW_TIMEOUT_MS = 120_000;
+
+export interface DeploymentChanges {
+  /** Changes the head deployment in one transaction; `step` makes a repeat harmless. */
+  readonly change: (
+    fence: Fence,
+    step: string,
+    next: Partial<Omit<DeploymentRecord, 'model' | 'epoch'>>,
+    reason: string,
+    evidence: unknown,
+  ) => Promise<DeploymentRecord>;
+  /** Waits until every live instance is there; the live set is read anew each time. */
+  readonly awaitInstances: (
+    model: string,
+    epoch: number,
+    reached: 'readyEpoch' | 'activeEpoch',
+    allowNone: boolean,
+  ) => Promise<string[]>;
+}
+
+/** How activities change what is deployed, and hear that it is followed. */
+export function deploymentChanges(dependencies: Pick<ActivityDependencies, 'registry' | 'modelOf'>): DeploymentChanges {
+  const { registry } = dependencies;
+  const awaitInstances: DeploymentChanges['awaitInstances'] = async (model, epoch, reached, allowNone) => {
+    const { minReady } = dependencies.modelOf(model);
+    for (let waited = 0; waited < FOLLOW_TIMEOUT_MS; waited += 200) {
+      const live = await registry.liveInstances(model);
+      const there = live.filter((instance) => instance[reached] >= epoch);
+      if (there.length === live.length && (there.length >= minReady || (allowNone && live.length === 0))) {
+        return there.map(({ instance }) => instance);
+      }
+      Context.current().heartbeat({ live: live.length, there: there.length });
+      await sleep(200, undefined, { signal: Context.current().cancellationSignal });
+    }
+    const live = await registry.liveInstances(model);
+    const behind = live
+      .filter((instance) => instance[reached] < epoch)
+      .map(({ instance, problem }) => `${instance}${problem === null ? '' : ` (${problem})`}`);
+    throw new TidemillError(
+      'INSTANCES_BEHIND',
+      live.length === 0
+        ? `${model}: nobody is live`
+        : `${model}: epoch ${epoch} is not followed by ${behind.join(', ')}`,
+      { model, epoch, live: live.length, behind },
+    );
+  };
+
+  const change: DeploymentChanges['change'] = async (fence, step, next, reason, evidence) => {
+    const head = await registry.deployment(fence.model);
+    const base = head ?? {
+      mode: 'single' as const,
+      champion: null,
+      challenger: null,
+      share: 0,
+      salt: '',
+      prepare: null,
+    };
+    const { mode, champion, challenger, share, salt, prepare } = { ...base, ...next };
+    return registry.changeDeployment({
+      fence,
+      step,
+      expectEpoch: head?.epoch ?? 0,
+      next: { mode, champion, challenger, share, salt, prepare },
+      actor: `rollout ${fence.token}`,
+      reason,
+      evidence,
+    });
+  };
+
+  return { change, awaitInstances };
+}

@@ -1,0 +1,177 @@
+import { Context } from '@temporalio/activity';
+import { TidemillError } from '../contracts/errors.js';
+import type { OutcomeRecord, PredictionRecord } from '../contracts/records.js';
+import {
+  LOOKS,
+  type BegunWatch,
+  type Look,
+  type RolloutFence,
+  type Watch,
+  type WatchResult,
+} from '../contracts/rollout.js';
+import { outcomesTopic, predictionsTopic, streamTopic } from '../contracts/topics.js';
+import type { Verdict } from '../models/gates/verdict.js';
+import type { ActivityDependencies } from './dependencies.js';
+import { deploymentChanges } from './deploymentChanges.js';
+import { withFailures } from './failures.js';
+import { operationalWatch, outcomeWatch, type WatchEvidence } from './watchEvidence.js';
+import { tailTopic } from './tailTopic.js';
+
+const LOOK_MS = 500;
+/** Without progress of stream time for so long (wall clock) nothing will be decided. */
+const STALL_AFTER_MS = 3_600_000;
+
+/** Watching a candidate in the stream: the deployment that shows it, the evidence, the verdicts. */
+export function createWatchActivities(dependencies: ActivityDependencies) {
+  const { registry, log, project, modelOf, reach } = dependencies;
+  const { change, awaitInstances } = deploymentChanges(dependencies);
+  const topicOf = ({ kind }: Watch, model: string): string =>
+    kind === 'probation' ? outcomesTopic(project, model) : predictionsTopic(project, model);
+  const entryOf = async ({ model, token }: RolloutFence, step: string) =>
+    (await registry.journal(model, token)).find((entry) => entry.step === step);
+
+  return withFailures({
+    /**
+     * 1 the intent, with the offsets from which evidence counts: the first attempt's stand; 2 the deployment that shows
+     * the candidate; 3 every live instance follows.
+     */
+    async beginWatch(fence: RolloutFence, watch: Watch): Promise<BegunWatch> {
+      const { model } = fence;
+      const { step } = watch;
+      const known = await entryOf(fence, step);
+      if (known !== undefined && known.finishedAt !== null)
+        return { epoch: 0, from: {}, since: null, finished: known.result as WatchResult };
+      // 1
+      await registry.setPhase(fence, step);
+      reach?.(`${step}/before-intent`);
+      const topic = topicOf(watch, model);
+      const isThere = (await log.partitionCount(topic)) !== null;
+      const ends = isThere ? await log.offsets(topic) : [];
+      await registry.journalIntent(fence, step, {
+        watch,
+        from: Object.fromEntries(ends.map(({ partition, high }) => [partition, high])),
+        since: await registry.watermark(streamTopic(project, modelOf(model).request.name)),
+      });
+      reach?.(`${step}/after-intent`);
+      const { from, since } = (await entryOf(fence, step))?.intent as Pick<BegunWatch, 'from' | 'since'>;
+      // 2
+      const epoch = await deploy(fence, watch);
+      reach?.(`${step}/after-effect`);
+      // 3
+      await awaitInstances(model, epoch, 'activeEpoch', false);
+      return { epoch, from, since, finished: null };
+    },
+
+    /**
+     * Gathers evidence from the log until the look's share of it is there, a guard fails, or time is up. An attempt that
+     * repeats the look reads the log again and sees the same.
+     */
+    async awaitEvidence(fence: RolloutFence, watch: Watch, begun: BegunWatch, look: number): Promise<Look> {
+      const context = Context.current();
+      const { model } = fence;
+      const compiled = modelOf(model);
+      const evidence: WatchEvidence =
+        watch.kind === 'probation'
+          ? outcomeWatch(compiled, watch, begun.epoch, fence.token)
+          : operationalWatch(compiled, watch, begun.epoch);
+      let time = begun.since ?? Number.NEGATIVE_INFINITY;
+      let since = begun.since;
+      const tail = await tailTopic(log, topicOf(watch, model), begun.from, ({ value }) => {
+        const record = JSON.parse(value?.toString('utf8') ?? 'null') as PredictionRecord & OutcomeRecord;
+        const at = watch.kind === 'probation' ? record.knownAt : record.at;
+        since ??= at;
+        time = Math.max(time, at);
+        evidence.observe(record);
+      });
+      let progressAt = performance.now();
+      let progressTime = time;
+      try {
+        for (;;) {
+          tail.check();
+          await requireNewest(fence);
+          const elapsed = since === null ? 0 : time - since;
+          const isOver = elapsed >= watch.atMostMs;
+          const isThere =
+            watch.wanted === null
+              ? elapsed >= (watch.atMostMs * look) / LOOKS
+              : evidence.seen >= Math.ceil((watch.wanted * look) / LOOKS);
+          const isLast = isOver || (isThere && look === LOOKS);
+          context.heartbeat({ seen: evidence.seen, wanted: watch.wanted, elapsed });
+          if (isThere || isLast)
+            return answer(evidence, evidence.judge(isLast ? LOOKS : look), isLast, isOver && !isThere);
+          // What a guard shows beyond doubt need not wait for the look.
+          const early = evidence.judgeEarly();
+          if (early.some(({ verdict }) => verdict === 'fail')) return answer(evidence, early, true, false);
+          if (time > progressTime) {
+            progressTime = time;
+            progressAt = performance.now();
+          } else if (performance.now() - progressAt > STALL_AFTER_MS) {
+            return {
+              decision: 'inconclusive',
+              seen: evidence.seen,
+              verdicts: [],
+              reason: 'stalled: stream time has not gone on for an hour',
+            };
+          }
+          await context.sleep(LOOK_MS);
+        }
+      } finally {
+        await tail.stop();
+      }
+    },
+
+    /** Stores the verdicts with the version, and the result in the journal. */
+    async finishWatch(fence: RolloutFence, watch: Watch, result: WatchResult): Promise<void> {
+      for (const verdict of result.verdicts)
+        await registry.storeEvidence(fence, watch.version, `${watch.step}/${verdict.gate}`, verdict);
+      reach?.(`${watch.step}/before-result`);
+      await registry.journalResult(fence, watch.step, result);
+      reach?.(`${watch.step}/after-result`);
+    },
+  });
+
+  /** Bake and probation watch what the commit deployed. */
+  async function deploy(fence: RolloutFence, { kind, step, version, share }: Watch): Promise<number> {
+    const head = await registry.deployment(fence.model);
+    if (kind === 'bake' || kind === 'probation') {
+      if (head?.champion !== version) {
+        throw new TidemillError('FENCED', `version ${version} of ${fence.model} is not the champion any more`, {
+          ...fence,
+        });
+      }
+      return head.epoch;
+    }
+    // One salt for all steps: whoever is in at a small share stays in at a greater one.
+    const next =
+      kind === 'shadow'
+        ? ({ mode: 'shadow', challenger: version, share: 0, salt: '' } as const)
+        : ({ mode: 'canary', challenger: version, share, salt: `${fence.model}/${fence.token}` } as const);
+    return (await change(fence, step, next, `${step} of version ${version}`, null)).epoch;
+  }
+
+  /** A rollout that was fenced gathers no evidence any more. */
+  async function requireNewest({ model, token }: RolloutFence): Promise<void> {
+    const [newest] = await registry.rollouts(model);
+    if (newest !== undefined && newest.token > token) {
+      throw new TidemillError('FENCED', `rollout ${token} of ${model} was fenced by rollout ${newest.token}`, {
+        model,
+        token,
+        newest: newest.token,
+      });
+    }
+  }
+}
+
+function answer(evidence: WatchEvidence, verdicts: readonly Verdict[], isLast: boolean, isLate: boolean): Look {
+  const { seen } = evidence;
+  const failed = verdicts.filter(({ verdict }) => verdict === 'fail');
+  const open = verdicts.filter(({ verdict }) => verdict === 'inconclusive');
+  const say = (which: readonly Verdict[]): string => which.map(({ gate, reason }) => `${gate}: ${reason}`).join('; ');
+  if (failed.length > 0) return { decision: 'fail', seen, verdicts, reason: say(failed) };
+  const isShown = verdicts.length > 0 && open.length === 0;
+  if (isShown && evidence.passesEarly) return { decision: 'pass', seen, verdicts, reason: 'every gate passed' };
+  if (!isLast) return { decision: 'continue', seen, verdicts, reason: '' };
+  if (isLate) return { decision: 'inconclusive', seen, verdicts, reason: `time is up with ${seen} rows` };
+  if (!isShown) return { decision: 'inconclusive', seen, verdicts, reason: say(open) || 'nothing was judged' };
+  return { decision: 'pass', seen, verdicts, reason: 'every guard passed' };
+}

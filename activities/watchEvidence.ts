@@ -1,0 +1,77 @@
+import type { OutcomeRecord, PredictionRecord } from '../contracts/records.js';
+import type { Watch } from '../contracts/rollout.js';
+import { hashOf } from '../features/hash.js';
+import type { CompiledModel } from '../models/definition.js';
+import { OperationalEvidence } from '../models/gates/operationalEvidence.js';
+import { judgeProbation, pairedOutcomes, PROBATION_SHARES, probationGates } from '../models/gates/outcomeEvidence.js';
+import type { Verdict } from '../models/gates/verdict.js';
+
+/** Evidence of one watch, fed record by record. */
+export interface WatchEvidence {
+  /** Rows that count towards what is wanted. */
+  readonly seen: number;
+  observe(record: PredictionRecord & OutcomeRecord): void;
+  judge(look: number): readonly Verdict[];
+  /** What may be judged at any time without spending anything; empty where nothing may. */
+  judgeEarly(): readonly Verdict[];
+  /** May it pass at a look before the last? */
+  readonly passesEarly: boolean;
+}
+
+/** Bounds are tightest at about so many requests where the watch asks for time, not requests. */
+const BAKE_TUNED_FOR = 2_000;
+
+/** Errors, latency and agreement on the predictions of the watch's deployment. */
+export function operationalWatch(model: CompiledModel, watch: Watch, epoch: number): WatchEvidence {
+  const evidence = new OperationalEvidence({
+    gates: model.gates.operational,
+    challenger: watch.version,
+    champion: watch.reference,
+    mode: watch.kind === 'probation' ? 'bake' : watch.kind,
+    requests: watch.wanted ?? BAKE_TUNED_FOR,
+  });
+  return {
+    // A phase is also there to see that nothing comes up while it lasts.
+    passesEarly: false,
+    get seen() {
+      return evidence.requests;
+    },
+    observe: (record) => {
+      if (record.epoch === epoch) evidence.observe(record);
+    },
+    judge: (look) => evidence.judge(look),
+    judgeEarly: () => evidence.judge(0),
+  };
+}
+
+/**
+ * Labels of requests made since the promotion that both versions scored. Looks at labels spend their share of the error,
+ * so that nothing is judged between two looks.
+ */
+export function outcomeWatch(model: CompiledModel, watch: Watch, epoch: number, token: number): WatchEvidence {
+  const outcomes: OutcomeRecord[] = [];
+  let positives = 0;
+  const champion = watch.version;
+  const predecessor = watch.reference ?? 0;
+  return {
+    passesEarly: true,
+    get seen() {
+      return positives;
+    },
+    observe: (record) => {
+      if (record.epoch < epoch) return;
+      const isScoredBy = (wanted: number): boolean =>
+        record.version === wanted || record.others.some(({ version }) => version === wanted);
+      if (!isScoredBy(champion) || !isScoredBy(predecessor)) return;
+      if (record.label === 1 && record.revision === 0) positives++;
+      outcomes.push(record);
+    },
+    judge: (look) =>
+      judgeProbation(pairedOutcomes(outcomes, { champion, predecessor }), {
+        gates: probationGates(model.gates),
+        looks: { shares: PROBATION_SHARES, look },
+        seed: hashOf([model.name, champion, predecessor, token, look]),
+      }),
+    judgeEarly: () => [],
+  };
+}

@@ -1,0 +1,186 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RetrainResult } from '../../../contracts/workflows.js';
+import { MODEL, type Cluster } from './cluster.js';
+
+/** One fault: how it is made, and what may come of it. */
+export interface RolloutFault {
+  readonly step: string;
+  readonly fault: string;
+  /** Outcomes that are right; whatever it is, it must be whole. */
+  readonly outcomes: readonly string[];
+  /** Makes the fault around a rollout called `id`; gives what came of it. */
+  run(cluster: Cluster, id: string): Promise<string>;
+}
+
+const STEPS = [
+  'lease',
+  'snapshot',
+  'dataset',
+  'dataGates',
+  'evaluationFit',
+  'releaseFit',
+  'gates',
+  'register',
+  'plan',
+  'readyFeatures',
+  'shadow',
+  'canary/0.2',
+  'canary/0.5',
+  'prepare',
+  'commit',
+  'bake',
+  'probation',
+];
+const PLACES = ['before-intent', 'after-effect', 'after-result'] as const;
+
+/** SIGKILL of the lifecycle worker before, in and after every step. */
+const kills: readonly RolloutFault[] = STEPS.flatMap((step) =>
+  PLACES.map((place) => ({
+    step,
+    fault: `kill ${place}`,
+    outcomes: ['promoted'],
+    run: async (cluster, id) => {
+      await cluster.worker('lifecycle').stop();
+      await cluster.startLifecycle({ TIDEMILL_FAIL_POINT: `${step}/${place}:1` });
+      const workflowId = await retrain(cluster, id);
+      while (cluster.worker('lifecycle').isRunning) await sleep(50);
+      await cluster.startLifecycle();
+      return outcomeOf(await cluster.lifecycle.retrainResult(workflowId));
+    },
+  })),
+);
+
+/** Somebody ends the workflow while it is at a step. */
+const interruptions: readonly RolloutFault[] = ['evaluationFit', 'shadow', 'canary', 'prepare', 'probation'].flatMap(
+  (step): RolloutFault[] => [
+    {
+      step,
+      fault: 'terminate',
+      outcomes:
+        step === 'probation' ? ['promoted'] : step === 'prepare' ? ['compensated', 'promoted'] : ['compensated'],
+      run: async (cluster, id) => {
+        const workflowId = await retrain(cluster, id);
+        await reached(cluster, workflowId, step);
+        const before = (await cluster.registry.rollouts(MODEL))[0]?.token ?? 0;
+        await cluster.lifecycle.temporal.workflow.getHandle(workflowId).terminate('chaos');
+        return recovered(cluster, before);
+      },
+    },
+    {
+      step,
+      fault: 'cancel',
+      outcomes:
+        step === 'probation' ? ['promoted'] : step === 'prepare' ? ['compensated', 'promoted'] : ['compensated'],
+      run: async (cluster, id) => {
+        const workflowId = await retrain(cluster, id);
+        await reached(cluster, workflowId, step);
+        await cluster.lifecycle.temporal.workflow.getHandle(workflowId).cancel();
+        return outcomeOf(await cluster.lifecycle.retrainResult(workflowId));
+      },
+    },
+  ],
+);
+
+const rollbacks: readonly RolloutFault[] = ['canary', 'probation'].map((step) => ({
+  step,
+  fault: 'rollback',
+  outcomes: ['rolledBack'],
+  run: async (cluster, id) => {
+    const workflowId = await retrain(cluster, id);
+    await reached(cluster, workflowId, step);
+    const rollback = await cluster.lifecycle.startRollback({ model: MODEL, reason: 'chaos' }, id);
+    const result = await cluster.lifecycle.rollbackResult(rollback);
+    await cluster.lifecycle.retrainResult(workflowId).catch(() => null);
+    return result.outcome;
+  },
+}));
+
+const rivals: readonly RolloutFault[] = [
+  {
+    step: 'lease',
+    fault: 'two at once',
+    outcomes: ['promoted and promoted'],
+    run: async (cluster, id) => {
+      const both = await Promise.all([retrain(cluster, `${id}-a`), retrain(cluster, `${id}-b`)]);
+      const results = await Promise.all(both.map((each) => cluster.lifecycle.retrainResult(each)));
+      return results.map(outcomeOf).sort().join(' and ');
+    },
+  },
+  {
+    step: 'dataset',
+    fault: 'superseded',
+    outcomes: ['compensated and promoted'],
+    run: async (cluster, id) => {
+      const first = await retrain(cluster, `${id}-a`);
+      await reached(cluster, first, 'dataset');
+      const second = await retrain(cluster, `${id}-b`, { supersede: true });
+      const results = await Promise.all([first, second].map((each) => cluster.lifecycle.retrainResult(each)));
+      return results.map(outcomeOf).join(' and ');
+    },
+  },
+];
+
+const outages: readonly RolloutFault[] = [
+  {
+    step: 'canary',
+    fault: 'instance killed',
+    outcomes: ['promoted'],
+    run: async (cluster, id) => {
+      const workflowId = await retrain(cluster, id);
+      await reached(cluster, workflowId, 'canary');
+      await cluster.worker('score-2').kill();
+      await cluster.startScoring('score-2');
+      return outcomeOf(await cluster.lifecycle.retrainResult(workflowId));
+    },
+  },
+  {
+    step: 'prepare',
+    fault: 'instance frozen for 15 s',
+    outcomes: ['promoted'],
+    run: async (cluster, id) => {
+      const workflowId = await retrain(cluster, id);
+      await reached(cluster, workflowId, 'canary');
+      cluster.worker('score-2').signal('SIGSTOP');
+      await sleep(15_000);
+      cluster.worker('score-2').signal('SIGCONT');
+      return outcomeOf(await cluster.lifecycle.retrainResult(workflowId));
+    },
+  },
+];
+
+export const ROLLOUT_FAULTS: readonly RolloutFault[] = [
+  ...kills,
+  ...interruptions,
+  ...rollbacks,
+  ...rivals,
+  ...outages,
+];
+
+/** A few of each kind: what runs with every change. */
+export const SHORT_FORM: readonly string[] = ['commit kill after-effect', 'shadow terminate', 'probation rollback'];
+
+function retrain(cluster: Cluster, id: string, more: { readonly supersede?: boolean } = {}): Promise<string> {
+  return cluster.lifecycle.startRetrain({ model: MODEL, trigger: { kind: 'manual' }, ...more }, id);
+}
+
+async function reached(cluster: Cluster, workflowId: string, phase: string): Promise<void> {
+  for (;;) {
+    const status = await cluster.lifecycle.retrainStatus(workflowId).catch(() => null);
+    if (status?.phase === phase) return;
+    if (status?.phase === 'done') throw new Error(`${workflowId} was done before it reached ${phase}`);
+    await sleep(50);
+  }
+}
+
+/** Waits until the lifecycle has taken over, and is done. */
+async function recovered(cluster: Cluster, before: number): Promise<string> {
+  for (;;) {
+    const [newest] = await cluster.registry.rollouts(MODEL);
+    if (newest !== undefined && newest.token > before && newest.closedAt !== null) return newest.outcome ?? '';
+    await sleep(100);
+  }
+}
+
+function outcomeOf(result: RetrainResult): string {
+  return result.outcome === 'notPromoted' ? 'compensated' : result.outcome;
+}

@@ -1,0 +1,22 @@
+import type { Registry } from './registry.js';
+import { auditMethods } from './sqlAudit.js';
+import type { SqlDatabase } from './sqlDatabase.js';
+import { deploymentMethods } from './sqlDeployments.js';
+import { clockMethods, instanceMethods } from './sqlInstances.js';
+import { journalMethods } from './sqlJournal.js';
+import { rolloutMethods } from './sqlRollouts.js';
+import { versionMethods } from './sqlVersions.js';
+
+/** The registry on a database: the same methods, whichever it is. */
+export function registryOn(database: SqlDatabase): Registry {
+  return {
+    ...versionMethods(database),
+    ...deploymentMethods(database),
+    ...instanceMethods(database),
+    ...rolloutMethods(database),
+    ...journalMethods(database),
+    ...auditMethods(database),
+    ...clockMethods(database),
+    close: () => database.close(),
+  };
+}
