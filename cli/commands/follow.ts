@@ -85,7 +85,7 @@ function resultText(result: unknown): string {
     case 'notPromoted':
       return `not promoted: ${String(reason)}`;
     case 'rolledBack':
-      return `rolled back to version ${String(to)}${reason === undefined ? '' : `: ${String(reason)}`}`;
+      return `rolled back to version ${String(to)}${typeof reason === 'string' ? `: ${reason}` : ''}`;
     case 'refused':
       return `refused: ${String(reason)}`;
     default:
