@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isTidemillError } from '../contracts/errors.js';
-import type { DriftCase, LifecycleStatus, RetrainResult, RetrainStatus } from '../contracts/workflows.js';
+import type { DriftCase, LifecycleStatus, RetrainStatus } from '../contracts/workflows.js';
 
 /** One change of a workflow that is being followed. The last one is `result` or `failed`. */
 export type FollowChange =
@@ -115,8 +115,12 @@ function isLifecycle(status: unknown): status is LifecycleStatus {
   return typeof status === 'object' && status !== null && 'cases' in status && 'rollout' in status;
 }
 
-/** Exit code that a result stands for: 0, or 3 where a rollout did not promote. */
+/**
+ * Exit code that a result stands for: 0, or 3 where a rollout did not promote, or took its promotion back. A rollback that
+ * somebody asked for names the version that it left as `from`: it has done what it should.
+ */
 export function exitCodeOf(result: unknown): 0 | 3 {
-  const { outcome } = (typeof result === 'object' && result !== null ? result : {}) as Partial<RetrainResult>;
-  return outcome === 'notPromoted' || outcome === 'refused' ? 3 : 0;
+  if (typeof result !== 'object' || result === null || !('outcome' in result)) return 0;
+  if (result.outcome === 'notPromoted' || result.outcome === 'refused') return 3;
+  return result.outcome === 'rolledBack' && !('from' in result) ? 3 : 0;
 }

@@ -57,7 +57,10 @@ const APPROVAL_DEADLINE = '7 days';
  * compensated from the journal; after it only evidence takes the promotion back.
  */
 export async function retrainModel(input: RetrainInput): Promise<RetrainResult> {
-  const { model, trigger, allowNoInstances, requestedBy } = normalised(await validation().validateRetrain(input));
+  // Short, and carried to their end: a cancellation in between must not leave a lease that nobody knows of.
+  const wholly = <T>(act: () => Promise<T>): Promise<T> => CancellationScope.nonCancellable(act);
+  const checked = await wholly(() => validation().validateRetrain(input));
+  const { model, trigger, allowNoInstances, requestedBy } = normalised(checked);
   const { workflowId } = workflowInfo();
   const onset = trigger.onset === undefined ? null : Date.parse(trigger.onset);
   const steps: { step: RolloutStep; result: string }[] = [];
@@ -90,11 +93,17 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
 
   enter('lease');
   const holder = { workflowId, trigger: trigger.kind, ...(input.supersede === true ? { supersede: true } : {}) };
-  let lease = await rollouts().acquireRollout(model, holder);
+  let lease = await wholly(() => rollouts().acquireRollout(model, holder));
   if (lease.answer.kind === 'queued') {
     enter('queued');
-    await condition(() => isGranted);
-    lease = await rollouts().acquireRollout(model, holder);
+    try {
+      await condition(() => isGranted);
+    } catch (error) {
+      if (!isCancellation(error)) throw error;
+      enter('done');
+      return { outcome: 'refused', reason: 'cancelled while it waited' };
+    }
+    lease = await wholly(() => rollouts().acquireRollout(model, holder));
   }
   if (lease.answer.kind !== 'granted' || lease.token === null) {
     enter('done');

@@ -76,15 +76,16 @@ function textOf(change: Exclude<FollowChange, Passing>): string {
 }
 
 function resultText(result: unknown): string {
-  const { outcome, version, epoch, reason } = (typeof result === 'object' && result !== null ? result : {}) as Record<
-    string,
-    unknown
-  >;
+  const { outcome, version, epoch, reason, to } = (
+    typeof result === 'object' && result !== null ? result : {}
+  ) as Record<string, unknown>;
   switch (outcome) {
     case 'promoted':
       return `promoted version ${String(version)} in epoch ${String(epoch)}`;
     case 'notPromoted':
       return `not promoted: ${String(reason)}`;
+    case 'rolledBack':
+      return `rolled back to version ${String(to)}${typeof reason === 'string' ? `: ${reason}` : ''}`;
     case 'refused':
       return `refused: ${String(reason)}`;
     default:

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import Database from 'libsql';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import type { Configuration } from '../../../contracts/configuration.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
@@ -113,6 +114,33 @@ export class Cluster {
     const worker = await WorkerProcess.start(name, module, args, this.configuration, logFile, env);
     this.workers.set(name, worker);
     return worker;
+  }
+
+  /** kill -9 of the Temporal server, and a start on its database. */
+  async restartTemporal(downMs: number): Promise<void> {
+    const { pid, port, uiPort } = this.temporal;
+    process.kill(pid, 'SIGKILL');
+    await sleep(downMs);
+    this.temporal = await startTemporal({ directory: join(this.directory, 'temporal'), port, uiPort });
+  }
+
+  /** kill -9 of the broker, and a start on its data. */
+  async restartKafka(downMs: number): Promise<void> {
+    const { pid, port } = this.kafka;
+    process.kill(pid, 'SIGKILL');
+    await sleep(downMs);
+    this.kafka = await startKafka({ directory: join(this.directory, 'kafka'), port, memoryMb: 384 });
+  }
+
+  /** Another writer keeps the registry's lock. */
+  async lockRegistry(forMs: number): Promise<void> {
+    const { registry } = this.configuration;
+    if (registry.kind !== 'sqlite') throw new Error('only an embedded registry can be locked from here');
+    const database = new Database(registry.file);
+    database.exec('BEGIN IMMEDIATE');
+    await sleep(forMs);
+    database.exec('COMMIT');
+    database.close();
   }
 
   worker(name: string): WorkerProcess {

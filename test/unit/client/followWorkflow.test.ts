@@ -147,6 +147,8 @@ test.each([
   [{ outcome: 'promoted' }, 0],
   [{ outcome: 'notPromoted' }, 3],
   [{ outcome: 'refused' }, 3],
+  [{ outcome: 'rolledBack', version: 2, to: 1 }, 3],
+  [{ outcome: 'rolledBack', from: 2, to: 1 }, 0],
   ['anything else', 0],
   [null, 0],
 ])('the result %j stands for exit code %i', (result, code) => {
