@@ -54,6 +54,7 @@ import {
   type SourceMark,
 } from '../contracts/workflows.js';
 import { policies, recoveries, waiting } from './activityProxies.js';
+import { awaitLabels } from './awaitLabels.js';
 import { describeFailure } from './describe.js';
 import { recoverRollout } from './recoverRollout.js';
 import { retrainModel } from './retrainModel.js';
@@ -79,7 +80,7 @@ const MAX_CASES = 20;
  * The entity of a model: it keeps its drift cases and decides who may roll out. It runs for ever, and continues as new
  * with what it knows once its history has grown long.
  *
- *   finding -> case open -> waiting-for-labels -> training -> decided
+ *   finding -> case open -> waiting-for-labels (<-> stalled) -> training -> decided
  */
 export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   const { model, carried } = input;
@@ -222,11 +223,9 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
       await policies().awaitStreamTime(model, policy.againAfterMs);
       continue;
     }
-    change(open.id, {
-      state: 'waiting-for-labels',
-      note: `until ${policy.freshPositives} positives after the onset are labelled`,
-    });
-    const positives = await waiting().awaitFreshPositives(model, open.onset, policy.freshPositives);
+    const positives = await awaitLabels(model, open.onset, policy.freshPositives, (changed) =>
+      change(open.id, changed),
+    );
     change(open.id, { state: 'training', note: `${positives} positives after the onset` });
     automaticAt = [...automaticAt, open.detectedAt].slice(-50);
     try {
