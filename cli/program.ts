@@ -4,6 +4,7 @@ import { addFollowCommand } from './commands/follow.js';
 import { addGenerateCommands } from './commands/generate.js';
 import { addModelCommands } from './commands/models.js';
 import { addProjectCommands } from './commands/project.js';
+import { addPruneCommand } from './commands/prune.js';
 import { addRuntimeCommands } from './commands/runtime.js';
 import { addStreamCommands } from './commands/stream.js';
 import { standardConsole } from './standardConsole.js';
@@ -55,6 +56,7 @@ export async function runCommandLine(args: readonly string[], console: Console =
   addStreamCommands(program, context);
   addProjectCommands(program, context);
   addModelCommands(program, context);
+  addPruneCommand(program, context);
   addFollowCommand(program, context);
   addGenerateCommands(program, context);
   try {
