@@ -101,7 +101,7 @@ describe('upkeep of an object store', () => {
   });
 
   test('of what is not there does nothing', async () => {
-    for (const act of [store.setAside, store.bringBack, store.deleteAside]) await act('objects://models/none.onnx');
+    for (const act of ['setAside', 'bringBack', 'deleteAside'] as const) await store[act]('objects://models/none.onnx');
     expect(await codeOf(store.setAside('objects://../registry.db'))).toBe('OBJECT_OUTSIDE_ROOT');
   });
 });
