@@ -3,7 +3,6 @@ import {
   condition,
   defineQuery,
   defineSignal,
-  executeChild,
   isCancellation,
   patched,
   setCurrentDetails,
@@ -36,6 +35,7 @@ import {
 import { compensations, heavy, rollouts, validation } from './activityProxies.js';
 import { canaryRollout } from './canaryRollout.js';
 import { describeFailure, describeSteps, isFenced } from './describe.js';
+import { executeWatch } from './executeWatch.js';
 import { settlePromotion } from './settlePromotion.js';
 import { shadowTest } from './shadowTest.js';
 import { describeVerdicts } from './watchCandidate.js';
@@ -216,7 +216,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
         continue;
       }
       enter(step);
-      const result: WatchResult = await executeChild(child, { workflowId: `${workflowId}/${step}`, args: [input] });
+      const result: WatchResult = await executeWatch(child, `${workflowId}/${step}`, input);
       done(step, `${result.decision} on ${result.seen} requests: ${result.reason}`);
       if (result.decision !== 'pass')
         return `${step} ${result.decision}: ${failures(result.verdicts) || result.reason}`;
