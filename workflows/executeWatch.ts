@@ -1,4 +1,5 @@
-import { executeChild, sleep, WorkflowExecutionAlreadyStartedError } from '@temporalio/workflow';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { executeChild, sleep } from '@temporalio/workflow';
 import type { WatchInput, WatchResult } from '../contracts/rollout.js';
 
 const ATTEMPTS = 60;
