@@ -81,6 +81,13 @@ export type RetrainResult =
       readonly reason: string;
     }
   | {
+      /** Another rollout, a rollback say, took over after the promotion: it decides what serves. */
+      readonly outcome: 'fenced';
+      readonly version: number;
+      readonly token: number;
+      readonly reason: string;
+    }
+  | {
       readonly outcome: 'notPromoted';
       readonly version: number | null;
       readonly token: number;
