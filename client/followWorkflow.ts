@@ -121,6 +121,6 @@ function isLifecycle(status: unknown): status is LifecycleStatus {
  */
 export function exitCodeOf(result: unknown): 0 | 3 {
   if (typeof result !== 'object' || result === null || !('outcome' in result)) return 0;
-  if (result.outcome === 'notPromoted' || result.outcome === 'refused') return 3;
+  if (['notPromoted', 'refused', 'fenced'].includes(String(result.outcome))) return 3;
   return result.outcome === 'rolledBack' && !('from' in result) ? 3 : 0;
 }

@@ -168,7 +168,7 @@ export class LifecycleClient {
   }
 
   async retrainResult(workflowId: string): Promise<RetrainResult> {
-    return (await this.temporal.workflow.getHandle(workflowId).result()) as RetrainResult;
+    return (await reached(() => this.temporal.workflow.getHandle(workflowId).result())) as RetrainResult;
   }
 
   async retrainStatus(workflowId: string): Promise<RetrainStatus> {

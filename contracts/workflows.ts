@@ -81,6 +81,13 @@ export type RetrainResult =
       readonly reason: string;
     }
   | {
+      /** Another rollout, a rollback say, took over after the promotion: it decides what serves. */
+      readonly outcome: 'fenced';
+      readonly version: number;
+      readonly token: number;
+      readonly reason: string;
+    }
+  | {
       readonly outcome: 'notPromoted';
       readonly version: number | null;
       readonly token: number;
@@ -139,6 +146,8 @@ export interface DriftCase {
   readonly findings: number;
   readonly state: 'open' | 'waiting-for-labels' | 'stalled' | 'training' | 'decided';
   readonly note: string;
+  /** How far things were when it stalled. */
+  readonly stalledAt?: LabelProgress;
 }
 
 /** How far a model's stream time and labels are. */

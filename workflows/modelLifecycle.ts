@@ -1,11 +1,11 @@
 import {
   allHandlersFinished,
+  CancellationScope,
   condition,
   continueAsNew,
   defineQuery,
   defineSignal,
   defineUpdate,
-  executeChild,
   getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
@@ -49,13 +49,11 @@ import {
   type LifecycleStatus,
   type Paused,
   type RetrainInput,
-  type RetrainResult,
   type RolloutClosed,
   type SourceMark,
 } from '../contracts/workflows.js';
-import { policies, recoveries, waiting } from './activityProxies.js';
-import { awaitLabels } from './awaitLabels.js';
-import { describeFailure } from './describe.js';
+import { recoveries, waiting } from './activityProxies.js';
+import { judgeCases, judgeCasesAsFirstReleased, type CaseDesk } from './driftCases.js';
 import { recoverRollout } from './recoverRollout.js';
 import { retrainModel } from './retrainModel.js';
 import { rollbackModel } from './rollbackModel.js';
@@ -75,6 +73,8 @@ const status = defineQuery<LifecycleStatus>(QUERY_STATUS);
 
 /** Decided cases that are still shown. */
 const MAX_CASES = 20;
+/** Events after which the lifecycle continues as new, whatever it waits for. */
+const MAX_HISTORY = 1_500;
 
 /**
  * The entity of a model: it keeps its drift cases and decides who may roll out. It runs for ever, and continues as new
@@ -89,8 +89,10 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   const sources = new Map<string, SourceMark>(Object.entries(carried?.sources ?? {}));
   let cases: DriftCase[] = [...(carried?.cases ?? [])];
   const lease = new RolloutLease(carried?.holder ?? null, carried?.queued ?? null, carried?.paused ?? null);
-  let decidedAt: number | null = carried?.decidedAt ?? null;
-  let automaticAt: number[] = [...(carried?.automaticAt ?? [])];
+  const history: CaseDesk['history'] = {
+    decidedAt: carried?.decidedAt ?? null,
+    automaticAt: carried?.automaticAt ?? [],
+  };
 
   const show = (): void => {
     const rows = cases.map(
@@ -148,7 +150,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
 
   setHandler(rolloutClosed, async ({ workflowId, at }) => {
     if (!lease.close(workflowId)) return;
-    decidedAt = at ?? decidedAt;
+    history.decidedAt = at ?? history.decidedAt;
     const next = lease.queued;
     show();
     if (next === null) return;
@@ -208,53 +210,21 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     }
   }
   show();
-  while (!workflowInfo().continueAsNewSuggested) {
-    await condition(
-      () =>
-        (lease.paused === null && cases.some(({ state }) => state === 'open')) || workflowInfo().continueAsNewSuggested,
-    );
-    const open = cases.find(({ state }) => state === 'open');
-    if (open === undefined) continue;
-    const policy = await policies().driftPolicy(model);
-    const refusal = await policies().automaticRolloutRefused(model, { decidedAt, automaticAt });
-    if (refusal !== null) {
-      // Judged again as stream time goes on; the case stays open.
-      change(open.id, { note: refusal });
-      await policies().awaitStreamTime(model, policy.againAfterMs);
-      continue;
-    }
-    const positives = await awaitLabels(model, open.onset, policy.freshPositives, (changed) =>
-      change(open.id, changed),
-    );
-    change(open.id, { state: 'training', note: `${positives} positives after the onset` });
-    automaticAt = [...automaticAt, open.detectedAt].slice(-50);
-    try {
-      const result: RetrainResult = await executeChild(retrainModel, {
-        workflowId: retrainId(project, model, `drift-${open.id}`),
-        args: [
-          {
-            model,
-            trigger: { kind: 'drift', reason: open.source, onset: new Date(open.onset).toISOString(), case: open.id },
-          },
-        ],
-        parentClosePolicy: ParentClosePolicy.ABANDON,
-      });
-      if (result.outcome === 'refused' && patched('refused-cases-stay-open')) {
-        // Nothing was spent; it is judged again once nobody stands in its way.
-        automaticAt = automaticAt.slice(0, -1);
-        change(open.id, { state: 'open', note: `refused: ${result.reason}` });
-        await condition(() => lease.paused === null && lease.queued === null);
-        continue;
-      }
-      change(open.id, { state: 'decided', note: describeResult(result) });
-    } catch (error) {
-      change(open.id, { state: 'decided', note: `failed: ${describeFailure(error)}` });
-    }
-  }
+  const desk: CaseDesk = { model, project, lease, cases: () => cases, change, history };
+  if (patched('cases-are-judged-aside')) {
+    const isLong = (): boolean => workflowInfo().historyLength >= MAX_HISTORY || workflowInfo().continueAsNewSuggested;
+    const aside = new CancellationScope();
+    const judging = aside.run(() => judgeCases(desk));
+    await Promise.race([condition(isLong), judging]);
+    aside.cancel();
+    await judging.catch((error: unknown) => {
+      if (!isCancellation(error)) throw error;
+    });
+  } else await judgeCasesAsFirstReleased(desk, () => workflowInfo().continueAsNewSuggested);
   await condition(allHandlersFinished);
   await continueAsNew<typeof modelLifecycle>({
     model,
-    carried: { sources: Object.fromEntries(sources), cases, decidedAt, automaticAt, ...carriedLease() },
+    carried: { sources: Object.fromEntries(sources), cases, ...history, ...carriedLease() },
   });
 
   function carriedLease(): Pick<LifecycleCarried, 'holder' | 'queued' | 'paused'> {
@@ -293,10 +263,4 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
       }
     }
   }
-}
-
-function describeResult(result: RetrainResult): string {
-  if (result.outcome === 'promoted') return `promoted version ${result.version}`;
-  if (result.outcome === 'rolledBack') return `version ${result.version} was taken back: ${result.reason}`;
-  return result.outcome === 'refused' ? `refused: ${result.reason}` : `not promoted: ${result.reason}`;
 }

@@ -3,7 +3,6 @@ import {
   condition,
   defineQuery,
   defineSignal,
-  executeChild,
   isCancellation,
   patched,
   setCurrentDetails,
@@ -36,6 +35,7 @@ import {
 import { compensations, heavy, rollouts, validation } from './activityProxies.js';
 import { canaryRollout } from './canaryRollout.js';
 import { describeFailure, describeSteps, isFenced } from './describe.js';
+import { executeWatch } from './executeWatch.js';
 import { settlePromotion } from './settlePromotion.js';
 import { shadowTest } from './shadowTest.js';
 import { describeVerdicts } from './watchCandidate.js';
@@ -120,6 +120,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   let notPromoted: string | null = null;
   let plan: RolloutPlan | null = null;
   let settled: Settled | null = null;
+  let fencedBy: string | null = null;
   try {
     enter('snapshot');
     const snapshot = await rollouts().takeSnapshot(fence);
@@ -175,6 +176,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   } catch (error) {
     // After the commit point the promotion stands, whatever followed it.
     if (epoch === null) notPromoted = describeFailure(error);
+    else if (isFenced(error)) fencedBy = describeFailure(error);
     else settled = { outcome: 'promoted', probation: 'inconclusive', reason: describeFailure(error) };
   }
 
@@ -185,6 +187,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
       const isBack = settled?.outcome === 'rolledBack';
       await compensations().closeRollout(fence, workflowId, isBack ? `rolled back: ${settled?.reason}` : 'promoted');
       enter('done');
+      if (fencedBy !== null) return { outcome: 'fenced', version, token: fence.token, reason: fencedBy };
       if (isBack) {
         const to = plan?.predecessor ?? null;
         return { outcome: 'rolledBack', version, to, token: fence.token, reason: settled?.reason ?? '' };
@@ -216,7 +219,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
         continue;
       }
       enter(step);
-      const result: WatchResult = await executeChild(child, { workflowId: `${workflowId}/${step}`, args: [input] });
+      const result: WatchResult = await executeWatch(child, `${workflowId}/${step}`, input);
       done(step, `${result.decision} on ${result.seen} requests: ${result.reason}`);
       if (result.decision !== 'pass')
         return `${step} ${result.decision}: ${failures(result.verdicts) || result.reason}`;

@@ -3,12 +3,14 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type * as TemporalActivity from '@temporalio/activity';
 import type * as TemporalWorker from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import { lifecycleId, lifecycleQueue, type DriftCase, type LabelWait } from '../../../contracts/workflows.js';
 import { startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
 
+const { Context } = createRequire(import.meta.url)('@temporalio/activity') as typeof TemporalActivity;
 const { NativeConnection, Worker } = createRequire(import.meta.url)('@temporalio/worker') as typeof TemporalWorker;
 
 const project = 'stalltest';
@@ -54,6 +56,7 @@ test('a case shows that it is stalled, and goes on when stream time goes on', as
       // The rollout itself waits for its turn: it is not what this test looks at.
       validateRetrain: (input: unknown) => Promise.resolve(input),
       acquireRollout: () => Promise.resolve({ answer: { kind: 'queued' }, token: null }),
+      awaitRetrain: () => Context.current().cancelled,
     },
   });
   const caseWith = async (state: DriftCase['state']): Promise<DriftCase | undefined> => {
@@ -73,9 +76,9 @@ test('a case shows that it is stalled, and goes on when stream time goes on', as
     );
     // A finding in the meantime belongs to the same case.
     await client.signalDrift('fraud', { source: 'test', sequence: 2, version: 1, onset: 0, detectedAt: 2 });
-    expect(waitedSince).toEqual([at]);
     proceed();
     expect(await caseWith('training')).toMatchObject({ findings: 2, note: '5 positives after the onset' });
+    expect(waitedSince).toEqual([at]);
     expect((await client.lifecycleStatus('fraud')).cases).toHaveLength(1);
     for (const id of [`${project}/retrain/fraud/drift-test-1`, lifecycleId(project, 'fraud')]) {
       let isThere = false;
