@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import { addFollowCommand } from './commands/follow.js';
 import { addGenerateCommands } from './commands/generate.js';
+import { addLineageCommands } from './commands/lineage.js';
 import { addModelCommands } from './commands/models.js';
 import { addProjectCommands } from './commands/project.js';
 import { addPruneCommand } from './commands/prune.js';
@@ -56,6 +57,7 @@ export async function runCommandLine(args: readonly string[], console: Console =
   addStreamCommands(program, context);
   addProjectCommands(program, context);
   addModelCommands(program, context);
+  addLineageCommands(program, context);
   addPruneCommand(program, context);
   addFollowCommand(program, context);
   addGenerateCommands(program, context);
