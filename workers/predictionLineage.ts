@@ -64,9 +64,9 @@ async function inLog({ log, project }: LineageParts, model: CompiledModel, id: s
     if (value === null || !needles.some((needle) => value.includes(needle))) return false;
     return String((JSON.parse(value.toString('utf8')) as PredictionRecord).id) === id;
   });
-  if (record?.value == null) return null;
+  const found = JSON.parse(record?.value?.toString('utf8') ?? 'null') as PredictionRecord | null;
+  if (record === null || found === null) return null;
   const { topic, partition, offset } = record;
-  const found = JSON.parse(record.value.toString('utf8')) as PredictionRecord;
   const { at, version, role, epoch, score, decision, service, source, cut } = found;
   const place = { topic, partition, offset };
   return { id: found.id, at, version, role, epoch, score, decision, service, source, cut, place, foundIn: 'log' };
