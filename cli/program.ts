@@ -3,6 +3,8 @@ import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import { addFollowCommand } from './commands/follow.js';
 import { addGenerateCommands } from './commands/generate.js';
 import { addModelCommands } from './commands/models.js';
+import { addProjectCommands } from './commands/project.js';
+import { addPruneCommand } from './commands/prune.js';
 import { addRuntimeCommands } from './commands/runtime.js';
 import { addStreamCommands } from './commands/stream.js';
 import { standardConsole } from './standardConsole.js';
@@ -52,7 +54,9 @@ export async function runCommandLine(args: readonly string[], console: Console =
     });
   addRuntimeCommands(program, context);
   addStreamCommands(program, context);
+  addProjectCommands(program, context);
   addModelCommands(program, context);
+  addPruneCommand(program, context);
   addFollowCommand(program, context);
   addGenerateCommands(program, context);
   try {

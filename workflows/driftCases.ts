@@ -25,6 +25,7 @@ export interface CaseDesk {
  * anew in the next run:
  *
  *   open -> (quiet time, budget) -> waiting-for-labels -> training -> decided, or open again where the rollout was refused
+ *                                   waiting-for-labels <-> stalled, while neither stream time nor labels go on
  */
 export async function judgeCases(desk: CaseDesk): Promise<never> {
   const { lease, change } = desk;
@@ -36,6 +37,7 @@ export async function judgeCases(desk: CaseDesk): Promise<never> {
       () =>
         find('training') !== undefined ||
         find('waiting-for-labels') !== undefined ||
+        find('stalled') !== undefined ||
         (isFree() && find('open') !== undefined),
     );
     const training = find('training');
@@ -48,16 +50,39 @@ export async function judgeCases(desk: CaseDesk): Promise<never> {
     }
     const labelling = find('waiting-for-labels');
     if (labelling !== undefined) {
-      const policy = await policies().driftPolicy(desk.model);
-      const positives = await waiting().awaitFreshPositives(desk.model, labelling.onset, policy.freshPositives);
+      const positives = await awaitLabels(desk, labelling);
+      if (positives === null) continue;
       await startRetrain(desk, labelling);
       remember(desk, labelling);
       change(labelling.id, { state: 'training', note: `${positives} positives after the onset` });
       continue;
     }
+    const stalled = find('stalled');
+    if (stalled !== undefined) {
+      if (stalled.stalledAt !== undefined) await waiting().awaitProgress(desk.model, stalled.stalledAt);
+      const { freshPositives } = await policies().driftPolicy(desk.model);
+      change(stalled.id, waitingFor(freshPositives));
+      continue;
+    }
     const open = find('open');
     if (open !== undefined) await consider(desk, open);
   }
+}
+
+/** The positives that a case waited for; null where it is stalled, which the case then shows. */
+async function awaitLabels({ model, change }: CaseDesk, { id, onset }: DriftCase): Promise<number | null> {
+  const { freshPositives } = await policies().driftPolicy(model);
+  if (!patched('waiting-cases-stall')) return waiting().awaitFreshPositives(model, onset, freshPositives);
+  const labels = await waiting().awaitLabels(model, onset, freshPositives);
+  if (labels.kind === 'there') return labels.positives;
+  const { reason, positives, at } = labels;
+  const note = `${reason}; ${positives} of ${freshPositives} positives are labelled`;
+  change(id, { state: 'stalled', note, stalledAt: at });
+  return null;
+}
+
+function waitingFor(freshPositives: number): Pick<DriftCase, 'state' | 'note'> {
+  return { state: 'waiting-for-labels', note: `until ${freshPositives} positives after the onset are labelled` };
 }
 
 /** May a rollout start by itself now? A case that has to wait stays open and is judged again as stream time goes on. */
@@ -72,10 +97,7 @@ async function consider(
     await policies().awaitStreamTime(model, policy.againAfterMs);
     return null;
   }
-  change(open.id, {
-    state: 'waiting-for-labels',
-    note: `until ${policy.freshPositives} positives after the onset are labelled`,
-  });
+  change(open.id, waitingFor(policy.freshPositives));
   return policy;
 }
 

@@ -80,7 +80,7 @@ const MAX_HISTORY = 1_500;
  * The entity of a model: it keeps its drift cases and decides who may roll out. It runs for ever, and continues as new
  * with what it knows once its history has grown long.
  *
- *   finding -> case open -> waiting-for-labels -> training -> decided
+ *   finding -> case open -> waiting-for-labels (<-> stalled) -> training -> decided
  */
 export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   const { model, carried } = input;

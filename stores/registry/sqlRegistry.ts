@@ -1,3 +1,4 @@
+import { objectMethods } from './sqlObjects.js';
 import type { Registry } from './registry.js';
 import { auditMethods } from './sqlAudit.js';
 import type { SqlDatabase } from './sqlDatabase.js';
@@ -15,6 +16,7 @@ export function registryOn(database: SqlDatabase): Registry {
     ...instanceMethods(database),
     ...rolloutMethods(database),
     ...journalMethods(database),
+    ...objectMethods(database),
     ...auditMethods(database),
     ...clockMethods(database),
     close: () => database.close(),
