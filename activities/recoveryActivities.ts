@@ -59,7 +59,8 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
     const journal = await registry.journal(of.model, of.token);
     if (journal.some(({ step }) => step === 'commit')) return;
     const registered = journal.find(({ step }) => step === 'register')?.result as ModelVersion | null | undefined;
-    if (registered !== undefined && registered !== null)
+    if (registered === undefined || registered === null) return;
+    if ((await registry.version(fence.model, registered.version))?.status === 'registered')
       await registry.rejectVersion(fence.model, registered.version, reason, fence);
   };
 
@@ -108,7 +109,8 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
     },
 
     /**
-     * 1 the target: named, else the newest former champion that may serve; 2 the next token, which fences whoever rolls
+     * 1 the target: named, else the champion where a candidate is on its way, else the newest former champion that may
+     * serve; 2 the next token, which fences whoever rolls
      * out; 3 the deployment, in one transaction; 4 the version that is left is withdrawn, a candidate on its way rejected.
      *
      * @throws TidemillError ROLLBACK_IMPOSSIBLE
@@ -166,8 +168,15 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
         champion: from,
       });
     if (head === null || from === null) throw impossible('nothing has been promoted');
-    if (to === from) return { from, to, isServing: true };
     const former = await registry.championHistory(model);
+    const [last] = await registry.rollouts(model);
+    const isUnderWay = last !== undefined && last.closedAt === null && head.challenger !== null;
+    if (isUnderWay && (to === undefined || to === from)) {
+      // A candidate on its way is what there is to go back from; the champion stays.
+      const journal = await registry.journal(model, last.token);
+      if (!journal.some(({ step }) => step === 'commit')) return { from: head.challenger, to: from, isServing: false };
+    }
+    if (to === from) return { from, to, isServing: true };
     if (to !== undefined) {
       const named = await registry.version(model, to);
       if (named === null) throw impossible(`there is no version ${to}`);
@@ -175,7 +184,6 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
       if (!former.some(({ version }) => version === to)) throw impossible(`version ${to} has never been champion`);
       return { from, to, isServing: false };
     }
-    const [last] = await registry.rollouts(model);
     // Asked twice, or taken back by its own evidence: that has been carried out, and nothing was promoted since.
     if (last?.trigger === 'rollback' || last?.outcome?.startsWith('rolled back') === true)
       return { from, to: from, isServing: true };

@@ -95,13 +95,17 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
             watch.wanted === null
               ? elapsed >= (watch.atMostMs * look) / LOOKS
               : evidence.seen >= Math.ceil((watch.wanted * look) / LOOKS);
-          const isLast = isOver || (isThere && look === LOOKS);
           context.heartbeat({ seen: evidence.seen, wanted: watch.wanted, elapsed });
-          if (isThere || isLast)
-            return answer(evidence, evidence.judge(isLast ? LOOKS : look), isLast, isOver && !isThere);
-          // What a guard shows beyond doubt need not wait for the look.
-          const early = evidence.judgeEarly();
-          if (early.some(({ verdict }) => verdict === 'fail')) return answer(evidence, early, true, false);
+          if (isThere || isOver) {
+            const isLast = isOver || look === LOOKS;
+            const found = answer(evidence, evidence.judge(isLast ? LOOKS : look), isLast, isOver && !isThere);
+            // Rare events take longer to be shown than the requests that were asked for: there is time for them.
+            if (found.decision !== 'inconclusive' || isOver || !evidence.mayGoOn) return found;
+          } else {
+            // What a guard shows beyond doubt need not wait for the look.
+            const early = evidence.judgeEarly();
+            if (early.some(({ verdict }) => verdict === 'fail')) return answer(evidence, early, true, false);
+          }
           if (time > progressTime) {
             progressTime = time;
             progressAt = performance.now();

@@ -16,6 +16,8 @@ export interface WatchEvidence {
   judgeEarly(): readonly Verdict[];
   /** May it pass at a look before the last? */
   readonly passesEarly: boolean;
+  /** May it be judged again after its last look? */
+  readonly mayGoOn: boolean;
 }
 
 /** Bounds are tightest at about so many requests where the watch asks for time, not requests. */
@@ -33,6 +35,7 @@ export function operationalWatch(model: CompiledModel, watch: Watch, epoch: numb
   return {
     // A phase is also there to see that nothing comes up while it lasts.
     passesEarly: false,
+    mayGoOn: true,
     get seen() {
       return evidence.requests;
     },
@@ -55,6 +58,7 @@ export function outcomeWatch(model: CompiledModel, watch: Watch, epoch: number, 
   const predecessor = watch.reference ?? 0;
   return {
     passesEarly: true,
+    mayGoOn: false,
     get seen() {
       return positives;
     },

@@ -115,7 +115,7 @@ export interface Settled {
 /** Input of `rollbackModel`. */
 export interface RollbackInput {
   readonly model: string;
-  /** @default the newest former champion that may be served */
+  /** @default the champion where a candidate is on its way, else the newest former champion that may be served */
   readonly to?: number;
   readonly reason: string;
   readonly requestedBy?: string;

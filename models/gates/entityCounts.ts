@@ -1,5 +1,5 @@
-import { TidemillError } from '../../contracts/errors.js';
 import type { ArmSums } from '../statistics/confidenceSequence.js';
+import { corruptEvidence, wholeNumber } from './evidenceState.js';
 
 /** What is counted of each entity. */
 export const COUNTS = ['asked', 'failed', 'slow', 'championFailed', 'compared', 'differing'] as const;
@@ -98,14 +98,4 @@ export class EntityCounts {
     }
     return decoded;
   }
-}
-
-/** @throws TidemillError STATE_CORRUPT */
-export function wholeNumber(what: string, value: unknown): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-  throw corruptEvidence(`${what} ${JSON.stringify(value)} is not a whole number`);
-}
-
-export function corruptEvidence(problem: string): TidemillError {
-  return new TidemillError('STATE_CORRUPT', `operational evidence: ${problem}`, {});
 }

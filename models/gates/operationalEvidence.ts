@@ -1,25 +1,25 @@
 import { assert } from '../../contracts/errors.js';
 import type { PredictionRecord } from '../../contracts/records.js';
 import type { OperationalGate } from '../definition.js';
+import { BatchSums, type BatchSumsState } from './batchSums.js';
 import {
   ASKED,
   CHAMPION_FAILED,
   COMPARED,
-  corruptEvidence,
   DIFFERING,
   EntityCounts,
   FAILED,
   SLOW,
-  wholeNumber,
   type EntityCountsState,
 } from './entityCounts.js';
+import { corruptEvidence, wholeNumber } from './evidenceState.js';
 import { judgeOperational, type SkewCount } from './operationalVerdicts.js';
 import type { Verdict } from './verdict.js';
 
 /** What is read of a prediction. */
 export type OperationalRow = Pick<
   PredictionRecord,
-  'version' | 'role' | 'arm' | 'decision' | 'micros' | 'others' | 'entity'
+  'version' | 'role' | 'arm' | 'decision' | 'micros' | 'others' | 'entity' | 'source'
 >;
 
 /**
@@ -56,6 +56,7 @@ export interface OperationalState {
   readonly requests: number;
   readonly skew: SkewCount;
   readonly counts: EntityCountsState;
+  readonly batches: BatchSumsState;
 }
 
 /**
@@ -70,18 +71,21 @@ export interface OperationalState {
  *     version 1 in its own arm, others: none     was not asked    scored         not counted
  *
  * Both are compared on the same requests, so that what makes requests differ cancels; a champion that was not asked counts
- * as one that did not fail. Feed it the rows of one deployment, each once. Observing is a few additions to the sums of an
- * entity, evidence from several partitions is merged in any order, and a judgement is one pass over the entities.
+ * as one that did not fail. Feed it the rows of one deployment, each once, those of a source partition in the order of the log.
+ * Observing is a few additions to the sums of an entity and of a micro-batch, evidence from several partitions is merged in
+ * any order, and a judgement is one pass over the entities.
  */
 export class OperationalEvidence {
   private readonly underMicros: number | null;
   private readonly counts = new EntityCounts();
+  private readonly batches: BatchSums;
   private ofArm = 0;
   private skew: SkewCount = { vectors: 0, differing: 0 };
 
   constructor(private readonly options: OperationalOptions) {
     assert(options.requests >= 1, `evidence is tuned for ${options.requests} requests, at least 1`);
     this.underMicros = options.gates.find((gate) => gate.kind === 'latency')?.underMicros ?? null;
+    this.batches = new BatchSums(this.underMicros ?? 0);
   }
 
   /** Those of the challenger's arm in a canary; else all that the challenger was asked to score. */
@@ -103,7 +107,11 @@ export class OperationalEvidence {
 
     const hasScored = own === SERVED || (own >= 0 && row.others[own]?.score !== null);
     if (!hasScored) increment(values, start + FAILED);
-    else if (this.underMicros !== null && microsOf(row, own) >= this.underMicros) increment(values, start + SLOW);
+    else if (this.underMicros !== null) {
+      const micros = microsOf(row, own);
+      if (micros >= this.underMicros) increment(values, start + SLOW);
+      this.batches.observe(row.source.partition, micros);
+    }
 
     if (champion === null) return;
     const other = placeOf(row, champion);
@@ -140,19 +148,25 @@ export class OperationalEvidence {
         : mode === 'bake'
           ? 'the version is promoted: how far it agrees has been decided before'
           : null;
-    return judgeOperational(gates, { counts: this.counts, skew: this.skew, noAgreement, tunedFor: requests }, look);
+    const { counts, batches, skew } = this;
+    return judgeOperational(gates, { counts, batches, skew, noAgreement, tunedFor: requests }, look);
   }
 
-  /** Adds what was observed elsewhere in the same phase, other rows; the audit's count is the greater one. */
+  /**
+   * Adds what was observed elsewhere in the same phase: rows of other source partitions, or later ones of the same. Of the
+   * audit's counts the greater one stays.
+   */
   merge(other: OperationalEvidence): void {
     assert(isSame(this.identity(), other.identity()), 'evidence of one phase is merged with its like');
     this.counts.add(other.counts);
+    this.batches.add(other.batches);
     this.ofArm += other.ofArm;
     if (other.skew.vectors > this.skew.vectors) this.skew = other.skew;
   }
 
   encode(): OperationalState {
-    return { ...this.identity(), requests: this.ofArm, skew: this.skew, counts: this.counts.encode() };
+    const { counts, batches, skew } = this;
+    return { ...this.identity(), requests: this.ofArm, skew, counts: counts.encode(), batches: batches.encode() };
   }
 
   /**
@@ -176,6 +190,7 @@ export class OperationalEvidence {
     evidence.skew = { vectors, differing };
     evidence.ofArm = wholeNumber('requests', read.requests);
     evidence.counts.add(EntityCounts.decode(read.counts));
+    evidence.batches.add(BatchSums.decode(evidence.underMicros ?? 0, read.batches));
     return evidence;
   }
 

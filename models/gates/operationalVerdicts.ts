@@ -4,13 +4,15 @@ import { marginOf } from '../operationalGates.js';
 import {
   differenceSequence,
   MIN_ENTITIES,
-  rowSequence,
+  groupSequence,
   shareSequence,
   type SequenceBounds,
   type SequenceOptions,
+  widest,
 } from '../statistics/confidenceSequence.js';
 import { ALPHA } from './confidence.js';
 import { ASKED, CHAMPION_FAILED, COMPARED, DIFFERING, FAILED, SLOW, type EntityCounts } from './entityCounts.js';
+import type { BatchSums } from './batchSums.js';
 import type { Verdict } from './verdict.js';
 
 /** What an audit counted: vectors recomputed in event time, and those that differ from the served ones. */
@@ -21,6 +23,7 @@ export interface SkewCount {
 
 export interface OperationalFacts {
   readonly counts: EntityCounts;
+  readonly batches: BatchSums;
   readonly skew: SkewCount;
   /** Why agreement does not apply; null where it does. Decided before any request is seen. */
   readonly noAgreement: string | null;
@@ -32,7 +35,7 @@ export interface OperationalFacts {
 const ALL_FAILED_REQUESTS = 20;
 
 /**
- * Judges the guards by confidence sequences, so that it may be asked at any time and as often as one likes. A guard passes
+ * Judges the guards by confidence sequences over entities, latency over micro-batches, too (the wider decides), so that it may be asked at any time and as often as one likes. A guard passes
  * where the upper bound of its share is below the margin and fails where the lower one is above; alpha is shared among the
  * guards that apply. Before there are enough entities nothing passes or fails, but for a version that failed on every one
  * of at least twenty requests where the champion did not: it fails.
@@ -55,7 +58,7 @@ export function judgeOperational(gates: readonly OperationalGate[], facts: Opera
 
 type Judged = Pick<Verdict, 'verdict' | 'value' | 'low' | 'high' | 'rows' | 'positives' | 'reason'>;
 
-function judged(gate: OperationalGate, { counts, skew }: OperationalFacts, options: SequenceOptions): Judged {
+function judged(gate: OperationalGate, { counts, batches, skew }: OperationalFacts, options: SequenceOptions): Judged {
   switch (gate.kind) {
     case 'latency': {
       // Those that the version failed on have no time of its own.
@@ -63,12 +66,11 @@ function judged(gate: OperationalGate, { counts, skew }: OperationalFacts, optio
       const requests = counts.column(ASKED).map((asked, place) => asked - (failed[place] as number));
       const slow = counts.column(SLOW);
       const limit = formatDuration(gate.underMicros / 1_000);
-      return verdictOf(
-        shareSequence({ events: slow, requests }, options),
-        sum(slow),
-        `were not scored within ${limit}`,
-        options,
-      );
+      const byEntity = shareSequence({ events: slow, requests }, options);
+      const byBatch = groupSequence(batches.sums(), options);
+      const unit = byBatch.effectiveEntities < byEntity.effectiveEntities ? 'micro-batches' : 'entities';
+      const bounds = widest(byEntity, byBatch);
+      return verdictOf(bounds, sum(slow), `were not scored within ${limit}`, options, unit);
     }
     case 'agreement': {
       const sums = counts.sums(DIFFERING, COMPARED);
@@ -85,26 +87,35 @@ function judged(gate: OperationalGate, { counts, skew }: OperationalFacts, optio
       const failed = sum(own.events);
       const bounds = differenceSequence(own, champion, options);
       const verdict = verdictOf(bounds, failed, 'saw the version fail, less those that saw the champion fail', options);
+      // Above 0: the champion did not fail on all of them, too.
       const hasAllFailed = failed === bounds.requests && failed >= ALL_FAILED_REQUESTS && bounds.estimate > 0;
-      if (verdict.verdict !== 'inconclusive' || !hasAllFailed || sum(champion.events) === failed) return verdict;
+      if (verdict.verdict !== 'inconclusive' || !hasAllFailed) return verdict;
       return { ...verdict, verdict: 'fail', reason: `the version failed on every one of ${failed} requests` };
     }
     case 'skew': {
       const { vectors, differing } = skew;
-      const bounds = rowSequence(differing, vectors, options);
+      const rest = vectors - differing;
+      const rows = { groups: vectors, requests: vectors, events: differing };
+      const bounds = groupSequence({ ...rows, squaresWith: differing, squaresWithout: rest }, options);
       const verdict = verdictOf(bounds, differing, 'were served otherwise than recomputed in event time', options);
       return vectors > 0 ? verdict : { ...verdict, reason: 'no served vector has been recomputed' };
     }
   }
 }
 
-function verdictOf(bounds: SequenceBounds, events: number, what: string, { margin = 0 }: SequenceOptions): Judged {
+function verdictOf(
+  bounds: SequenceBounds,
+  events: number,
+  what: string,
+  { margin = 0 }: SequenceOptions,
+  unit = 'entities',
+): Judged {
   const { estimate, low, high, requests } = bounds;
   const value = Number.isNaN(estimate) ? null : estimate;
   const numbers = { value, low, high, rows: requests, positives: events };
   if (value === null) return { ...numbers, verdict: 'inconclusive', reason: 'there are no requests' };
   if (low === null || high === null) {
-    const entities = `${bounds.entities} entities, worth ${Math.floor(bounds.effectiveEntities)} of equal size`;
+    const entities = `${bounds.entities} ${unit}, worth ${Math.floor(bounds.effectiveEntities)} of equal size`;
     const reason = `${requests} requests of ${entities}, are too few to tell: ${MIN_ENTITIES} are needed`;
     return { ...numbers, verdict: 'inconclusive', reason };
   }

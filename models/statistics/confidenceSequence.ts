@@ -108,27 +108,47 @@ function sequence(a: ArmSums, b: ArmSums | null, options: SequenceOptions): Sequ
   }
   const effectiveEntities = Math.min(totalA.effective, totalB?.effective ?? Number.POSITIVE_INFINITY);
   const seen = (squares * entities) / (entities - 1);
-  return bounded({ estimate, entities, effectiveEntities, requests: totalA.requests }, seen, totalA, options);
+  return bounded(
+    { estimate, entities, effectiveEntities, requests: totalA.requests },
+    seen,
+    totalA,
+    ASSUMED_INTRACLASS,
+    options,
+  );
 }
 
-/** Events per request where every request stands for itself: a count of rows of which no entity is known. */
-export function rowSequence(events: number, requests: number, options: SequenceOptions): SequenceBounds {
+/** Requests in groups that share their fate: in each either every request has the event or none has it. */
+export interface GroupSums {
+  readonly groups: number;
+  readonly requests: number;
+  readonly events: number;
+  /** Sum of requests^2 over the groups with the event, and over those without. */
+  readonly squaresWith: number;
+  readonly squaresWithout: number;
+}
+
+/** Events per request where the group is the unit, such as a micro-batch; groups of one request each: a count of rows. */
+export function groupSequence(sums: GroupSums, options: SequenceOptions): SequenceBounds {
+  const { groups, requests, events, squaresWith, squaresWithout } = sums;
   const margin = options.margin ?? 0;
   const share = events / requests;
+  const effective = requests === 0 ? 0 : requests ** 2 / (squaresWith + squaresWithout);
   const scale = margin > 0 ? spreadAtMargin(share, margin) : 1;
-  const seen = (scale * scale * share * (1 - share)) / (requests - 1);
-  const total = { requests, share, effective: requests };
-  return bounded({ estimate: share, entities: requests, effectiveEntities: requests, requests }, seen, total, options);
+  const squares = (scale / requests) ** 2 * ((1 - share) ** 2 * squaresWith + share ** 2 * squaresWithout);
+  const known = { estimate: share, entities: groups, effectiveEntities: effective, requests };
+  // What is known of the groups is not assumed: all of an event's variance is theirs.
+  return bounded(known, (squares * groups) / (groups - 1), { requests, share, effective }, 1, options);
 }
 
 function bounded(
   known: Omit<SequenceBounds, 'low' | 'high' | 'error'>,
   seenVariance: number,
   total: Totals,
+  intraclass: number,
   options: SequenceOptions,
 ): SequenceBounds {
   const { estimate, effectiveEntities, requests } = known;
-  const error = Math.sqrt(Math.max(seenVariance, leastVariance(total, options.margin ?? 0)));
+  const error = Math.sqrt(Math.max(seenVariance, leastVariance(total, options.margin ?? 0, intraclass)));
   if (!(effectiveEntities >= MIN_ENTITIES)) return { ...known, error, low: null, high: null };
   const reach = reachOf(requests, effectiveEntities, options) * error;
   return { ...known, error, low: estimate - reach, high: estimate + reach };
@@ -160,9 +180,17 @@ function spreadAtMargin(seen: number, atMargin: number): number {
 }
 
 /** Variance of a share at the margin before any event tells of its design effect; `size`: of the entity of a request. */
-function leastVariance({ requests, effective }: Totals, margin: number): number {
+function leastVariance({ requests, effective }: Totals, margin: number, intraclass: number): number {
   const size = requests / effective;
-  return (margin * (1 - margin) * (1 + ASSUMED_INTRACLASS * (size - 1))) / requests;
+  return (margin * (1 - margin) * (1 + intraclass * (size - 1))) / requests;
+}
+
+/** The wider of two bounds of one share, on either side: where it is not known which unit its events depend on. */
+export function widest(a: SequenceBounds, b: SequenceBounds): SequenceBounds {
+  const isLess = a.effectiveEntities <= b.effectiveEntities;
+  const low = a.low === null || b.low === null ? null : Math.min(a.low, b.low);
+  const high = a.high === null || b.high === null ? null : Math.max(a.high, b.high);
+  return { ...(isLess ? a : b), error: Math.max(a.error, b.error), low, high };
 }
 
 /** How many standard errors the bounds are away after `requests`. */

@@ -16,12 +16,15 @@ export const optionsOf = (changes: Partial<OperationalOptions> = {}): Operationa
   ...changes,
 });
 
+/** Neighbours differ by a microsecond: each request is a micro-batch of its own unless a test says otherwise. */
+let made = 0;
+
 export const other = (version: number, changes: Partial<OtherScore> = {}): OtherScore => ({
   version,
   role: version === CHAMPION ? 'champion' : 'challenger',
   score: 0.1,
   decision: 'allow',
-  micros: 800,
+  micros: 800 + (made++ % 1_000),
   problem: null,
   ...changes,
 });
@@ -35,8 +38,9 @@ export const row = (entity: number, changes: Partial<OperationalRow> = {}): Oper
   role: 'champion',
   arm: 'champion',
   decision: 'allow',
-  micros: 700,
+  micros: 700 + (made++ % 1_000),
   others: [other(CHALLENGER)],
   entity,
+  source: { topic: 'transactions', partition: 0, offset: 0 },
   ...changes,
 });

@@ -88,7 +88,6 @@ const rollbacks: readonly RolloutFault[] = ['canary', 'probation'].map((step) =>
   run: async (cluster, id) => {
     const workflowId = await retrain(cluster, id);
     await reached(cluster, workflowId, step);
-    // In the canary the champion itself is left, and the candidate is given up with it.
     const rollback = await cluster.lifecycle.startRollback({ model: MODEL, reason: 'chaos' }, id);
     const result = await cluster.lifecycle.rollbackResult(rollback);
     await cluster.lifecycle.retrainResult(workflowId).catch(() => null);

@@ -31,7 +31,7 @@ import { WorkerProcess } from './workerProcess.js';
 
 /**
  * The whole platform in one run: history, a first version, live scoring on real Kafka, a new fraud pattern, drift, a case,
- * waiting for labels, retraining, gates, promotion, a killed worker; and the proof, from the topics themselves, that
+ * waiting for labels, retraining, gates, shadow, canary, promotion, probation, a killed worker; and the proof, from the topics themselves, that
  * nothing was lost or doubled and that every served vector is the one a recomputation gives.
  *
  *   npm run demo [-- --seed 1 --json FILE]      npm run demo:clean
@@ -40,7 +40,7 @@ import { WorkerProcess } from './workerProcess.js';
 const HOME = resolve('.tidemill');
 const PARTITIONS = 4;
 const HISTORY_DAYS = 65;
-const LIVE_DAYS = 30;
+const LIVE_DAYS = 36;
 const DRIFT_DAY = HISTORY_DAYS + 3;
 const KILL_DAY = HISTORY_DAYS + 6;
 /** Events per second: in general, and while a version is being trained. */
@@ -221,7 +221,7 @@ async function demo(seed: number, data: string | null, timeline: Timeline): Prom
     ];
     while (!(await caughtUp(log, groupId({ project, name: `outcome.${model.name}`, generation: 1 }), drained)))
       await sleep(200);
-    await decided(lifecycle, model.name);
+    await decided(lifecycle, model.name, watch);
     cpuSeconds += (await one.cpuSeconds()) + (await two.cpuSeconds());
     watch.stop();
     answered.stop();

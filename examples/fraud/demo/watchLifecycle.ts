@@ -24,9 +24,26 @@ export async function follow(
   }
 }
 
+const TRAINING_PHASES: ReadonlySet<string> = new Set([
+  'starting',
+  'lease',
+  'snapshot',
+  'dataset',
+  'dataGates',
+  'evaluationFit',
+  'releaseFit',
+  'gates',
+  'register',
+  'readyFeatures',
+]);
+const WATCH_PHASES: ReadonlySet<string> = new Set(['shadow', 'canary', 'bake', 'probation']);
+
 /** What the sender needs to know of the lifecycle. */
 export interface LifecycleWatch {
+  /** From the lease to the registration: events need not hurry past it. */
   readonly isTraining: boolean;
+  /** A candidate, or a new champion, is being watched: only further events bring it on. */
+  readonly isWatching: boolean;
   stop(): void;
 }
 
@@ -34,6 +51,7 @@ export interface LifecycleWatch {
 export function watchLifecycle(lifecycle: LifecycleClient, model: string, timeline: Timeline): LifecycleWatch {
   let stopped = false;
   let isTraining = false;
+  let isWatching = false;
   /** Last text shown, by case. */
   const cases = new Map<string, string>();
   /** Steps shown, by workflow; a rollout that was let go is looked at until it is done: its last steps come after. */
@@ -51,17 +69,21 @@ export function watchLifecycle(lifecycle: LifecycleClient, model: string, timeli
       timeline.say(text);
       cases.set(each.id, text);
     }
-    isTraining = status?.cases.some(({ state }) => state === 'training') ?? false;
     const holder = status?.rollout ?? null;
-    if (holder !== null && holder.trigger === 'drift' && !rollouts.has(holder.workflowId))
+    if (holder !== null && !rollouts.has(holder.workflowId))
       rollouts.set(holder.workflowId, { shown: 0, isDone: false });
+    let phase = 'done';
     for (const [workflowId, rollout] of rollouts) {
       if (rollout.isDone) continue;
       const found: RetrainStatus | null = await lifecycle.retrainStatus(workflowId).catch(() => null);
       for (const { step, result } of found?.steps.slice(rollout.shown) ?? []) timeline.say(`  ${step}: ${result}`);
       rollout.shown = found?.steps.length ?? rollout.shown;
       rollout.isDone = found?.phase === 'done';
+      if (workflowId === holder?.workflowId) phase = found?.phase ?? 'starting';
     }
+    // Before it has begun, too: events sent now belong to what it is trained on.
+    isTraining = holder !== null && TRAINING_PHASES.has(phase);
+    isWatching = holder !== null && WATCH_PHASES.has(phase);
   };
   void (async () => {
     while (!stopped) {
@@ -73,18 +95,28 @@ export function watchLifecycle(lifecycle: LifecycleClient, model: string, timeli
     get isTraining() {
       return isTraining;
     },
+    get isWatching() {
+      return isWatching;
+    },
     stop: () => {
       stopped = true;
     },
   };
 }
 
-/** Waits until no case is open: the last finding may still be on its way. */
-export async function decided(lifecycle: LifecycleClient, model: string): Promise<void> {
+/**
+ * Waits until nothing is decided any more without further events: a rollout that would watch on is ended, and says what
+ * came of it; a case that would wait for labels stays open.
+ */
+export async function decided(lifecycle: LifecycleClient, model: string, watch: LifecycleWatch): Promise<void> {
   for (let quiet = 0; quiet < 10;) {
     const status = await lifecycle.lifecycleStatus(model).catch(() => null);
-    const isQuiet = status?.cases.every(({ state }) => state === 'decided') ?? true;
+    const holder = status?.rollout ?? null;
+    const isQuiet = holder === null || watch.isWatching;
     quiet = isQuiet ? quiet + 1 : 0;
     await sleep(500);
+    if (quiet < 10 || holder === null) continue;
+    await lifecycle.temporal.workflow.getHandle(holder.workflowId).cancel();
+    quiet = 0;
   }
 }

@@ -68,6 +68,33 @@ describe('a guard', () => {
     expect(verdictOf(observed(optionsOf(), 600, slow(4_999)), 'latency')).toMatchObject({ verdict: 'pass', value: 0 });
   });
 
+  test('of latency takes requests that were scored together for one', () => {
+    // 100 batches of 40 requests of as many customers, one of them slow: 1 % of all.
+    const evidence = new OperationalEvidence(optionsOf());
+    for (let request = 0; request < 4_000; request++) {
+      const batch = Math.floor(request / 40);
+      const micros = (batch === 50 ? 9_000 : 900) + batch;
+      evidence.observe(row(request % 997, { others: [other(CHALLENGER, { micros })] }));
+    }
+    const verdict = verdictOf(evidence, 'latency');
+    expect(verdict).toMatchObject({ verdict: 'inconclusive', value: 0.01, rows: 4_000, positives: 40 });
+    expect(verdict.high as number).toBeGreaterThan(0.03);
+    const two = new OperationalEvidence(optionsOf());
+    for (let request = 0; request < 4_000; request++)
+      two.observe(row(request % 997, { others: [{ ...other(CHALLENGER), micros: request < 2_000 ? 8 : 9 }] }));
+    expect(verdictOf(two, 'latency')).toMatchObject({ verdict: 'inconclusive', low: null });
+    expect(verdictOf(two, 'latency').reason).toContain('2 micro-batches');
+    // Batches of several partitions come interleaved.
+    const interleaved = new OperationalEvidence(optionsOf());
+    for (let request = 0; request < 4_000; request++) {
+      const source = { topic: 'transactions', partition: request % 2, offset: request };
+      interleaved.observe(
+        row(request % 997, { source, others: [{ ...other(CHALLENGER), micros: 8 + (request % 2) }] }),
+      );
+    }
+    expect(verdictOf(interleaved, 'latency').reason).toContain('2 micro-batches');
+  });
+
   test('of errors compares with the champion on the same requests', () => {
     const every = (share: number, others: readonly OtherScore[], changes: Partial<OperationalRow> = {}) => {
       return (entity: number): Partial<OperationalRow> => (entity % share === 0 ? { ...changes, others } : {});
@@ -109,9 +136,12 @@ describe('a guard', () => {
 
 describe('before there are thirty entities', () => {
   test('nothing passes or fails, however many requests they make', () => {
-    for (const others of [[other(CHALLENGER)], [other(CHALLENGER, { micros: 9_000, decision: 'block' })]]) {
+    for (const bad of [false, true]) {
       const evidence = new OperationalEvidence(optionsOf());
-      for (let request = 0; request < 5_000; request++) evidence.observe(row(request % 29, { others }));
+      for (let request = 0; request < 5_000; request++) {
+        const changes = bad ? { micros: 9_000 + (request % 2), decision: 'block' } : {};
+        evidence.observe(row(request % 29, { others: [other(CHALLENGER, changes)] }));
+      }
       for (const verdict of evidence.judge(1)) {
         expect(verdict).toMatchObject({ verdict: 'inconclusive', rows: 5_000, low: null, high: null });
         expect(verdict.reason).toContain('29 entities');
@@ -132,6 +162,17 @@ describe('before there are thirty entities', () => {
     expect(failing(20, { version: 0, role: 'fallback' })).toMatchObject({ verdict: 'inconclusive', value: 0 });
     const mostly = observed(optionsOf(), 10, (entity) => (entity > 0 ? { others: [failed(CHALLENGER)] } : {}));
     expect(verdictOf(mostly, 'errors')).toMatchObject({ verdict: 'inconclusive', value: 0.9 });
+  });
+
+  test('a request without an entity is one of its own', () => {
+    const options = optionsOf({ gates: [errors(0.5)] });
+    const anonymous = (requests: number): Verdict => {
+      const evidence = new OperationalEvidence(options);
+      for (let request = 0; request < requests; request++) evidence.observe({ ...row(0), entity: null });
+      return verdictOf(evidence, 'errors');
+    };
+    expect(anonymous(29)).toMatchObject({ verdict: 'inconclusive', low: null });
+    expect(anonymous(60)).toMatchObject({ verdict: 'pass', rows: 60 });
   });
 
   test('no request at all is inconclusive', () => {

@@ -10,11 +10,12 @@ describe('operational evidence', () => {
   const rows = Array.from({ length: 3_000 }, (_, at) => {
     const random = seededRandom(at);
     const entity = random.below(300);
-    const others = [other(CHALLENGER, random.next() < 0.1 ? { micros: 6_000 } : {})];
+    const others = [other(CHALLENGER, random.next() < 0.1 ? { micros: 6_000 + at } : {})];
+    const arm = entity < 30 ? 'challenger' : 'champion';
     const decision = random.next() < 0.1 ? 'block' : 'allow';
     if (random.next() < 0.05) return { ...row(entity), entity: null, others: [failed(CHALLENGER)] };
     // Names that look like the numbers of other entities.
-    return { ...row(entity), entity: entity % 2 === 0 ? entity : String(entity - 1), others, decision };
+    return { ...row(entity), entity: entity % 2 === 0 ? entity : String(entity - 1), arm, others, decision } as const;
   });
   const take = (from: number, to: number): OperationalEvidence => {
     const evidence = new OperationalEvidence(options);
@@ -50,7 +51,7 @@ describe('operational evidence', () => {
 
   test('that is torn or of another phase is refused', () => {
     const state = whole.encode();
-    const { counts } = state;
+    const { counts, batches } = state;
     const damaged: readonly unknown[] = [
       null,
       {},
@@ -65,6 +66,9 @@ describe('operational evidence', () => {
       { ...state, counts: { ...counts, failed: counts.failed.map(() => 0.5) } },
       { ...state, counts: { ...counts, entities: counts.entities.map(() => 'same') } },
       { ...state, counts: { ...counts, entities: [{}] } },
+      { ...state, batches: { ...batches, slow: -1 } },
+      { ...state, batches: { ...batches, open: [[0, 1]] } },
+      { ...state, batches: { ...batches, open: undefined } },
     ];
     for (const each of damaged) {
       let thrown: unknown = null;
