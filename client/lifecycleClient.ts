@@ -1,12 +1,12 @@
 import { Client, Connection, WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
 import { WorkflowNotFoundError, type Workflow } from '@temporalio/common';
+import type { ApprovalAnswer } from '../contracts/approval.js';
 import {
   rollbackId,
   UPDATE_APPROVE,
   UPDATE_PAUSE,
   UPDATE_REJECT,
   UPDATE_RESUME,
-  type ApprovalAnswer,
   type ApprovalDecision,
   type RollbackInput,
   type RollbackResult,

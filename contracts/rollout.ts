@@ -170,14 +170,6 @@ export interface ApprovalDecision {
   readonly reason: string;
 }
 
-/** What a person answers: the version and the evidence as they were shown. */
-export interface ApprovalAnswer {
-  readonly by: string;
-  readonly version: number;
-  readonly evidence: string;
-  readonly reason?: string;
-}
-
 /** What an approval is bound to. */
 export interface ApprovalRequest {
   readonly model: string;

@@ -16,6 +16,7 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { ApprovalAnswer } from '../contracts/approval.js';
 import {
   recoverId,
   rollbackId,
@@ -25,7 +26,6 @@ import {
   UPDATE_REJECT,
   UPDATE_RESUME,
   UPDATE_ROLLBACK,
-  type ApprovalAnswer,
   type ApprovalDecision,
   type RollbackInput,
 } from '../contracts/rollout.js';
@@ -53,8 +53,9 @@ import {
   type RolloutClosed,
   type SourceMark,
 } from '../contracts/workflows.js';
-import { policies, recoveries, waiting } from './activityProxies.js';
-import { describeFailure } from './describe.js';
+import { policies, recoveries, validation, waiting } from './activityProxies.js';
+import { refuseAnswer } from './approvalShape.js';
+import { describeFailure, describeLifecycle, describeResult } from './describe.js';
 import { recoverRollout } from './recoverRollout.js';
 import { retrainModel } from './retrainModel.js';
 import { rollbackModel } from './rollbackModel.js';
@@ -92,21 +93,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   let automaticAt: number[] = [...(carried?.automaticAt ?? [])];
 
   const show = (): void => {
-    const rows = cases.map(
-      ({ id, state, note, onset }) => `| ${id} | ${state} | ${new Date(onset).toISOString()} | ${note} |`,
-    );
-    const { holder, queued, paused } = lease;
-    const rollout =
-      holder === null ? 'none' : `${holder.workflowId}${queued === null ? '' : ` (then ${queued.workflowId})`}`;
-    setCurrentDetails(
-      [
-        `**${model}** rollout: ${rollout}${paused === null ? '' : `; paused by ${paused.by}: ${paused.reason}`}`,
-        '',
-        '| case | state | onset | note |',
-        '| --- | --- | --- | --- |',
-        ...rows,
-      ].join('\n'),
-    );
+    setCurrentDetails(describeLifecycle(model, cases, lease));
     upsertSearchAttributes({
       [SEARCH_MODEL]: [model],
       [SEARCH_PHASE]: [cases.find(({ state }) => state !== 'decided')?.state ?? 'watching'],
@@ -159,8 +146,13 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     }
   });
 
+  // Whoever asks something of a model that the project does not have is told so, and leaves no lifecycle behind.
+  const known =
+    carried === undefined && patched('model-is-checked') ? validation().validateModel(model) : Promise.resolve();
+  known.catch(() => undefined);
   let children = 0;
   setHandler(requestRetrain, async (wanted) => {
+    await known;
     const workflowId = retrainId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
     await startChild(retrainModel, {
       workflowId,
@@ -170,6 +162,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     return { workflowId };
   });
   setHandler(rollback, async (wanted) => {
+    await known;
     const workflowId = rollbackId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
     await startChild(rollbackModel, {
       workflowId,
@@ -178,7 +171,8 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     });
     return { workflowId };
   });
-  setHandler(pause, (asked) => {
+  setHandler(pause, async (asked) => {
+    await known;
     lease.paused = asked;
     show();
     return asked;
@@ -188,15 +182,22 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     show();
     return null;
   });
-  // The token is checked by an activity, which also makes sure that it is used once; the rollout only hears the answer.
+  // Whose answer it is, and that it is used once, is an activity's to see to; the rollout hears of it and looks for itself.
   const answer = async (approved: boolean, given: ApprovalAnswer): Promise<ApprovalDecision> => {
     const decision = await recoveries().checkApproval(model, approved, given);
-    const waitingFor = lease.holder;
-    if (waitingFor !== null) await getExternalWorkflowHandle(waitingFor.workflowId).signal(SIGNAL_APPROVAL, decision);
+    try {
+      const waitingFor = lease.holder?.workflowId;
+      if (waitingFor !== undefined) await getExternalWorkflowHandle(waitingFor).signal(SIGNAL_APPROVAL, decision);
+    } catch {
+      // It has ended in the meantime; the decision stands in the registry.
+    }
     return decision;
   };
-  setHandler(approve, (given) => answer(true, given));
-  setHandler(reject, (given) => answer(false, given));
+  const validator = (given: ApprovalAnswer): void => {
+    refuseAnswer(model, lease.holder, given);
+  };
+  setHandler(approve, (given) => answer(true, given), { validator });
+  setHandler(reject, (given) => answer(false, given), { validator });
 
   if (patched('holder-is-watched')) {
     for (const loop of [watchHolders(), tellSuperseded()]) {
@@ -207,6 +208,13 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     }
   }
   show();
+  try {
+    await known;
+  } catch (error) {
+    // Whoever asked hears why, before this ends.
+    await condition(allHandlersFinished);
+    throw error;
+  }
   while (!workflowInfo().continueAsNewSuggested) {
     await condition(
       () =>
@@ -294,10 +302,4 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
       }
     }
   }
-}
-
-function describeResult(result: RetrainResult): string {
-  if (result.outcome === 'promoted') return `promoted version ${result.version}`;
-  if (result.outcome === 'rolledBack') return `version ${result.version} was taken back: ${result.reason}`;
-  return result.outcome === 'refused' ? `refused: ${result.reason}` : `not promoted: ${result.reason}`;
 }

@@ -1,4 +1,5 @@
 import type { Registry } from './registry.js';
+import { approvalMethods } from './sqlApprovals.js';
 import { auditMethods } from './sqlAudit.js';
 import type { SqlDatabase } from './sqlDatabase.js';
 import { deploymentMethods } from './sqlDeployments.js';
@@ -15,6 +16,7 @@ export function registryOn(database: SqlDatabase): Registry {
     ...instanceMethods(database),
     ...rolloutMethods(database),
     ...journalMethods(database),
+    ...approvalMethods(database),
     ...auditMethods(database),
     ...clockMethods(database),
     close: () => database.close(),
