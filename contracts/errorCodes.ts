@@ -308,6 +308,18 @@ export const ERROR_CODES = {
     summary: 'Temporal knows no workflow with this id.',
     action: 'Look the id up in the Temporal UI; it starts with the project id.',
   },
+  WORKFLOW_FAILED: {
+    status: 500,
+    exit: 1,
+    summary: 'A workflow ended without a result: it was cancelled or terminated, or failed for a reason without a code.',
+    action: 'Look at its history in the Temporal UI; the lifecycle recovers a rollout that ended so.',
+  },
+  WORKER_SILENT: {
+    status: 504,
+    exit: 6,
+    summary: 'Temporal answers, but no lifecycle worker of the project took up the request in time.',
+    action: 'Look whether the lifecycle worker runs, with the same project id; then ask again.',
+  },
   INSTANCES_BEHIND: {
     status: 503,
     exit: 6,

@@ -105,6 +105,14 @@ export interface WatchStatus {
   readonly looks: readonly { readonly step: string; readonly look: number; readonly result: Look }[];
 }
 
+/** What a rollback or a recovery shows of itself. */
+export interface ProgressStatus {
+  readonly model: string;
+  readonly phase: string;
+  /** One line per finished step. */
+  readonly steps: readonly { readonly step: string; readonly result: string }[];
+}
+
 /** How a rollout went on after its commit point. */
 export interface Settled {
   readonly outcome: 'promoted' | 'rolledBack';

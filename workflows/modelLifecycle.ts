@@ -2,9 +2,6 @@ import {
   allHandlersFinished,
   condition,
   continueAsNew,
-  defineQuery,
-  defineSignal,
-  defineUpdate,
   executeChild,
   getExternalWorkflowHandle,
   isCancellation,
@@ -17,61 +14,40 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { ApprovalAnswer } from '../contracts/approval.js';
-import {
-  recoverId,
-  rollbackId,
-  SIGNAL_APPROVAL,
-  UPDATE_APPROVE,
-  UPDATE_PAUSE,
-  UPDATE_REJECT,
-  UPDATE_RESUME,
-  UPDATE_ROLLBACK,
-  type ApprovalDecision,
-  type RollbackInput,
-} from '../contracts/rollout.js';
+import { recoverId, rollbackId, SIGNAL_APPROVAL, type ApprovalDecision } from '../contracts/rollout.js';
 import {
   projectOfLifecycle,
-  QUERY_STATUS,
   retrainId,
   SEARCH_MODEL,
   SEARCH_PHASE,
-  SIGNAL_CLOSED,
-  SIGNAL_DRIFT,
   SIGNAL_GRANTED,
-  UPDATE_ACQUIRE,
-  UPDATE_RETRAIN,
   type AcquireAnswer,
   type DriftCase,
-  type DriftSignal,
-  type Holder,
   type LifecycleCarried,
   type LifecycleInput,
-  type LifecycleStatus,
-  type Paused,
-  type RetrainInput,
   type RetrainResult,
-  type RolloutClosed,
   type SourceMark,
 } from '../contracts/workflows.js';
 import { policies, recoveries, validation, waiting } from './activityProxies.js';
 import { refuseAnswer } from './approvalShape.js';
 import { describeFailure, describeLifecycle, describeResult } from './describe.js';
+import {
+  acquireRollout,
+  approve,
+  driftDetected,
+  pause,
+  reject,
+  requestRetrain,
+  resume,
+  rollback,
+  rolloutClosed,
+  status,
+} from './lifecycleMessages.js';
 import { recoverRollout } from './recoverRollout.js';
 import { retrainModel } from './retrainModel.js';
 import { rollbackModel } from './rollbackModel.js';
 import { RolloutLease } from './rolloutLease.js';
 import { markSequence } from './sourceMark.js';
-
-const driftDetected = defineSignal<[DriftSignal]>(SIGNAL_DRIFT);
-const rolloutClosed = defineSignal<[RolloutClosed]>(SIGNAL_CLOSED);
-const acquireRollout = defineUpdate<AcquireAnswer, [Holder]>(UPDATE_ACQUIRE);
-const requestRetrain = defineUpdate<{ workflowId: string }, [Partial<RetrainInput>?]>(UPDATE_RETRAIN);
-const rollback = defineUpdate<{ workflowId: string }, [Omit<RollbackInput, 'model'>]>(UPDATE_ROLLBACK);
-const pause = defineUpdate<Paused, [Paused]>(UPDATE_PAUSE);
-const resume = defineUpdate<null, [{ readonly by: string }]>(UPDATE_RESUME);
-const approve = defineUpdate<ApprovalDecision, [ApprovalAnswer]>(UPDATE_APPROVE);
-const reject = defineUpdate<ApprovalDecision, [ApprovalAnswer]>(UPDATE_REJECT);
-const status = defineQuery<LifecycleStatus>(QUERY_STATUS);
 
 /** Decided cases that are still shown. */
 const MAX_CASES = 20;
@@ -152,7 +128,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   known.catch(() => undefined);
   let children = 0;
   setHandler(requestRetrain, async (wanted) => {
-    await known;
+    if (patched('requests-are-checked')) await validation().validateRetrain({ ...wanted, model });
     const workflowId = retrainId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
     await startChild(retrainModel, {
       workflowId,
@@ -162,7 +138,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     return { workflowId };
   });
   setHandler(rollback, async (wanted) => {
-    await known;
+    if (patched('requests-are-checked')) await validation().validateRollback({ ...wanted, model });
     const workflowId = rollbackId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
     await startChild(rollbackModel, {
       workflowId,
