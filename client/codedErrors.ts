@@ -8,9 +8,6 @@ import { ERROR_CODES, type ErrorCode } from '../contracts/errorCodes.js';
 import { isTidemillError, messageOf, TidemillError, type ErrorDetails } from '../contracts/errors.js';
 import { reached } from './reached.js';
 
-/** How long a worker may take to answer an update or a query, ms. */
-export const ANSWER_MS = 30_000;
-
 /**
  * Does something with a workflow; what went wrong in it comes out under its code.
  *
@@ -34,11 +31,19 @@ function codedError(error: unknown): TidemillError | null {
   if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError)
     return new TidemillError('WORKER_SILENT', 'no lifecycle worker answered in time', {}, { cause: error });
   if (!(error instanceof WorkflowFailedError || error instanceof WorkflowUpdateFailedError)) return null;
-  // The innermost failure says what went wrong; the outer ones name the activity and the workflow.
-  let cause: Error = error.cause ?? error;
-  while (cause.cause instanceof Error) cause = cause.cause;
+  const cause = sayingFailure(error.cause ?? error);
   if (cause instanceof ApplicationFailure && isErrorCode(cause.type)) return fromFailure(cause, cause.type);
   return new TidemillError('WORKFLOW_FAILED', messageOf(cause), {}, { cause: error });
+}
+
+/**
+ * The failure that says what went wrong: the first that was thrown as such. Those around it name the activity and the
+ * workflow; what it carries inside is how it came about.
+ */
+export function sayingFailure(failure: Error): Error {
+  let at = failure;
+  while (!(at instanceof ApplicationFailure) && at.cause instanceof Error) at = at.cause;
+  return at;
 }
 
 /** The error as it was thrown, where the failure carries it; activities send their own, workflows only its message. */

@@ -21,7 +21,7 @@ import {
   type RetrainResult,
   type RetrainStatus,
 } from '../contracts/workflows.js';
-import { ANSWER_MS, coded } from './codedErrors.js';
+import { coded } from './codedErrors.js';
 import type { FollowChange } from './followWorkflow.js';
 import { LifecycleClient } from './lifecycleClient.js';
 
@@ -32,6 +32,8 @@ export interface TidemillClientOptions {
   readonly address?: string;
   /** Temporal namespace. @default 'default' */
   readonly namespace?: string;
+  /** How long a lifecycle worker may take to answer before WORKER_SILENT, ms. @default 30_000 */
+  readonly answerMs?: number;
 }
 
 /** What is asked of a retrain; all optional. */
@@ -88,12 +90,15 @@ export interface WatchOptions {
  * }
  */
 export class TidemillClient {
-  private constructor(private readonly lifecycle: LifecycleClient) {}
+  private constructor(
+    private readonly lifecycle: LifecycleClient,
+    private readonly answerMs: number,
+  ) {}
 
   /** @throws TidemillError TEMPORAL_UNAVAILABLE */
   static async connect(options: TidemillClientOptions): Promise<TidemillClient> {
-    const { project, address = '127.0.0.1:7233', namespace = 'default' } = options;
-    return new TidemillClient(await LifecycleClient.connect({ address, namespace, project }));
+    const { project, address = '127.0.0.1:7233', namespace = 'default', answerMs = 30_000 } = options;
+    return new TidemillClient(await LifecycleClient.connect({ address, namespace, project }), answerMs);
   }
 
   /**
@@ -229,7 +234,7 @@ export class TidemillClient {
 
   /** The server answers at once: what takes longer is a worker that is not there. */
   private async inTime<T>(act: () => Promise<T>): Promise<T> {
-    const deadline = Date.now() + ANSWER_MS;
+    const deadline = Date.now() + this.answerMs;
     try {
       return await coded(() => this.lifecycle.temporal.withDeadline(deadline, act));
     } catch (error) {
