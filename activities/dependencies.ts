@@ -4,6 +4,7 @@ import type { Log } from '../stores/log/log.js';
 import type { ObjectStore } from '../stores/objects/objectStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
 import type { Registry } from '../stores/registry/registry.js';
+import type { ApprovalVerifier } from './approvals/approvalVerifier.js';
 
 /** How activities talk to the lifecycle workflows; given by the process, so that activities know no client. */
 export interface LifecyclePort {
@@ -25,6 +26,8 @@ export interface ActivityDependencies {
   readonly objects: ObjectStore;
   readonly offline: OfflineStore;
   readonly lifecycle: LifecyclePort;
+  /** Whose signatures approve. */
+  readonly approvals: ApprovalVerifier;
   /** Path of XGBoost's library, fetched where it is missing. */
   readonly xgboostLibrary: () => Promise<string>;
   readonly codeVersion: string;

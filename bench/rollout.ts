@@ -116,7 +116,7 @@ async function measure(cluster: Cluster): Promise<Record<string, number>> {
         lifecycle.temporal.workflow.start('modelLifecycle', {
           workflowId: lifecycleId(configuration.project, `idle-${at + next}`),
           taskQueue: lifecycleQueue(configuration.project),
-          args: [{ model: `idle-${at + next}` }],
+          args: [{ model: MODEL }],
         }),
       ),
     );

@@ -6,6 +6,7 @@ import type * as TemporalWorker from '@temporalio/worker';
 import { pino } from 'pino';
 import {
   createApprovalActivities,
+  createApprovalVerifier,
   createDeploymentActivities,
   createGateActivities,
   createLabelActivities,
@@ -18,6 +19,7 @@ import {
 } from '../activities/index.js';
 import { LifecycleClient } from '../client/lifecycleClient.js';
 import { ensureSearchAttributes } from '../client/searchAttributes.js';
+import { approvalIssuersFrom } from '../contracts/approvalIssuer.js';
 import { configurationFrom } from '../contracts/configuration.js';
 import { isTidemillError, messageOf } from '../contracts/errors.js';
 import { deploymentsTopic } from '../contracts/topics.js';
@@ -85,6 +87,7 @@ async function main(): Promise<void> {
     objects: openDiskObjectStore(join(home, 'objects')),
     offline,
     lifecycle,
+    approvals: createApprovalVerifier(approvalIssuersFrom(process.env), { project: id }),
     xgboostLibrary: () => findXgboostLibrary((text) => logger.info(text)),
     codeVersion: VERSION,
     reach: failPointFrom(process.env['TIDEMILL_FAIL_POINT']),

@@ -2,7 +2,7 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { condition, executeChild, ParentClosePolicy, patched, startChild } from '@temporalio/workflow';
 import { retrainId, type DriftCase, type RetrainInput, type RetrainResult } from '../contracts/workflows.js';
 import { policies, waiting } from './activityProxies.js';
-import { describeFailure } from './describe.js';
+import { describeFailure, describeResult } from './describe.js';
 import { retrainModel } from './retrainModel.js';
 import type { RolloutLease } from './rolloutLease.js';
 
@@ -163,11 +163,4 @@ function retrainOf({ project, model }: CaseDesk, { id }: Pick<DriftCase, 'id'>):
 
 function inputOf({ model }: CaseDesk, { id, source, onset }: Pick<DriftCase, 'id' | 'source' | 'onset'>): RetrainInput {
   return { model, trigger: { kind: 'drift', reason: source, onset: new Date(onset).toISOString(), case: id } };
-}
-
-function describeResult(result: RetrainResult): string {
-  if (result.outcome === 'promoted') return `promoted version ${result.version}`;
-  if (result.outcome === 'fenced') return `version ${result.version} was promoted, then: ${result.reason}`;
-  if (result.outcome === 'rolledBack') return `version ${result.version} was taken back: ${result.reason}`;
-  return result.outcome === 'refused' ? `refused: ${result.reason}` : `not promoted: ${result.reason}`;
 }

@@ -3,9 +3,6 @@ import {
   CancellationScope,
   condition,
   continueAsNew,
-  defineQuery,
-  defineSignal,
-  defineUpdate,
   getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
@@ -16,60 +13,41 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import {
-  recoverId,
-  rollbackId,
-  SIGNAL_APPROVAL,
-  UPDATE_APPROVE,
-  UPDATE_PAUSE,
-  UPDATE_REJECT,
-  UPDATE_RESUME,
-  UPDATE_ROLLBACK,
-  type ApprovalAnswer,
-  type ApprovalDecision,
-  type RollbackInput,
-} from '../contracts/rollout.js';
+import type { ApprovalAnswer } from '../contracts/approval.js';
+import { recoverId, rollbackId, SIGNAL_APPROVAL, type ApprovalDecision } from '../contracts/rollout.js';
 import {
   projectOfLifecycle,
-  QUERY_STATUS,
   retrainId,
   SEARCH_MODEL,
   SEARCH_PHASE,
-  SIGNAL_CLOSED,
-  SIGNAL_DRIFT,
   SIGNAL_GRANTED,
-  UPDATE_ACQUIRE,
-  UPDATE_RETRAIN,
   type AcquireAnswer,
   type DriftCase,
-  type DriftSignal,
-  type Holder,
   type LifecycleCarried,
   type LifecycleInput,
-  type LifecycleStatus,
-  type Paused,
-  type RetrainInput,
-  type RolloutClosed,
   type SourceMark,
 } from '../contracts/workflows.js';
-import { recoveries, waiting } from './activityProxies.js';
+import { recoveries, validation, waiting } from './activityProxies.js';
+import { refuseAnswer } from './approvalShape.js';
+import { describeLifecycle } from './describe.js';
 import { judgeCases, judgeCasesAsFirstReleased, type CaseDesk } from './driftCases.js';
+import {
+  acquireRollout,
+  approve,
+  driftDetected,
+  pause,
+  reject,
+  requestRetrain,
+  resume,
+  rollback,
+  rolloutClosed,
+  status,
+} from './lifecycleMessages.js';
 import { recoverRollout } from './recoverRollout.js';
 import { retrainModel } from './retrainModel.js';
 import { rollbackModel } from './rollbackModel.js';
 import { RolloutLease } from './rolloutLease.js';
 import { markSequence } from './sourceMark.js';
-
-const driftDetected = defineSignal<[DriftSignal]>(SIGNAL_DRIFT);
-const rolloutClosed = defineSignal<[RolloutClosed]>(SIGNAL_CLOSED);
-const acquireRollout = defineUpdate<AcquireAnswer, [Holder]>(UPDATE_ACQUIRE);
-const requestRetrain = defineUpdate<{ workflowId: string }, [Partial<RetrainInput>?]>(UPDATE_RETRAIN);
-const rollback = defineUpdate<{ workflowId: string }, [Omit<RollbackInput, 'model'>]>(UPDATE_ROLLBACK);
-const pause = defineUpdate<Paused, [Paused]>(UPDATE_PAUSE);
-const resume = defineUpdate<null, [{ readonly by: string }]>(UPDATE_RESUME);
-const approve = defineUpdate<ApprovalDecision, [ApprovalAnswer]>(UPDATE_APPROVE);
-const reject = defineUpdate<ApprovalDecision, [ApprovalAnswer]>(UPDATE_REJECT);
-const status = defineQuery<LifecycleStatus>(QUERY_STATUS);
 
 /** Decided cases that are still shown. */
 const MAX_CASES = 20;
@@ -95,21 +73,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   };
 
   const show = (): void => {
-    const rows = cases.map(
-      ({ id, state, note, onset }) => `| ${id} | ${state} | ${new Date(onset).toISOString()} | ${note} |`,
-    );
-    const { holder, queued, paused } = lease;
-    const rollout =
-      holder === null ? 'none' : `${holder.workflowId}${queued === null ? '' : ` (then ${queued.workflowId})`}`;
-    setCurrentDetails(
-      [
-        `**${model}** rollout: ${rollout}${paused === null ? '' : `; paused by ${paused.by}: ${paused.reason}`}`,
-        '',
-        '| case | state | onset | note |',
-        '| --- | --- | --- | --- |',
-        ...rows,
-      ].join('\n'),
-    );
+    setCurrentDetails(describeLifecycle(model, cases, lease));
     upsertSearchAttributes({
       [SEARCH_MODEL]: [model],
       [SEARCH_PHASE]: [cases.find(({ state }) => state !== 'decided')?.state ?? 'watching'],
@@ -134,10 +98,14 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     else {
       const id = `${drift.source.replaceAll('/', '-')}-${drift.sequence}`;
       const { source, version, onset, detectedAt } = drift;
+      // Decided cases make room; what is open is never let go.
+      const decided = cases
+        .filter(({ state }) => state === 'decided')
+        .slice(0, Math.max(0, cases.length - MAX_CASES + 1));
       cases = [
-        ...cases,
+        ...cases.filter((each) => !decided.includes(each)),
         { id, source, version, onset, detectedAt, findings: 1, state: 'open' as const, note: '' },
-      ].slice(-MAX_CASES);
+      ];
     }
     show();
   });
@@ -162,8 +130,13 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     }
   });
 
+  // Whoever asks something of a model that the project does not have is told so, and leaves no lifecycle behind.
+  const known =
+    carried === undefined && patched('model-is-checked') ? validation().validateModel(model) : Promise.resolve();
+  known.catch(() => undefined);
   let children = 0;
   setHandler(requestRetrain, async (wanted) => {
+    if (patched('requests-are-checked')) await validation().validateRetrain({ ...wanted, model });
     const workflowId = retrainId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
     await startChild(retrainModel, {
       workflowId,
@@ -173,6 +146,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     return { workflowId };
   });
   setHandler(rollback, async (wanted) => {
+    if (patched('requests-are-checked')) await validation().validateRollback({ ...wanted, model });
     const workflowId = rollbackId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
     await startChild(rollbackModel, {
       workflowId,
@@ -181,7 +155,8 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     });
     return { workflowId };
   });
-  setHandler(pause, (asked) => {
+  setHandler(pause, async (asked) => {
+    await known;
     lease.paused = asked;
     show();
     return asked;
@@ -191,15 +166,22 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     show();
     return null;
   });
-  // The token is checked by an activity, which also makes sure that it is used once; the rollout only hears the answer.
+  // Whose answer it is, and that it is used once, is an activity's to see to; the rollout hears of it and looks for itself.
   const answer = async (approved: boolean, given: ApprovalAnswer): Promise<ApprovalDecision> => {
     const decision = await recoveries().checkApproval(model, approved, given);
-    const waitingFor = lease.holder;
-    if (waitingFor !== null) await getExternalWorkflowHandle(waitingFor.workflowId).signal(SIGNAL_APPROVAL, decision);
+    try {
+      const waitingFor = lease.holder?.workflowId;
+      if (waitingFor !== undefined) await getExternalWorkflowHandle(waitingFor).signal(SIGNAL_APPROVAL, decision);
+    } catch {
+      // It has ended in the meantime; the decision stands in the registry.
+    }
     return decision;
   };
-  setHandler(approve, (given) => answer(true, given));
-  setHandler(reject, (given) => answer(false, given));
+  const validator = (given: ApprovalAnswer): void => {
+    refuseAnswer(model, lease.holder, given);
+  };
+  setHandler(approve, (given) => answer(true, given), { validator });
+  setHandler(reject, (given) => answer(false, given), { validator });
 
   if (patched('holder-is-watched')) {
     for (const loop of [watchHolders(), tellSuperseded()]) {
@@ -210,6 +192,13 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     }
   }
   show();
+  try {
+    await known;
+  } catch (error) {
+    // Whoever asked hears why, before this ends.
+    await condition(allHandlersFinished);
+    throw error;
+  }
   const desk: CaseDesk = { model, project, lease, cases: () => cases, change, history };
   if (patched('cases-are-judged-aside')) {
     const isLong = (): boolean => workflowInfo().historyLength >= MAX_HISTORY || workflowInfo().continueAsNewSuggested;

@@ -10,6 +10,7 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
+import { DAY_MS } from '../contracts/duration.js';
 import {
   SIGNAL_APPROVAL,
   type ApprovalDecision,
@@ -45,7 +46,7 @@ const granted = defineSignal(SIGNAL_GRANTED);
 const approvalDecided = defineSignal<[ApprovalDecision]>(SIGNAL_APPROVAL);
 
 /** How long a person may take to approve. */
-const APPROVAL_DEADLINE = '7 days';
+const APPROVAL_DEADLINE_MS = 7 * DAY_MS;
 
 /**
  * The rollout saga: drift, a schedule or a person asks; a version is promoted, or nothing has changed.
@@ -230,13 +231,26 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
     }
     enter('approval');
     approval = await rollouts().requestApproval(fence, candidate, requestedBy);
-    const isDecided = await condition(() => decision !== null, APPROVAL_DEADLINE);
+    const found = await decided(Date.now() + APPROVAL_DEADLINE_MS);
     approval = null;
-    const found = decision;
-    if (!isDecided || found === null) return `nobody approved within ${APPROVAL_DEADLINE}`;
-    await rollouts().recordApproval(fence, found);
+    if (found === null) return 'nobody approved within 7 days';
     done('approval', `${found.approved ? 'approved' : 'rejected'} by ${found.by} (${found.identity})`);
     return found.approved ? null : `rejected by ${found.by}: ${found.reason}`;
+  }
+
+  /** The decision as the registry has it: a signal can be sent by anybody, and is a reason to look there, no more. */
+  async function decided(until: number): Promise<ApprovalDecision | null> {
+    for (;;) {
+      const isTold = await condition(() => decision !== null, until - Date.now());
+      const told = decision;
+      if (!isTold || told === null) return null;
+      // Histories of before the registry kept decisions have no answer here.
+      const recorded = (await rollouts().recordApproval(fence)) as
+        Awaited<ReturnType<ReturnType<typeof rollouts>['recordApproval']>> | undefined;
+      if (recorded === undefined) return told;
+      if (recorded.decision !== null) return recorded.decision;
+      decision = null;
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { objectMethods } from './sqlObjects.js';
 import type { Registry } from './registry.js';
+import { approvalMethods } from './sqlApprovals.js';
 import { auditMethods } from './sqlAudit.js';
 import type { SqlDatabase } from './sqlDatabase.js';
 import { deploymentMethods } from './sqlDeployments.js';
@@ -17,6 +18,7 @@ export function registryOn(database: SqlDatabase): Registry {
     ...rolloutMethods(database),
     ...journalMethods(database),
     ...objectMethods(database),
+    ...approvalMethods(database),
     ...auditMethods(database),
     ...clockMethods(database),
     close: () => database.close(),
