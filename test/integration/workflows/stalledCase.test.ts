@@ -46,6 +46,7 @@ test('a case shows that it is stalled, and goes on when stream time goes on', as
     taskQueue: lifecycleQueue(project),
     workflowBundle: { codePath: join(process.cwd(), 'dist', 'workflow-bundle.js') },
     activities: {
+      validateModel: () => Promise.resolve(),
       driftPolicy: () => Promise.resolve({ freshPositives: 5, againAfterMs: 0 }),
       automaticRolloutRefused: () => Promise.resolve(null),
       awaitLabels: () => Promise.resolve(waits.shift()),
