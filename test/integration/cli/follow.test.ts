@@ -8,6 +8,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
+import { ERROR_CODES } from '../../../contracts/errorCodes.js';
 import { lifecycleQueue, retrainId, trainingQueue, type RetrainInput } from '../../../contracts/workflows.js';
 import { startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
 
@@ -152,11 +153,13 @@ describe('follow', () => {
     expect(code).toBe(1);
   });
 
-  test('ends with 1 and the code where the workflow failed', async () => {
+  test('ends with the exit code of its error where the workflow failed, and says what to do', async () => {
     const workflowId = await start('wrong');
-    expect(await follow(workflowId)).toMatchObject({ code: 1, stdout: 'failed: there is no such model\n' });
+    const { action, exit } = ERROR_CODES.INPUT_INVALID;
+    const text = `failed: INPUT_INVALID: there is no such model\n  ${action}\n`;
+    expect(await follow(workflowId)).toMatchObject({ code: exit, stdout: text });
     const { code, stdout } = await follow(workflowId, '--json');
-    expect(code).toBe(1);
+    expect(code).toBe(exit);
     expect(JSON.parse(stdout)).toEqual({
       kind: 'failed',
       status: 'failed',
