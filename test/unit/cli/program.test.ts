@@ -44,6 +44,10 @@ describe('a wrong command line', () => {
     [['models', 'show'], "missing required argument 'model'"],
     [['models', 'show', 'fraud', '0'], 'not a whole number from 1'],
     [['follow'], "missing required argument 'id'"],
+    [['rollback', 'fraud'], "required option '--reason <text>'"],
+    [['rollback', 'fraud', '--reason', 'x', '--to', '0'], 'not a whole number from 1'],
+    [['pause', 'fraud'], "required option '--reason <text>'"],
+    [['reject', 'fraud'], "required option '--reason <text>'"],
     [['status', '-o', 'yaml'], 'Allowed choices are table, json, jsonl'],
   ])('%j is a usage error with exit code 2 and nothing on standard output', async (args, message) => {
     const people = await run(...args);
@@ -81,6 +85,14 @@ test.each([
   ['models', 'list'],
   ['models', 'show'],
   ['follow'],
+  ['retrain'],
+  ['rollback'],
+  ['pause'],
+  ['resume'],
+  ['lifecycle'],
+  ['approve'],
+  ['reject'],
+  ['approval', 'init'],
   ['generate', 'fraud'],
 ])('the help of %s %s has an example', async (...args) => {
   const { code, out } = await run(...args.filter((each) => each !== undefined), '--help');
