@@ -3,6 +3,7 @@ import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import { addApprovalCommands } from './commands/approvals.js';
 import { addFollowCommand } from './commands/follow.js';
 import { addGenerateCommands } from './commands/generate.js';
+import { addLineageCommands } from './commands/lineage.js';
 import { addModelCommands } from './commands/models.js';
 import { addProjectCommands } from './commands/project.js';
 import { addPruneCommand } from './commands/prune.js';
@@ -58,6 +59,7 @@ export async function runCommandLine(args: readonly string[], console: Console =
   addStreamCommands(program, context);
   addProjectCommands(program, context);
   addModelCommands(program, context);
+  addLineageCommands(program, context);
   addPruneCommand(program, context);
   addRolloutCommands(program, context);
   addApprovalCommands(program, context);

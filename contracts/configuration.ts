@@ -39,9 +39,10 @@ export function configurationFrom(env: Environment): Configuration {
  *
  * @throws TidemillError CONFIGURATION_INVALID naming the variable that is missing or wrong.
  */
-export function projectConfigurationFrom(
-  env: Environment,
-): Pick<Configuration, 'projectModule' | 'temporalAddress' | 'temporalNamespace'> & {
+export function projectConfigurationFrom(env: Environment): Pick<
+  Configuration,
+  'projectModule' | 'temporalAddress' | 'temporalNamespace'
+> & {
   readonly project: string | null;
 } {
   const project = env['TIDEMILL_PROJECT_ID'] ?? '';
