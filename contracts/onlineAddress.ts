@@ -6,6 +6,12 @@ export type OnlineAddress =
   { readonly kind: 'redis'; readonly url: string } | { readonly kind: 'lmdb'; readonly folder: string };
 
 const VARIABLE = 'TIDEMILL_REDIS';
+const DEFAULT_PORT = 6379;
+
+/** The text that `parseOnlineAddress` reads: for the environment of a child process, never for people. */
+export function onlineAddressText(address: OnlineAddress): string {
+  return address.kind === 'redis' ? address.url : '';
+}
 
 /** The online store of a project that names no server: a folder in its home. */
 export function onlineStoreIn(home: string): OnlineAddress {
@@ -29,5 +35,7 @@ export function parseOnlineAddress(text: string): OnlineAddress {
 
 /** The address for messages and logs: without user, password and parameters. */
 export function describeOnlineAddress(address: OnlineAddress): string {
-  return address.kind === 'lmdb' ? address.folder : new URL(address.url).host;
+  if (address.kind === 'lmdb') return address.folder;
+  const { hostname, port } = new URL(address.url);
+  return `${hostname}:${port === '' ? DEFAULT_PORT : port}`;
 }

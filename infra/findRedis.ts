@@ -37,6 +37,9 @@ export async function findRedis(progress: Progress = () => undefined): Promise<R
     await rename(unfinished, folder);
     return (await programIn(folder)) as RedisProgram;
   } catch (error) {
+    // Another process may have been faster: then its folder counts.
+    const theirs = await programIn(folder);
+    if (theirs !== null) return theirs;
     problem = messageOf(error);
   } finally {
     await rm(unfinished, { recursive: true, force: true });

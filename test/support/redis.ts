@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { locateRedis } from '../../infra/findRedis.js';
+import { findRedis } from '../../infra/findRedis.js';
 import { freePort } from '../../infra/ports.js';
 import { startRedis, type StartedRedis } from '../../infra/redis.js';
 
@@ -14,9 +14,12 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-/** Is there a program to start a server with? Tests that need one skip visibly where there is none. */
+/** Can a program be had to start a server with? Tests that need one skip visibly where it cannot. */
 export async function hasRedis(): Promise<boolean> {
-  return (await locateRedis()) !== null;
+  return findRedis().then(
+    () => true,
+    () => false,
+  );
 }
 
 /** A Redis server of its own for one test file, on a free port in a folder of its own. */
