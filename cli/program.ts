@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
+import { addFeatureCommands } from './commands/features.js';
 import { addFollowCommand } from './commands/follow.js';
 import { addGenerateCommands } from './commands/generate.js';
 import { addModelCommands } from './commands/models.js';
@@ -53,6 +54,7 @@ export async function runCommandLine(args: readonly string[], console: Console =
   addRuntimeCommands(program, context);
   addStreamCommands(program, context);
   addModelCommands(program, context);
+  addFeatureCommands(program, context);
   addFollowCommand(program, context);
   addGenerateCommands(program, context);
   try {

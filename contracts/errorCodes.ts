@@ -257,6 +257,12 @@ export const ERROR_CODES = {
     summary: 'A writer of the online store is of an earlier generation than the one that serves.',
     action: 'Nothing by hand: this writer stops, and that of the generation that serves goes on.',
   },
+  ONLINE_AHEAD: {
+    status: 409,
+    exit: 1,
+    summary: 'The online store was written up to a later offset than the log has: by another log of the same names.',
+    action: 'Point TIDEMILL_REDIS at the store of this log, or rebuild the view under a new generation.',
+  },
   ONLINE_POSITION_FORGOTTEN: {
     status: 422,
     exit: 1,

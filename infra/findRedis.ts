@@ -85,7 +85,9 @@ async function programIn(folder: string): Promise<RedisProgram | null> {
   );
   if (!isThere) return null;
   const base = join(folder, 'usr', 'lib');
-  const [libraries] = (await readdir(base)).filter((name) => name.includes('-linux-')).map((name) => join(base, name));
+  const [libraries] = (await readdir(base).catch(() => []))
+    .filter((name) => name.includes('-linux-'))
+    .map((name) => join(base, name));
   const found = { program, libraries: libraries ?? null };
   return ((await versionOf(program, found.libraries)) ?? 0) >= OLDEST_REDIS ? found : null;
 }

@@ -239,6 +239,10 @@ class IncrementalOperator implements ViewOperator {
     return starts;
   }
 
+  has(key: Value): boolean {
+    return (this.states.get(key)?.length ?? 0) > 0;
+  }
+
   keysSince(offset: number): Value[] {
     const found: Value[] = [];
     for (const [key, state] of this.states) if (state.holdsSince(offset)) found.push(key);

@@ -73,6 +73,8 @@ export interface ViewOperator {
    * at most `maxEvents`; events of equal time stay together, so a chunk may hold more. Empty where there are no events.
    */
   chunkStarts(key: Value, from: number, until: number, maxEvents: number): number[];
+  /** Is there an event of the key? */
+  has(key: Value): boolean;
   /** Keys with an event that came at this offset or later: what was folded since, whoever folded it. */
   keysSince(offset: number): Value[];
   /**

@@ -73,6 +73,8 @@ test.each([
   ['stream', 'reset'],
   ['models', 'list'],
   ['models', 'show'],
+  ['features', 'get'],
+  ['features', 'rebuild'],
   ['follow'],
   ['generate', 'fraud'],
 ])('the help of %s %s has an example', async (...args) => {
