@@ -1,4 +1,5 @@
 import {
+  ServiceError,
   WorkflowFailedError,
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -7,6 +8,9 @@ import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
 import { ERROR_CODES, type ErrorCode } from '../contracts/errorCodes.js';
 import { isTidemillError, messageOf, TidemillError, type ErrorDetails } from '../contracts/errors.js';
 import { reached } from './reached.js';
+
+/** gRPC's FAILED_PRECONDITION: how the server answers a query of a workflow whose queue nobody serves. */
+const NO_POLLER = 9;
 
 /**
  * Does something with a workflow; what went wrong in it comes out under its code.
@@ -30,6 +34,8 @@ function codedError(error: unknown): TidemillError | null {
     return new TidemillError('WORKFLOW_NOT_FOUND', `there is no workflow ${error.workflowId}`, {}, { cause: error });
   if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError)
     return new TidemillError('WORKER_SILENT', 'no lifecycle worker answered in time', {}, { cause: error });
+  if (error instanceof ServiceError && (error.cause as { readonly code?: unknown } | undefined)?.code === NO_POLLER)
+    return new TidemillError('WORKER_SILENT', messageOf(error.cause), {}, { cause: error });
   if (!(error instanceof WorkflowFailedError || error instanceof WorkflowUpdateFailedError)) return null;
   const cause = sayingFailure(error.cause ?? error);
   if (cause instanceof ApplicationFailure && isErrorCode(cause.type)) return fromFailure(cause, cause.type);

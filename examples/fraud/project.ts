@@ -91,7 +91,7 @@ export const fraud = model('fraud', {
   },
   shadow: { requests: 20_000, atMost: '6d' },
   canary: { shares: [0.1, 0.5], requests: 2_000, atMost: '6d' },
-  bake: '6h',
+  bake: '1d',
   probation: { positives: 300, atMost: '21d' },
   drift: { season: '7d', quiet: '1d', budget: '3 per 7d', freshPositives: 300 },
   decide: ({ score, amount }) =>

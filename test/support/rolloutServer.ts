@@ -15,7 +15,7 @@ import { LifecycleClient } from '../../client/lifecycleClient.js';
 import { TidemillClient } from '../../client/tidemillClient.js';
 import { approvalIssuersFrom } from '../../contracts/approvalIssuer.js';
 import type { ApprovalRequest } from '../../contracts/rollout.js';
-import { lifecycleQueue, trainingQueue } from '../../contracts/workflows.js';
+import { lifecycleId, lifecycleQueue, trainingQueue } from '../../contracts/workflows.js';
 import { fraud } from '../../examples/fraud/project.js';
 import { startTemporal, type StartedTemporal } from '../../infra/temporal.js';
 import type { CompiledModel } from '../../models/definition.js';
@@ -139,6 +139,7 @@ export class RolloutServer {
 
   /** Waits until nobody rolls the model out: the next retrain is granted at once. */
   async atRest(model: string): Promise<void> {
+    if (!(await this.lifecycle.isRunning(lifecycleId(this.project, model)))) return;
     while ((await this.client.status(model)).rollout !== null) await sleep(50);
   }
 

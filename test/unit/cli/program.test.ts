@@ -45,6 +45,10 @@ describe('a wrong command line', () => {
     [['models', 'show'], "missing required argument 'model'"],
     [['models', 'show', 'fraud', '0'], 'not a whole number from 1'],
     [['follow'], "missing required argument 'id'"],
+    [['rollback', 'fraud'], "required option '--reason <text>'"],
+    [['rollback', 'fraud', '--reason', 'x', '--to', '0'], 'not a whole number from 1'],
+    [['pause', 'fraud'], "required option '--reason <text>'"],
+    [['reject', 'fraud'], "required option '--reason <text>'"],
     [['status', '-o', 'yaml'], 'Allowed choices are table, json, jsonl'],
   ])('%j is a usage error with exit code 2 and nothing on standard output', async (args, message) => {
     const people = await run(...args);
@@ -83,7 +87,17 @@ test.each([
   ['prune'],
   ['models', 'list'],
   ['models', 'show'],
+  ['features', 'get'],
+  ['features', 'rebuild'],
   ['follow'],
+  ['retrain'],
+  ['rollback'],
+  ['pause'],
+  ['resume'],
+  ['lifecycle'],
+  ['approve'],
+  ['reject'],
+  ['approval', 'init'],
   ['generate', 'fraud'],
 ])('the help of %s %s has an example', async (...args) => {
   const { code, out } = await run(...args.filter((each) => each !== undefined), '--help');
@@ -93,12 +107,19 @@ test.each([
 
 describe('a result', () => {
   test('is a table for people, one JSON value or a JSON object a line for programs', async () => {
-    expect((await run('status')).out).toBe(
-      'service   state    address  pid  ui\nkafka     stopped\ntemporal  stopped\n',
-    );
+    const lines = (await run('status')).out.split('\n');
+    expect(lines.map((line) => line.trim().split(/ {2,}/).slice(0, 2))).toEqual([
+      ['service', 'state'],
+      ['kafka', 'stopped'],
+      ['temporal', 'stopped'],
+      ['redis', 'stopped'],
+      [''],
+    ]);
+    expect(lines[3]).toMatch(/LMDB in \S+online$/);
     const states = [
       { service: 'kafka', state: 'stopped' },
       { service: 'temporal', state: 'stopped' },
+      { service: 'redis', state: 'stopped', instead: expect.stringMatching(/^LMDB in \S+online$/) as string },
     ];
     for (const args of [['--json'], ['-o', 'json'], ['--format', 'json']]) {
       // Options of the program stand before or after the command.
