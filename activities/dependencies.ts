@@ -1,4 +1,4 @@
-import type { AcquireAnswer, Holder, RolloutClosed } from '../contracts/workflows.js';
+import type { AcquireAnswer, Holder, RetrainResult, RolloutClosed } from '../contracts/workflows.js';
 import type { CompiledModel } from '../models/definition.js';
 import type { Log } from '../stores/log/log.js';
 import type { ObjectStore } from '../stores/objects/objectStore.js';
@@ -12,6 +12,8 @@ export interface LifecyclePort {
   rolloutClosed(model: string, closed: RolloutClosed): Promise<void>;
   /** Does this workflow, whichever run of it, still run? */
   isRunning(workflowId: string): Promise<boolean>;
+  /** Result of a workflow that has ended; rejects with what it failed with. */
+  retrainResult(workflowId: string): Promise<RetrainResult>;
 }
 
 /** What the activities of a project work with. */

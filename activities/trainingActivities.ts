@@ -54,14 +54,15 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     range: readonly [number, number],
   ): Promise<FittedModel> {
     const model = modelOf(fence.model);
-    const matrix = await loadDataset({ objects, offline }, dataset, model.request.fields.length);
-    const train = slice(matrix, range);
-    const test = slice(matrix, dataset.split.test);
     const of = checkpointIdentity({ dataset: dataset.data.sha256, range, spec: model.trainer });
     const resume = await earlierAttempt(of);
     let checkpoint: Checkpoint | null = resume?.checkpoint ?? null;
+    // From the first moment on, and with what an earlier attempt got to: a second crash must not lose it.
     const timer = setInterval(() => Context.current().heartbeat(checkpoint), 1_000);
     try {
+      const matrix = await loadDataset({ objects, offline }, dataset, model.request.fields.length);
+      const train = slice(matrix, range);
+      const test = slice(matrix, dataset.split.test);
       const exported = await trainAndExport(model, train, test, dataset.columns, resume, (next) => {
         checkpoint = { ...next, of };
       });

@@ -159,8 +159,8 @@ function isLifecycle(status: unknown): status is LifecycleStatus {
  */
 export function exitCodeOf(result: unknown): 0 | 3 {
   const found = (typeof result === 'object' && result !== null ? result : {}) as Record<string, unknown>;
-  // A rollback goes back because it was asked to: it has no reason of its own.
-  const isTakenBack = found['outcome'] === 'rolledBack' && 'reason' in found;
-  const isNo = found['outcome'] === 'notPromoted' || found['outcome'] === 'refused' || isTakenBack;
+  // A rollback that was asked for names the version that it left as `from`: it has done what it should.
+  const isTakenBack = found['outcome'] === 'rolledBack' && !('from' in found);
+  const isNo = ['notPromoted', 'refused', 'fenced'].includes(String(found['outcome'])) || isTakenBack;
   return isNo || found['decision'] === 'fail' || found['decision'] === 'inconclusive' ? 3 : 0;
 }

@@ -276,6 +276,12 @@ export const ERROR_CODES = {
     summary: 'A model has no such version.',
     action: "List the model's versions.",
   },
+  PREDICTION_NOT_FOUND: {
+    status: 404,
+    exit: 1,
+    summary: 'A model has no prediction for a request of this id, neither in the log nor in the archive.',
+    action: 'Check the id, and the dead letters, the late and the duplicate records: a request may have ended there.',
+  },
   VERSION_WITHDRAWN: {
     status: 409,
     exit: 1,

@@ -51,6 +51,7 @@ export function describeLifecycle(
 /** How a rollout ended, in a line. */
 export function describeResult(result: RetrainResult): string {
   if (result.outcome === 'promoted') return `promoted version ${result.version}`;
+  if (result.outcome === 'fenced') return `version ${result.version} was promoted, then: ${result.reason}`;
   if (result.outcome === 'rolledBack') return `version ${result.version} was taken back: ${result.reason}`;
   return result.outcome === 'refused' ? `refused: ${result.reason}` : `not promoted: ${result.reason}`;
 }

@@ -1,8 +1,8 @@
 import {
   allHandlersFinished,
+  CancellationScope,
   condition,
   continueAsNew,
-  executeChild,
   getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
@@ -25,12 +25,12 @@ import {
   type DriftCase,
   type LifecycleCarried,
   type LifecycleInput,
-  type RetrainResult,
   type SourceMark,
 } from '../contracts/workflows.js';
-import { policies, recoveries, validation, waiting } from './activityProxies.js';
+import { recoveries, validation, waiting } from './activityProxies.js';
 import { refuseAnswer } from './approvalShape.js';
-import { describeFailure, describeLifecycle, describeResult } from './describe.js';
+import { describeLifecycle } from './describe.js';
+import { judgeCases, judgeCasesAsFirstReleased, type CaseDesk } from './driftCases.js';
 import {
   acquireRollout,
   approve,
@@ -51,12 +51,14 @@ import { markSequence } from './sourceMark.js';
 
 /** Decided cases that are still shown. */
 const MAX_CASES = 20;
+/** Events after which the lifecycle continues as new, whatever it waits for. */
+const MAX_HISTORY = 1_500;
 
 /**
  * The entity of a model: it keeps its drift cases and decides who may roll out. It runs for ever, and continues as new
  * with what it knows once its history has grown long.
  *
- *   finding -> case open -> waiting-for-labels -> training -> decided
+ *   finding -> case open -> waiting-for-labels (<-> stalled) -> training -> decided
  */
 export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   const { model, carried } = input;
@@ -65,8 +67,10 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   const sources = new Map<string, SourceMark>(Object.entries(carried?.sources ?? {}));
   let cases: DriftCase[] = [...(carried?.cases ?? [])];
   const lease = new RolloutLease(carried?.holder ?? null, carried?.queued ?? null, carried?.paused ?? null);
-  let decidedAt: number | null = carried?.decidedAt ?? null;
-  let automaticAt: number[] = [...(carried?.automaticAt ?? [])];
+  const history: CaseDesk['history'] = {
+    decidedAt: carried?.decidedAt ?? null,
+    automaticAt: carried?.automaticAt ?? [],
+  };
 
   const show = (): void => {
     setCurrentDetails(describeLifecycle(model, cases, lease));
@@ -94,10 +98,14 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     else {
       const id = `${drift.source.replaceAll('/', '-')}-${drift.sequence}`;
       const { source, version, onset, detectedAt } = drift;
+      // Decided cases make room; what is open is never let go.
+      const decided = cases
+        .filter(({ state }) => state === 'decided')
+        .slice(0, Math.max(0, cases.length - MAX_CASES + 1));
       cases = [
-        ...cases,
+        ...cases.filter((each) => !decided.includes(each)),
         { id, source, version, onset, detectedAt, findings: 1, state: 'open' as const, note: '' },
-      ].slice(-MAX_CASES);
+      ];
     }
     show();
   });
@@ -110,7 +118,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
 
   setHandler(rolloutClosed, async ({ workflowId, at }) => {
     if (!lease.close(workflowId)) return;
-    decidedAt = at ?? decidedAt;
+    history.decidedAt = at ?? history.decidedAt;
     const next = lease.queued;
     show();
     if (next === null) return;
@@ -191,55 +199,21 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     await condition(allHandlersFinished);
     throw error;
   }
-  while (!workflowInfo().continueAsNewSuggested) {
-    await condition(
-      () =>
-        (lease.paused === null && cases.some(({ state }) => state === 'open')) || workflowInfo().continueAsNewSuggested,
-    );
-    const open = cases.find(({ state }) => state === 'open');
-    if (open === undefined) continue;
-    const policy = await policies().driftPolicy(model);
-    const refusal = await policies().automaticRolloutRefused(model, { decidedAt, automaticAt });
-    if (refusal !== null) {
-      // Judged again as stream time goes on; the case stays open.
-      change(open.id, { note: refusal });
-      await policies().awaitStreamTime(model, policy.againAfterMs);
-      continue;
-    }
-    change(open.id, {
-      state: 'waiting-for-labels',
-      note: `until ${policy.freshPositives} positives after the onset are labelled`,
+  const desk: CaseDesk = { model, project, lease, cases: () => cases, change, history };
+  if (patched('cases-are-judged-aside')) {
+    const isLong = (): boolean => workflowInfo().historyLength >= MAX_HISTORY || workflowInfo().continueAsNewSuggested;
+    const aside = new CancellationScope();
+    const judging = aside.run(() => judgeCases(desk));
+    await Promise.race([condition(isLong), judging]);
+    aside.cancel();
+    await judging.catch((error: unknown) => {
+      if (!isCancellation(error)) throw error;
     });
-    const positives = await waiting().awaitFreshPositives(model, open.onset, policy.freshPositives);
-    change(open.id, { state: 'training', note: `${positives} positives after the onset` });
-    automaticAt = [...automaticAt, open.detectedAt].slice(-50);
-    try {
-      const result: RetrainResult = await executeChild(retrainModel, {
-        workflowId: retrainId(project, model, `drift-${open.id}`),
-        args: [
-          {
-            model,
-            trigger: { kind: 'drift', reason: open.source, onset: new Date(open.onset).toISOString(), case: open.id },
-          },
-        ],
-        parentClosePolicy: ParentClosePolicy.ABANDON,
-      });
-      if (result.outcome === 'refused' && patched('refused-cases-stay-open')) {
-        // Nothing was spent; it is judged again once nobody stands in its way.
-        automaticAt = automaticAt.slice(0, -1);
-        change(open.id, { state: 'open', note: `refused: ${result.reason}` });
-        await condition(() => lease.paused === null && lease.queued === null);
-        continue;
-      }
-      change(open.id, { state: 'decided', note: describeResult(result) });
-    } catch (error) {
-      change(open.id, { state: 'decided', note: `failed: ${describeFailure(error)}` });
-    }
-  }
+  } else await judgeCasesAsFirstReleased(desk, () => workflowInfo().continueAsNewSuggested);
   await condition(allHandlersFinished);
   await continueAsNew<typeof modelLifecycle>({
     model,
-    carried: { sources: Object.fromEntries(sources), cases, decidedAt, automaticAt, ...carriedLease() },
+    carried: { sources: Object.fromEntries(sources), cases, ...history, ...carriedLease() },
   });
 
   function carriedLease(): Pick<LifecycleCarried, 'holder' | 'queued' | 'paused'> {

@@ -3,7 +3,6 @@ import {
   condition,
   defineQuery,
   defineSignal,
-  executeChild,
   isCancellation,
   patched,
   setCurrentDetails,
@@ -37,6 +36,7 @@ import {
 import { compensations, heavy, rollouts, validation } from './activityProxies.js';
 import { canaryRollout } from './canaryRollout.js';
 import { describeFailure, describeSteps, isFenced } from './describe.js';
+import { executeWatch } from './executeWatch.js';
 import { settlePromotion } from './settlePromotion.js';
 import { shadowTest } from './shadowTest.js';
 import { describeVerdicts } from './watchCandidate.js';
@@ -58,7 +58,10 @@ const APPROVAL_DEADLINE_MS = 7 * DAY_MS;
  * compensated from the journal; after it only evidence takes the promotion back.
  */
 export async function retrainModel(input: RetrainInput): Promise<RetrainResult> {
-  const { model, trigger, allowNoInstances, requestedBy } = normalised(await validation().validateRetrain(input));
+  // Short, and carried to their end: a cancellation in between must not leave a lease that nobody knows of.
+  const wholly = <T>(act: () => Promise<T>): Promise<T> => CancellationScope.nonCancellable(act);
+  const checked = await wholly(() => validation().validateRetrain(input));
+  const { model, trigger, allowNoInstances, requestedBy } = normalised(checked);
   const { workflowId } = workflowInfo();
   const onset = trigger.onset === undefined ? null : Date.parse(trigger.onset);
   const steps: { step: RolloutStep; result: string }[] = [];
@@ -91,11 +94,17 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
 
   enter('lease');
   const holder = { workflowId, trigger: trigger.kind, ...(input.supersede === true ? { supersede: true } : {}) };
-  let lease = await rollouts().acquireRollout(model, holder);
+  let lease = await wholly(() => rollouts().acquireRollout(model, holder));
   if (lease.answer.kind === 'queued') {
     enter('queued');
-    await condition(() => isGranted);
-    lease = await rollouts().acquireRollout(model, holder);
+    try {
+      await condition(() => isGranted);
+    } catch (error) {
+      if (!isCancellation(error)) throw error;
+      enter('done');
+      return { outcome: 'refused', reason: 'cancelled while it waited' };
+    }
+    lease = await wholly(() => rollouts().acquireRollout(model, holder));
   }
   if (lease.answer.kind !== 'granted' || lease.token === null) {
     enter('done');
@@ -112,6 +121,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   let notPromoted: string | null = null;
   let plan: RolloutPlan | null = null;
   let settled: Settled | null = null;
+  let fencedBy: string | null = null;
   try {
     enter('snapshot');
     const snapshot = await rollouts().takeSnapshot(fence);
@@ -167,6 +177,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   } catch (error) {
     // After the commit point the promotion stands, whatever followed it.
     if (epoch === null) notPromoted = describeFailure(error);
+    else if (isFenced(error)) fencedBy = describeFailure(error);
     else settled = { outcome: 'promoted', probation: 'inconclusive', reason: describeFailure(error) };
   }
 
@@ -177,6 +188,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
       const isBack = settled?.outcome === 'rolledBack';
       await compensations().closeRollout(fence, workflowId, isBack ? `rolled back: ${settled?.reason}` : 'promoted');
       enter('done');
+      if (fencedBy !== null) return { outcome: 'fenced', version, token: fence.token, reason: fencedBy };
       if (isBack) {
         const to = plan?.predecessor ?? null;
         return { outcome: 'rolledBack', version, to, token: fence.token, reason: settled?.reason ?? '' };
@@ -208,7 +220,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
         continue;
       }
       enter(step);
-      const result: WatchResult = await executeChild(child, { workflowId: `${workflowId}/${step}`, args: [input] });
+      const result: WatchResult = await executeWatch(child, `${workflowId}/${step}`, input);
       done(step, `${result.decision} on ${result.seen} requests: ${result.reason}`);
       if (result.decision !== 'pass')
         return `${step} ${result.decision}: ${failures(result.verdicts) || result.reason}`;

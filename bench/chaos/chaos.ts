@@ -51,7 +51,7 @@ async function runFault(cluster: Cluster, fault: RolloutFault, id: string): Prom
     outcome = 'failed';
     problems.push(messageOf(error));
   }
-  const found = await lookAfter(cluster, before);
+  const found = await lookAfter(cluster, before, fault.promotions ?? 1);
   problems.push(...found.problems);
   const seconds = Math.round((performance.now() - begun) / 100) / 10;
   const { promotions, compensations } = found;

@@ -1,16 +1,7 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { randomUUID } from 'node:crypto';
-import {
-  BOOLEAN,
-  DOUBLE,
-  DuckDBDataChunk,
-  DuckDBInstance,
-  VARCHAR,
-  type DuckDBConnection,
-  type DuckDBType,
-  type DuckDBValue,
-} from '@duckdb/node-api';
+import { DuckDBInstance, type DuckDBConnection, type DuckDBValue } from '@duckdb/node-api';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
 import type { CompiledInput, CompiledStream } from '../../features/compiledView.js';
 import {
@@ -23,6 +14,7 @@ import {
 import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
 import type { EventId, LoggedEvent, Value } from '../../features/types.js';
 import type { DatasetQuery, OfflineStore, VectorMatrix, VectorQuery, VectorTable } from './offlineStore.js';
+import { APPEND_TIME, emptyRelation, eventRelation, parquet, writeParquet } from './parquetFiles.js';
 
 export interface DuckdbStoreOptions {
   /** Like `2GB`. @default 80 % of the machine's memory, DuckDB's own default */
@@ -42,12 +34,6 @@ export async function openDuckdbStore(options: DuckdbStoreOptions = {}): Promise
   });
   return new DuckdbStore(instance);
 }
-
-/** Kept with every event, beside the columns that values depend on. */
-const APPEND_TIME = { name: '__appended_at', type: 'BIGINT' } as const;
-
-/** Rows per chunk: DuckDB's vector size. */
-const CHUNK_ROWS = 2_048;
 
 /** Gives every operation a connection of its own: one connection runs one statement at a time. */
 class DuckdbStore implements OfflineStore {
@@ -95,57 +81,13 @@ class Session {
   async writeEvents(stream: CompiledStream, path: string, events: readonly LoggedEvent[]): Promise<number> {
     const columns = [...eventColumns(stream), APPEND_TIME];
     const fields = stream.fields.length;
-    await this.writeParquet(path, columns, events.length, (row, column) => {
+    await writeParquet(this.connection, path, columns, events.length, (row, column) => {
       const event = events[row] as LoggedEvent;
       if (column < fields) return event.values[column] as Value;
       if (column === fields) return event.partition;
       return column === fields + 1 ? event.offset : (event.appendedAt ?? null);
     });
     return events.length;
-  }
-
-  /**
-   * Integers travel as doubles, which hold every safe integer, and are cast by the COPY. The file appears under its name
-   * only when it is whole.
-   */
-  private async writeParquet(
-    path: string,
-    columns: readonly { readonly name: string; readonly type: string }[],
-    rows: number,
-    valueAt: (row: number, column: number) => Value,
-  ): Promise<void> {
-    await mkdir(dirname(path), { recursive: true });
-    const table = identifier(`write_${randomUUID()}`);
-    const held = columns.map(({ type }): DuckDBType =>
-      type === 'BOOLEAN' ? BOOLEAN : type === 'VARCHAR' ? VARCHAR : DOUBLE,
-    );
-    await this.connection.run(
-      `CREATE TEMP TABLE ${table} (${columns.map(({ name }, at) => `${identifier(name)} ${String(held[at])}`).join(', ')})`,
-    );
-    const unfinished = `${path}.${randomUUID()}.unfinished`;
-    try {
-      const appender = await this.connection.createAppender(table.slice(1, -1));
-      for (let start = 0; start < rows; start += CHUNK_ROWS) {
-        const size = Math.min(CHUNK_ROWS, rows - start);
-        const chunk = DuckDBDataChunk.create(held, size);
-        for (let column = 0; column < columns.length; column++) {
-          const values = new Array<DuckDBValue>(size);
-          for (let row = 0; row < size; row++) values[row] = valueAt(start + row, column);
-          chunk.setColumnValues(column, values);
-        }
-        chunk.rowCount = size;
-        appender.appendDataChunk(chunk);
-      }
-      appender.closeSync();
-      const select = columns
-        .map(({ name, type }) => `CAST(${identifier(name)} AS ${type}) AS ${identifier(name)}`)
-        .join(', ');
-      await this.connection.run(`COPY (SELECT ${select} FROM ${table}) TO ${textLiteral(unfinished)} (FORMAT parquet)`);
-      await rename(unfinished, path);
-    } finally {
-      await this.connection.run(`DROP TABLE ${table}`);
-      await rm(unfinished, { force: true });
-    }
   }
 
   async *readEvents(stream: CompiledStream, files: readonly string[]): AsyncIterable<readonly LoggedEvent[]> {
@@ -347,21 +289,6 @@ function rowCountWrong(table: VectorTable, found: string): TidemillError {
 
 function streamsOf(request: CompiledStream, inputs: readonly CompiledInput[]): CompiledStream[] {
   return [request, ...inputs.flatMap((input) => (input.kind === 'view' ? [input.view.stream] : []))];
-}
-
-function parquet(files: readonly string[], ...options: readonly string[]): string {
-  return `read_parquet([${files.map(textLiteral).join(', ')}]${options.map((option) => `, ${option}`).join('')})`;
-}
-
-/** The columns that values depend on, by name: files of which only some have the append time are one relation, too. */
-function eventRelation(stream: CompiledStream, files: readonly string[]): string {
-  const columns = eventColumns(stream).map(({ name }) => identifier(name));
-  return `(SELECT ${columns.join(', ')} FROM ${parquet(files)})`;
-}
-
-function emptyRelation(stream: CompiledStream): string {
-  const columns = eventColumns(stream).map(({ name, type }) => `NULL::${type} AS ${identifier(name)}`);
-  return `(SELECT ${columns.join(', ')} WHERE false)`;
 }
 
 function toValue(value: DuckDBValue | undefined): Value {

@@ -75,6 +75,12 @@ export interface Registry {
     token: number,
   ): Promise<readonly { gate: string; version: number | null; evidence: unknown }[]>;
 
+  /**
+   * The rollouts of every project of the registry with the objects that they name: the projects share the store of
+   * objects. What a rollout names that opened after the call began may be missing.
+   */
+  rolloutObjects(): Promise<readonly RolloutObjects[]>;
+
   /** Audit rows, oldest first. */
   auditRows(model: string): Promise<readonly AuditRow[]>;
 
@@ -178,6 +184,21 @@ export interface Rollout {
   readonly openedAt: number;
   readonly closedAt: number | null;
   readonly outcome: string | null;
+}
+
+/** A rollout, and the addresses (`objects://…`) in its journal and in the records of its versions. */
+export interface RolloutObjects {
+  readonly project: string;
+  readonly model: string;
+  readonly token: number;
+  readonly openedAt: number;
+  readonly isOpen: boolean;
+  readonly journal: readonly string[];
+  readonly versions: readonly {
+    readonly version: number;
+    readonly status: ModelVersion['status'];
+    readonly uris: readonly string[];
+  }[];
 }
 
 /** One use of a person's answer. */

@@ -1,3 +1,4 @@
+import { objectMethods } from './sqlObjects.js';
 import type { Registry } from './registry.js';
 import { approvalMethods } from './sqlApprovals.js';
 import { auditMethods } from './sqlAudit.js';
@@ -16,6 +17,7 @@ export function registryOn(database: SqlDatabase): Registry {
     ...instanceMethods(database),
     ...rolloutMethods(database),
     ...journalMethods(database),
+    ...objectMethods(database),
     ...approvalMethods(database),
     ...auditMethods(database),
     ...clockMethods(database),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import Database from 'libsql';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import type { Configuration } from '../../../contracts/configuration.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
@@ -42,7 +43,11 @@ export class Cluster {
     readonly traffic: Traffic,
   ) {}
 
-  static async start(seed: number, say: (text: string) => void): Promise<Cluster> {
+  static async start(
+    seed: number,
+    say: (text: string) => void,
+    scorers: readonly string[] = SCORERS,
+  ): Promise<Cluster> {
     const directory = await mkdtemp(join(tmpdir(), 'tidemill-chaos-'));
     const [kafka, temporal] = await Promise.all([
       startKafka({ directory: join(directory, 'kafka'), memoryMb: 384 }),
@@ -71,11 +76,11 @@ export class Cluster {
     const registry = await openRegistry(configuration);
     const cluster = new Cluster(directory, configuration, kafka, temporal, log, producer, registry, lifecycle, traffic);
     say('workers');
-    await cluster.begin();
+    await cluster.begin(scorers);
     return cluster;
   }
 
-  private async begin(): Promise<void> {
+  private async begin(scorers: readonly string[]): Promise<void> {
     await (await this.stream('initialise', ['--topologies', 'score,outcome', '--initialise', 'end'])).end();
     await this.startLifecycle();
     await this.stream('archive', ['--topologies', 'archive', '--instance', 'archive']);
@@ -86,8 +91,8 @@ export class Cluster {
     );
     const result = await this.lifecycle.retrainResult(first);
     if (result.outcome !== 'promoted') throw new Error(`the first version was not promoted: ${JSON.stringify(result)}`);
-    for (const name of SCORERS) await this.startScoring(name);
-    while ((await this.registry.liveInstances(MODEL)).length < SCORERS.length) await sleep(100);
+    for (const name of scorers) await this.startScoring(name);
+    while ((await this.registry.liveInstances(MODEL)).length < scorers.length) await sleep(100);
     this.traffic.start(RATE);
   }
 
@@ -113,6 +118,33 @@ export class Cluster {
     const worker = await WorkerProcess.start(name, module, args, this.configuration, logFile, env);
     this.workers.set(name, worker);
     return worker;
+  }
+
+  /** kill -9 of the Temporal server, and a start on its database. */
+  async restartTemporal(downMs: number): Promise<void> {
+    const { pid, port, uiPort } = this.temporal;
+    process.kill(pid, 'SIGKILL');
+    await sleep(downMs);
+    this.temporal = await startTemporal({ directory: join(this.directory, 'temporal'), port, uiPort });
+  }
+
+  /** kill -9 of the broker, and a start on its data. */
+  async restartKafka(downMs: number): Promise<void> {
+    const { pid, port } = this.kafka;
+    process.kill(pid, 'SIGKILL');
+    await sleep(downMs);
+    this.kafka = await startKafka({ directory: join(this.directory, 'kafka'), port, memoryMb: 384 });
+  }
+
+  /** Another writer keeps the registry's lock. */
+  async lockRegistry(forMs: number): Promise<void> {
+    const { registry } = this.configuration;
+    if (registry.kind !== 'sqlite') throw new Error('only an embedded registry can be locked from here');
+    const database = new Database(registry.file);
+    database.exec('BEGIN IMMEDIATE');
+    await sleep(forMs);
+    database.exec('COMMIT');
+    database.close();
   }
 
   worker(name: string): WorkerProcess {

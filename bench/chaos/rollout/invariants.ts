@@ -32,12 +32,12 @@ export async function lookBefore({ registry, log, configuration }: Cluster): Pro
 /**
  * What must hold after any fault, once the lifecycle is at rest:
  *
- *   1. one promotion or one complete compensation; no rollout is open
+ *   1. one promotion (or as many as were asked for) or one complete compensation; no rollout is open
  *   2. the audit chain is intact
  *   3. registry, topic `deployments` and every live instance agree
  *   4. every prediction was made by a version that its epoch's deployment allows
  */
-export async function lookAfter(cluster: Cluster, before: Before): Promise<Found> {
+export async function lookAfter(cluster: Cluster, before: Before, atMost: number): Promise<Found> {
   const { registry, lifecycle } = cluster;
   const problems: string[] = [];
   while ((await lifecycle.lifecycleStatus(MODEL)).rollout !== null) await sleep(200);
@@ -48,14 +48,15 @@ export async function lookAfter(cluster: Cluster, before: Before): Promise<Found
   const count = (action: string): number => since.filter((row) => row.action === action).length;
   const promotions = count('deployment.commit');
   const compensations = count('version.rejected') + count('version.withdrawn');
-  if (promotions > 1) problems.push(`${promotions} promotions`);
+  if (promotions > atMost) problems.push(`${promotions} promotions`);
   const open = (await registry.rollouts(MODEL)).filter(({ closedAt }) => closedAt === null);
   if (open.length > 0) problems.push(`rollout ${open.map(({ token }) => token).join(', ')} is still open`);
   const head = await registry.deployment(MODEL);
   if (head === null || head.mode !== 'single' || head.challenger !== null || head.prepare !== null)
     problems.push(`the deployment is left half way: ${JSON.stringify(head)}`);
+  const promoted = new Set([head?.champion, ...(await registry.championHistory(MODEL)).map(({ version }) => version)]);
   for (const { version, status } of (await registry.versions(MODEL)).slice(before.versions)) {
-    if (status === 'registered' && version !== head?.champion) problems.push(`version ${version} is left over`);
+    if (status === 'registered' && !promoted.has(version)) problems.push(`version ${version} is left over`);
   }
 
   // 2

@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RetrainResult } from '../../../contracts/workflows.js';
+import { lifecycleId, SIGNAL_CLOSED, type RetrainResult } from '../../../contracts/workflows.js';
 import { MODEL, type Cluster } from './cluster.js';
 
 /** One fault: how it is made, and what may come of it. */
@@ -8,6 +9,8 @@ export interface RolloutFault {
   readonly fault: string;
   /** Outcomes that are right; whatever it is, it must be whole. */
   readonly outcomes: readonly string[];
+  /** Promotions where there may be more than one. @default 1 */
+  readonly promotions?: number;
   /** Makes the fault around a rollout called `id`; gives what came of it. */
   run(cluster: Cluster, id: string): Promise<string>;
 }
@@ -99,6 +102,7 @@ const rivals: readonly RolloutFault[] = [
   {
     step: 'lease',
     fault: 'two at once',
+    promotions: 2,
     outcomes: ['promoted and promoted'],
     run: async (cluster, id) => {
       const both = await Promise.all([retrain(cluster, `${id}-a`), retrain(cluster, `${id}-b`)]);
@@ -148,12 +152,56 @@ const outages: readonly RolloutFault[] = [
   },
 ];
 
+/** Something that everything stands on is away for a while. */
+const away = (step: string, fault: string, make: (cluster: Cluster) => Promise<void>): RolloutFault => ({
+  step,
+  fault,
+  outcomes: ['promoted'],
+  run: async (cluster, id) => {
+    const workflowId = await retrain(cluster, id);
+    await reached(cluster, workflowId, step);
+    await make(cluster);
+    return outcomeOf(await cluster.lifecycle.retrainResult(workflowId));
+  },
+});
+
+const servers: readonly RolloutFault[] = [
+  away('evaluationFit', 'Temporal killed and restarted', (cluster) => cluster.restartTemporal(2_000)),
+  away('canary', 'Temporal killed and restarted', (cluster) => cluster.restartTemporal(2_000)),
+  away('shadow', 'Kafka down for 30 s', (cluster) => cluster.restartKafka(30_000)),
+  away('canary', 'registry locked for 30 s', (cluster) => cluster.lockRegistry(30_000)),
+  away('canary', 'workflow reset to its start', async ({ lifecycle, registry }) => {
+    const [newest] = await registry.rollouts(MODEL);
+    const { temporal } = lifecycle;
+    const workflowId = newest?.holder ?? '';
+    const { events } = await temporal.workflow.getHandle(workflowId).fetchHistory();
+    const first = events?.find(({ workflowTaskCompletedEventAttributes: attributes }) => (attributes ?? null) !== null);
+    await temporal.workflowService.resetWorkflowExecution({
+      namespace: 'default',
+      workflowExecution: { workflowId },
+      reason: 'chaos',
+      requestId: randomUUID(),
+      workflowTaskFinishEventId: first?.eventId ?? null,
+    });
+  }),
+  away('canary', 'every signal three times', async ({ lifecycle, registry, configuration }) => {
+    const [newest] = await registry.rollouts(MODEL);
+    const handle = lifecycle.temporal.workflow.getHandle(lifecycleId(configuration.project, MODEL));
+    for (let times = 0; times < 3; times++) {
+      await lifecycle.grantRollout(newest?.holder ?? '');
+      await handle.signal(SIGNAL_CLOSED, { workflowId: 'somebody else', outcome: 'promoted', at: null });
+    }
+  }),
+  away('prepare', 'an instance joins', (cluster) => cluster.startScoring('score-3')),
+];
+
 export const ROLLOUT_FAULTS: readonly RolloutFault[] = [
   ...kills,
   ...interruptions,
   ...rollbacks,
   ...rivals,
   ...outages,
+  ...servers,
 ];
 
 /** A few of each kind: what runs with every change. */

@@ -3,7 +3,6 @@ import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import type { Configuration } from '../../../contracts/configuration.js';
 import { DAY_MS } from '../../../contracts/duration.js';
@@ -13,20 +12,18 @@ import { groupId, outcomesTopic, predictionsTopic, streamTopic } from '../../../
 import { answers, freePort } from '../../../infra/ports.js';
 import { DEFAULT_PORTS, down, up } from '../../../infra/runtime.js';
 import { openKafkaLog } from '../../../stores/log/kafkaLog.js';
-import { openDiskObjectStore } from '../../../stores/objects/diskObjectStore.js';
 import { openRegistry } from '../../../stores/registry/openRegistry.js';
 import { mergedEvents } from '../generator/events.js';
 import { generateFraud, GENERATOR_START } from '../generator/generateFraud.js';
 import { fraud } from '../project.js';
 import { handbookDays } from './handbookDays.js';
-import { latencies } from './latency.js';
 import { sendLive } from './liveSender.js';
 import { caughtUp, countRecords } from './recordCounter.js';
 import { decided, follow, watchLifecycle } from './watchLifecycle.js';
 import { LABEL_DELAY_MS } from '../handbook.js';
 import { loadHistory } from './loadHistory.js';
+import { judged, prove, type DemoResult } from './prove.js';
 import { dayOf, Timeline } from './timeline.js';
-import { qualityAfterPromotion } from './versionQuality.js';
 import { WorkerProcess } from './workerProcess.js';
 
 /**
@@ -49,26 +46,6 @@ const SLOW_PACE = 1_200;
 /** Requests sent and not answered, and labels sent and not joined, that the sender allows itself. */
 const MAX_LAG = 20_000;
 const MAX_LABEL_LAG = 8_000;
-
-export interface DemoResult {
-  readonly records: number;
-  readonly predictions: number;
-  readonly duplicates: number;
-  readonly late: number;
-  readonly deadLetters: number;
-  readonly missing: number;
-  readonly repeated: number;
-  readonly vectorsCompared: number;
-  readonly maxDifference: number;
-  readonly promotions: number;
-  readonly kills: number;
-  readonly seconds: number;
-  readonly versions: readonly {
-    readonly version: number;
-    readonly promotedBy: string;
-    readonly metrics: Readonly<Record<string, number>>;
-  }[];
-}
 
 async function demo(seed: number, data: string | null, timeline: Timeline): Promise<DemoResult> {
   const model = fraud.compiled;
@@ -231,56 +208,17 @@ async function demo(seed: number, data: string | null, timeline: Timeline): Prom
     // 5 the proof
     for (const worker of [...workers].reverse()) await worker.stop();
     workers.length = 0;
-    timeline.say('proving from the topics: every record once, every vector recomputed');
-    const audit = await verifyServed(log, project, model, liveFrom, (share) =>
-      timeline.progress(`recomputing vectors: ${Math.round(share * 100)} %`),
-    );
-    for (const finding of audit.findings) timeline.say(`finding: ${finding}`);
-    const objects = openDiskObjectStore(join(home, 'objects'));
-    const quality = await qualityAfterPromotion(log, project, model, registry, objects);
-    const wait = await latencies(log, project, model.request.name, model.name);
-    const versions = await registry.versions(model.name);
-    const promoted = [...(await registry.championHistory(model.name))].length + 1;
+    const proven = await prove({ configuration, log, registry, timeline, liveFrom, cpuSeconds, recoverySeconds });
     await registry.close();
-
-    say(timeline, [
-      `live records ${audit.records} = predictions ${audit.predictions} + duplicates ${audit.duplicates} + late ${audit.late} + dead letters ${audit.deadLetters}`,
-      `missing ${audit.missing}, repeated ${audit.repeated}`,
-      `served vectors recomputed within their cuts: ${audit.vectorsCompared}, greatest difference ${audit.maxDifference}`,
-      `skew against event time: ${audit.skew.rows} rows differ; in flight ${audit.skew.inFlight}, late event ${audit.skew.lateEvent}, late label ${audit.skew.lateLabel}`,
-      `average precision on ${quality.rows} labelled requests after the promotion (${quality.positives} frauds): ${[...quality.averagePrecision].map(([version, value]) => `version ${version} ${value.toFixed(3)}`).join(', ')}`,
-      `score workers: ${Math.round(audit.records / cpuSeconds)} events per CPU second; event to prediction p50 ${wait.p50} ms, p99 ${wait.p99} ms`,
-      `SIGKILL to the first new prediction of the killed worker's tasks: ${recoverySeconds.toFixed(1)} s`,
+    timeline.say(
       `Temporal UI: ${temporal.state === 'running' ? (temporal.uiUrl ?? '') : temporal.address} (workflows of ${project})`,
-    ]);
-    return {
-      records: audit.records,
-      predictions: audit.predictions,
-      duplicates: audit.duplicates,
-      late: audit.late,
-      deadLetters: audit.deadLetters,
-      missing: audit.missing,
-      repeated: audit.repeated,
-      vectorsCompared: audit.vectorsCompared,
-      maxDifference: audit.maxDifference,
-      promotions: promoted,
-      kills,
-      seconds: Math.round(timeline.seconds),
-      versions: versions.map(({ version, trigger, metrics }) => ({
-        version,
-        promotedBy: trigger,
-        metrics: { ...metrics, live_average_precision: quality.averagePrecision.get(version) ?? 0 },
-      })),
-    };
+    );
+    return { ...proven, kills, seconds: Math.round(timeline.seconds) };
   } finally {
     await Promise.all(workers.map((worker) => worker.stop()));
     await lifecycle.close();
     await log.close();
   }
-}
-
-function say(timeline: Timeline, lines: readonly string[]): void {
-  for (const line of lines) timeline.say(line);
 }
 
 function* take<T>(items: Generator<T>, count: number): Generator<T> {
@@ -314,23 +252,16 @@ async function main(): Promise<number> {
   }
   const timeline = new Timeline();
   const result = await demo(Number(values.seed), values.data ?? null, timeline);
-  const holds =
-    result.missing === 0 &&
-    result.repeated === 0 &&
-    result.maxDifference === 0 &&
-    result.records > 0 &&
-    result.vectorsCompared === result.predictions;
-  const second = result.versions.find(({ version }) => version === 2);
-  const promotedForDrift = result.promotions >= 2 && second?.promotedBy === 'drift';
+  const { holds, isPromoted } = judged(result);
   const proof = holds ? 'the proof holds' : 'THE PROOF DOES NOT HOLD';
-  const promotion = `version 2 was ${promotedForDrift ? '' : 'NOT '}promoted after drift`;
+  const promotion = `version 2 was ${isPromoted ? '' : 'NOT '}promoted after drift; its probation: ${result.probation}`;
   timeline.say(`${proof}; ${values.data === undefined ? `${promotion}; ` : ''}${result.seconds} s`);
   if (values.json !== undefined) {
     await mkdir(dirname(resolve(values.json)), { recursive: true });
     await writeFile(values.json, `${JSON.stringify(result, null, 2)}\n`);
   }
   if (!holds) return 3;
-  return promotedForDrift || values.data !== undefined ? 0 : 1;
+  return (isPromoted && result.probation === 'pass') || values.data !== undefined ? 0 : 1;
 }
 
 try {

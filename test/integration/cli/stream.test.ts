@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { TopologyProgress } from '../../../contracts/topologyProgress.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import type { TopologyReset } from '../../../contracts/topologyReset.js';
+import type * as program from '../../../cli/program.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { StreamWorker } from '../../support/streamWorker.js';
 
@@ -99,6 +100,34 @@ describe('stream run and stream status', () => {
     expect(people).toMatch(/spending\.transactions +0 +0 +4 +4 +4 skipped\n/);
   });
 
+  test('reset shows a person what would change, and changes nothing unless the answer is yes', async () => {
+    const { runCommandLine } = (await import(join(process.cwd(), 'dist', 'cli', 'program.js'))) as typeof program;
+    const resetWith = async (answer: string): Promise<{ code: number; out: string; error: string }> => {
+      const written = { out: '', error: '' };
+      const args = ['--home', home, 'stream', 'reset', 'score', '--model', 'fraud', '--project', projectModule];
+      const code = await runCommandLine([...args, '--project-id', 'spending'], {
+        out: (text) => (written.out += `${text}\n`),
+        error: (text) => (written.error += `${text}\n`),
+        ask: async (question) => {
+          expect(question).toMatch(/^Reset\?/);
+          return answer;
+        },
+      });
+      return { code, ...written };
+    };
+    vi.stubEnv('TIDEMILL_KAFKA', kafka.broker);
+    try {
+      const refused = await resetWith('no');
+      expect(refused).toMatchObject({ code: 1, out: '' });
+      expect(refused.error).toMatch(
+        /^score\.fraud would be reset: generation 3 to 4\n[^]*goes on[^]*nothing was changed\n$/,
+      );
+      expect((await resetWith('y')).out).toMatch(/^score\.fraud was reset: generation 3 to 4\n/);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+
   test('reset is refused while a worker runs the topology, and names it', async () => {
     const worker = new StreamWorker(
       {
@@ -112,13 +141,13 @@ describe('stream run and stream status', () => {
       },
       ['--model', 'fraud', '--instance', 'worker-7'],
     );
-    const members = (): Promise<readonly unknown[]> => kafka.log.groupMembers('spending.score.fraud.g3');
+    const members = (): Promise<readonly unknown[]> => kafka.log.groupMembers('spending.score.fraud.g4');
     await vi.waitFor(async () => expect(await members()).toHaveLength(1), { timeout: 60_000, interval: 200 });
     const failed = await tidemill('stream', 'reset', 'score', '--yes').catch((reason: unknown) => reason);
     expect(failed).toMatchObject({ code: 1, stdout: '' });
     expect((failed as { stderr: string }).stderr).toMatch(/^TOPOLOGY_ACTIVE: score\.fraud is run by worker-7 \(/);
     expect(await worker.stop()).toMatchObject({ code: 0 });
-    expect((await tidemill('stream', 'reset', 'score', '--yes')).stdout).toContain('generation 3 to 4');
+    expect((await tidemill('stream', 'reset', 'score', '--yes')).stdout).toContain('generation 4 to 5');
   });
 
   test("a worker's own failure is the command's: message, code and exit code", async () => {

@@ -199,6 +199,7 @@ test.each([
   [{ decision: 'pass' }, 0],
   [{ decision: 'fail' }, 3],
   [{ decision: 'inconclusive' }, 3],
+  [{ outcome: 'fenced', version: 2 }, 3],
   ['anything else', 0],
   [null, 0],
 ])('the result %j stands for exit code %i', (result, code) => {

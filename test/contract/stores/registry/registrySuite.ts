@@ -93,6 +93,46 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
       await store.dispose();
     });
 
+    test('the objects that rollouts name are found in journals and versions, across projects', async () => {
+      const another = await store.open('another-project');
+      const other = await another.openRollout('objects-of-churn', 'w1', 'manual');
+      await another.journalIntent(other, 'dataset', {});
+      await another.journalResult(other, 'dataset', { data: { uri: 'objects://datasets/a.parquet' }, columns: ['a'] });
+      await another.closeRollout(other, 'not promoted');
+      await another.close();
+      store.setClock(START_MS + 7);
+      const fence = await registry.openRollout('objects-of-fraud', 'w2', 'manual');
+      await registry.journalIntent(fence, 'gates', { files: ['objects://models/e.onnx', 'objects://models/f.onnx'] });
+      const artifact = { uri: 'objects://models/b.onnx', sha256: 'b', bytes: 1 };
+      const dataset = { uri: 'objects://manifests/c.json', sha256: 'c' };
+      await registry.registerVersion({ ...draftOf('objects-of-fraud', 'b'), artifact, dataset }, fence);
+      await registry.rejectVersion('objects-of-fraud', 1, 'worse', fence);
+      // Projects of other tests may be there, too.
+      const found = (await registry.rolloutObjects()).filter(({ model }) => model.startsWith('objects-of-'));
+      expect(found).toEqual([
+        {
+          project: expect.stringMatching(/^another-project/) as string,
+          model: 'objects-of-churn',
+          token: 1,
+          openedAt: START_MS,
+          isOpen: false,
+          journal: ['objects://datasets/a.parquet'],
+          versions: [],
+        },
+        {
+          project: expect.stringMatching(/^fraud-project/) as string,
+          model: 'objects-of-fraud',
+          token: 1,
+          openedAt: START_MS + 7,
+          isOpen: true,
+          journal: ['objects://models/e.onnx', 'objects://models/f.onnx'],
+          versions: [
+            { version: 1, status: 'rejected', uris: ['objects://models/b.onnx', 'objects://manifests/c.json'] },
+          ],
+        },
+      ]);
+    });
+
     describe('approvals', () => {
       let fence: Fence;
       beforeEach(async () => {

@@ -1,0 +1,109 @@
+import { join } from 'node:path';
+import { verifyServed } from '../../../activities/audit/verifyServed.js';
+import type { Configuration } from '../../../contracts/configuration.js';
+import type { WatchResult } from '../../../contracts/rollout.js';
+import type { Log } from '../../../stores/log/log.js';
+import { openDiskObjectStore } from '../../../stores/objects/diskObjectStore.js';
+import type { Registry } from '../../../stores/registry/registry.js';
+import { fraud } from '../project.js';
+import { latencies } from './latency.js';
+import type { Timeline } from './timeline.js';
+import { qualityAfterPromotion } from './versionQuality.js';
+
+/** What a run of the demo comes to; `--json` writes it. */
+export interface DemoResult {
+  readonly records: number;
+  readonly predictions: number;
+  readonly duplicates: number;
+  readonly late: number;
+  readonly deadLetters: number;
+  readonly missing: number;
+  readonly repeated: number;
+  readonly vectorsCompared: number;
+  readonly maxDifference: number;
+  readonly promotions: number;
+  /** Decision of the probation of version 2: pass, fail, inconclusive; none where it had none. */
+  readonly probation: string;
+  readonly kills: number;
+  readonly seconds: number;
+  readonly versions: readonly {
+    readonly version: number;
+    readonly promotedBy: string;
+    readonly metrics: Readonly<Record<string, number>>;
+  }[];
+}
+
+export interface ProofOptions {
+  readonly configuration: Configuration;
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly timeline: Timeline;
+  /** First live offset of the request topic, by partition. */
+  readonly liveFrom: ReadonlyMap<number, number>;
+  /** CPU seconds of all score workers. */
+  readonly cpuSeconds: number;
+  readonly recoverySeconds: number;
+}
+
+/** Proves from the topics that every live record ended once, and that every vector is what a recomputation gives. */
+export async function prove(options: ProofOptions): Promise<Omit<DemoResult, 'kills' | 'seconds'>> {
+  const { configuration, log, registry, timeline, liveFrom, cpuSeconds, recoverySeconds } = options;
+  const { project, home } = configuration;
+  const model = fraud.compiled;
+  timeline.say('proving from the topics: every record once, every vector recomputed');
+  const audit = await verifyServed(log, project, model, liveFrom, (share) =>
+    timeline.progress(`recomputing vectors: ${Math.round(share * 100)} %`),
+  );
+  for (const finding of audit.findings) timeline.say(`finding: ${finding}`);
+  const objects = openDiskObjectStore(join(home, 'objects'));
+  const quality = await qualityAfterPromotion(log, project, model, registry, objects);
+  const wait = await latencies(log, project, model.request.name, model.name);
+  const versions = await registry.versions(model.name);
+  for (const line of [
+    `live records ${audit.records} = predictions ${audit.predictions} + duplicates ${audit.duplicates} + late ${audit.late} + dead letters ${audit.deadLetters}`,
+    `missing ${audit.missing}, repeated ${audit.repeated}`,
+    `served vectors recomputed within their cuts: ${audit.vectorsCompared}, greatest difference ${audit.maxDifference}`,
+    `skew against event time: ${audit.skew.rows} rows differ; in flight ${audit.skew.inFlight}, late event ${audit.skew.lateEvent}, late label ${audit.skew.lateLabel}`,
+    `average precision on ${quality.rows} labelled requests after the promotion (${quality.positives} frauds): ${[...quality.averagePrecision].map(([version, value]) => `version ${version} ${value.toFixed(3)}`).join(', ')}`,
+    `score workers: ${Math.round(audit.records / cpuSeconds)} events per CPU second; event to prediction p50 ${wait.p50} ms, p99 ${wait.p99} ms`,
+    `SIGKILL to the first new prediction of the killed worker's tasks: ${recoverySeconds.toFixed(1)} s`,
+  ])
+    timeline.say(line);
+  return {
+    records: audit.records,
+    predictions: audit.predictions,
+    duplicates: audit.duplicates,
+    late: audit.late,
+    deadLetters: audit.deadLetters,
+    missing: audit.missing,
+    repeated: audit.repeated,
+    vectorsCompared: audit.vectorsCompared,
+    maxDifference: audit.maxDifference,
+    promotions: (await registry.championHistory(model.name)).length + 1,
+    probation: await probationOf(registry, model.name, 2),
+    versions: versions.map(({ version, trigger, metrics }) => ({
+      version,
+      promotedBy: trigger,
+      metrics: { ...metrics, live_average_precision: quality.averagePrecision.get(version) ?? 0 },
+    })),
+  };
+}
+
+/** Does the proof hold, and was version 2 promoted for the right reason? */
+export function judged(result: DemoResult): { readonly holds: boolean; readonly isPromoted: boolean } {
+  const holds =
+    result.missing === 0 &&
+    result.repeated === 0 &&
+    result.maxDifference === 0 &&
+    result.records > 0 &&
+    result.vectorsCompared === result.predictions;
+  const second = result.versions.find(({ version }) => version === 2);
+  return { holds, isPromoted: result.promotions >= 2 && second?.promotedBy === 'drift' };
+}
+
+async function probationOf(registry: Registry, model: string, version: number): Promise<string> {
+  const token = (await registry.version(model, version))?.token;
+  if (token === undefined) return 'none';
+  const entry = (await registry.journal(model, token)).find(({ step }) => step === 'probation');
+  return (entry?.result as Partial<WatchResult> | null | undefined)?.decision ?? 'none';
+}

@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import {
+  BOOLEAN,
+  DOUBLE,
+  DuckDBDataChunk,
+  VARCHAR,
+  type DuckDBConnection,
+  type DuckDBType,
+  type DuckDBValue,
+} from '@duckdb/node-api';
+import type { CompiledStream } from '../../features/compiledView.js';
+import { eventColumns } from '../../features/duckdb/lowerService.js';
+import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
+import type { Value } from '../../features/types.js';
+
+/** Kept with every event, beside the columns that values depend on. */
+export const APPEND_TIME = { name: '__appended_at', type: 'BIGINT' } as const;
+
+/** Rows per chunk: DuckDB's vector size. */
+const CHUNK_ROWS = 2_048;
+
+/**
+ * Writes a file of rows. Integers travel as doubles, which hold every safe integer, and are cast by the COPY. The file
+ * appears under its name only when it is whole.
+ */
+export async function writeParquet(
+  connection: DuckDBConnection,
+  path: string,
+  columns: readonly { readonly name: string; readonly type: string }[],
+  rows: number,
+  valueAt: (row: number, column: number) => Value,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const table = identifier(`write_${randomUUID()}`);
+  const held = columns.map(({ type }): DuckDBType =>
+    type === 'BOOLEAN' ? BOOLEAN : type === 'VARCHAR' ? VARCHAR : DOUBLE,
+  );
+  await connection.run(
+    `CREATE TEMP TABLE ${table} (${columns.map(({ name }, at) => `${identifier(name)} ${String(held[at])}`).join(', ')})`,
+  );
+  const unfinished = `${path}.${randomUUID()}.unfinished`;
+  try {
+    const appender = await connection.createAppender(table.slice(1, -1));
+    for (let start = 0; start < rows; start += CHUNK_ROWS) {
+      const size = Math.min(CHUNK_ROWS, rows - start);
+      const chunk = DuckDBDataChunk.create(held, size);
+      for (let column = 0; column < columns.length; column++) {
+        const values = new Array<DuckDBValue>(size);
+        for (let row = 0; row < size; row++) values[row] = valueAt(start + row, column);
+        chunk.setColumnValues(column, values);
+      }
+      chunk.rowCount = size;
+      appender.appendDataChunk(chunk);
+    }
+    appender.closeSync();
+    const select = columns
+      .map(({ name, type }) => `CAST(${identifier(name)} AS ${type}) AS ${identifier(name)}`)
+      .join(', ');
+    await connection.run(`COPY (SELECT ${select} FROM ${table}) TO ${textLiteral(unfinished)} (FORMAT parquet)`);
+    await rename(unfinished, path);
+  } finally {
+    await connection.run(`DROP TABLE ${table}`);
+    await rm(unfinished, { force: true });
+  }
+}
+
+/** Files as one relation. */
+export function parquet(files: readonly string[], ...options: readonly string[]): string {
+  return `read_parquet([${files.map(textLiteral).join(', ')}]${options.map((option) => `, ${option}`).join('')})`;
+}
+
+/** The columns that values depend on, by name: files of which only some have the append time are one relation, too. */
+export function eventRelation(stream: CompiledStream, files: readonly string[]): string {
+  const columns = eventColumns(stream).map(({ name }) => identifier(name));
+  return `(SELECT ${columns.join(', ')} FROM ${parquet(files)})`;
+}
+
+export function emptyRelation(stream: CompiledStream): string {
+  const columns = eventColumns(stream).map(({ name, type }) => `NULL::${type} AS ${identifier(name)}`);
+  return `(SELECT ${columns.join(', ')} WHERE false)`;
+}
