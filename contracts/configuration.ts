@@ -1,4 +1,5 @@
 import { TidemillError } from './errors.js';
+import { onlineAddressText, onlineStoreIn, parseOnlineAddress, type OnlineAddress } from './onlineAddress.js';
 import { parseRegistryAddress, registryAddressText, registryIn, type RegistryAddress } from './registryAddress.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -19,6 +20,8 @@ export interface Configuration {
   readonly home: string;
   /** `sqlite:PATH` or `postgres://…`; `registry.db` in the home by default. TIDEMILL_REGISTRY. */
   readonly registry: RegistryAddress;
+  /** `host:port` or `redis://…`; the folder `online` in the home by default. TIDEMILL_REDIS. */
+  readonly online: OnlineAddress;
 }
 
 /**
@@ -61,17 +64,21 @@ function temporalFrom(env: Environment): Pick<Configuration, 'temporalAddress' |
 }
 
 /**
- * What it takes to read a project's registry.
+ * What it takes to read a project's stores.
  *
  * @throws TidemillError CONFIGURATION_INVALID naming the variable that is missing or wrong.
  */
-export function registryConfigurationFrom(env: Environment): Pick<Configuration, 'project' | 'home' | 'registry'> {
+export function registryConfigurationFrom(
+  env: Environment,
+): Pick<Configuration, 'project' | 'home' | 'registry' | 'online'> {
   const home = homeFrom(env);
   const registry = env['TIDEMILL_REGISTRY'] ?? '';
+  const redis = env['TIDEMILL_REDIS'] ?? '';
   return {
     project: required(env, 'TIDEMILL_PROJECT_ID'),
     home,
     registry: registry === '' ? registryIn(home) : parseRegistryAddress(registry),
+    online: redis === '' ? onlineStoreIn(home) : parseOnlineAddress(redis),
   };
 }
 
@@ -98,5 +105,6 @@ export function environmentOf(configuration: Configuration): Record<string, stri
     TIDEMILL_TEMPORAL_NAMESPACE: configuration.temporalNamespace,
     TIDEMILL_HOME: configuration.home,
     TIDEMILL_REGISTRY: registryAddressText(configuration.registry),
+    TIDEMILL_REDIS: onlineAddressText(configuration.online),
   };
 }

@@ -244,6 +244,32 @@ export const ERROR_CODES = {
       'Raise atMost of the phase that the message names, or ask for fewer requests or positives, or wider margins.',
   },
 
+  // Online store
+  ONLINE_UNAVAILABLE: {
+    status: 503,
+    exit: 5,
+    summary: 'The online store does not answer.',
+    action: 'Check TIDEMILL_REDIS and the server; what could not be written is kept and written when it answers again.',
+  },
+  ONLINE_GENERATION_RETIRED: {
+    status: 409,
+    exit: 1,
+    summary: 'A writer of the online store is of an earlier generation than the one that serves.',
+    action: 'Nothing by hand: this writer stops, and that of the generation that serves goes on.',
+  },
+  ONLINE_AHEAD: {
+    status: 409,
+    exit: 1,
+    summary: 'The online store was written up to a later offset than the log has: by another log of the same names.',
+    action: 'Point TIDEMILL_REDIS at the store of this log, or rebuild the view under a new generation.',
+  },
+  ONLINE_POSITION_FORGOTTEN: {
+    status: 422,
+    exit: 1,
+    summary: 'Features are asked for at a time before which the online store has forgotten events.',
+    action: 'Ask for a later time, or compute the features from the archive.',
+  },
+
   // Registry
   REGISTRY_BUSY: {
     status: 503,

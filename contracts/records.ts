@@ -165,3 +165,11 @@ export interface ArchiveManifestRecord {
   readonly rows: number;
   readonly files: readonly { readonly uri: string; readonly sha256: string }[];
 }
+
+/** An event of a view's stream that the online store lacks: a late one, say. It counts as of its place in the stream's log. */
+export interface CorrectionRecord {
+  readonly partition: number;
+  readonly offset: number;
+  /** The original text. */
+  readonly value: string;
+}

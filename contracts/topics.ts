@@ -61,6 +61,10 @@ export function lateTopic(project: string): string {
 export function duplicatesTopic(project: string): string {
   return `${project}.duplicates`;
 }
+/** Events of a view that are missing in the online store, to be inserted later; keyed as the view's stream is. */
+export function correctionsTopic(project: string, view: string): string {
+  return `${project}.${view}.corrections`;
+}
 /** Manifests of archived files. */
 export function archiveTopic(project: string): string {
   return `${project}.archive`;

@@ -6,6 +6,7 @@ import { messageOf } from '../contracts/errors.js';
 import { describeRegistryAddress, parseRegistryAddress } from '../contracts/registryAddress.js';
 import { programOnPath } from './command.js';
 import { findJava, locateKafka } from './findKafka.js';
+import { locateRedis, OLDEST_REDIS } from './findRedis.js';
 import { locateTemporal, TEMPORAL_CLI_VERSION } from './findTemporal.js';
 import { KAFKA_VERSION } from './kafkaJars.js';
 import { answers, describeHolder, portHolder } from './ports.js';
@@ -38,6 +39,7 @@ export async function diagnose(home: string): Promise<Check[]> {
       `XGBoost ${XGBOOST_VERSION}, for training`,
       async () => (await locateXgboostLibrary()) ?? fetchedBy('python3', 'fetched once by pip'),
     ),
+    check(`Redis ${OLDEST_REDIS}`, redisProgram),
     check('folder for data', () => writableFolder(home)),
     check('record of the runtime', async () => {
       const found = await status(home);
@@ -73,6 +75,14 @@ async function fetchedBy(program: string, how: string): Promise<string> {
   const path = await programOnPath(program);
   if (path === null) throw new Error(`neither it nor ${program} is here`);
   return `not here yet: ${how} with ${path}`;
+}
+
+/** Without Redis nothing is missing: the embedded online store serves. */
+async function redisProgram(): Promise<string> {
+  const found = await locateRedis();
+  if (found !== null) return found.program;
+  const apt = await programOnPath('apt-get');
+  return `not here${apt === null ? '' : ` yet: fetched once with ${apt}`}; without it the embedded LMDB serves`;
 }
 
 /** The folder, or where it would be made, takes files and has room. */

@@ -61,11 +61,13 @@ export async function commandOf(pid: number): Promise<string | null> {
 }
 
 /** A running process whose arguments (the program included) are the ones looked for; null without /proc. */
-export async function findProcess(isIt: (args: readonly string[]) => boolean): Promise<ProcessIdentity | null> {
+export async function findProcess(
+  isIt: (args: readonly string[], pid: number) => boolean,
+): Promise<ProcessIdentity | null> {
   for (const name of await readdir('/proc').catch(() => [])) {
     if (!/^\d+$/.test(name)) continue;
     const args = await argumentsOf(Number(name));
-    if (args === null || !isIt(args)) continue;
+    if (args === null || !isIt(args, Number(name))) continue;
     const startTime = await startTimeOf(Number(name));
     if (startTime !== null) return { pid: Number(name), startTime };
   }

@@ -1,15 +1,17 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf, TidemillError } from '../contracts/errors.js';
+import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
+import { describeOnlineAddress, onlineStoreIn, parseOnlineAddress } from '../contracts/onlineAddress.js';
 import type { Progress } from './command.js';
 import { adoptKafka, startKafka } from './kafka.js';
 import { isRunning, stopProcess, type ProcessIdentity } from './managedProcess.js';
 import { answers } from './ports.js';
+import { adoptRedis, startRedis } from './redis.js';
 import { adoptTemporal, startTemporal } from './temporal.js';
 
 /** The local runtime: real servers with their data under one folder, remembered in `runtime.json` there. */
-export type ServiceName = 'kafka' | 'temporal';
-export const SERVICES: readonly ServiceName[] = ['kafka', 'temporal'];
+export type ServiceName = 'kafka' | 'temporal' | 'redis';
+export const SERVICES: readonly ServiceName[] = ['kafka', 'temporal', 'redis'];
 
 export interface ServiceRecord extends ProcessIdentity {
   readonly port: number;
@@ -27,10 +29,11 @@ export interface RuntimeOptions {
   readonly kafkaPort?: number;
   readonly temporalPort?: number;
   readonly temporalUiPort?: number;
+  readonly redisPort?: number;
   readonly progress?: (service: ServiceName, text: string) => void;
 }
 
-export const DEFAULT_PORTS = { kafka: 9092, temporal: 7233, temporalUi: 8233 } as const;
+export const DEFAULT_PORTS = { kafka: 9092, temporal: 7233, temporalUi: 8233, redis: 6379 } as const;
 
 export type ServiceState =
   | {
@@ -49,17 +52,23 @@ export type ServiceState =
       readonly address: string;
       readonly reachable: boolean;
     }
-  | { readonly service: ServiceName; readonly state: 'stopped' };
+  | {
+      readonly service: ServiceName;
+      readonly state: 'stopped';
+      /** Redis only: what serves in its place. */
+      readonly instead?: string;
+    };
 
 /** Environment variables with the address of a service that the runtime does not start itself. */
 export const ADDRESS_VARIABLES: Readonly<Record<ServiceName, string>> = {
   kafka: 'TIDEMILL_KAFKA',
   temporal: 'TIDEMILL_TEMPORAL',
+  redis: 'TIDEMILL_REDIS',
 };
 
 /**
  * Starts what is not running, side by side. One that is already there is left alone; one that runs on this folder's data but
- * is not remembered (its `up` was interrupted) is adopted.
+ * is not remembered (its `up` was interrupted) is adopted. Where Redis cannot be had, the embedded online store serves.
  *
  * @throws TidemillError RUNTIME_UNAVAILABLE, RUNTIME_PORT_TAKEN, RUNTIME_START_FAILED; what did start keeps running.
  */
@@ -83,6 +92,10 @@ export async function upService(service: ServiceName, options: RuntimeOptions): 
     await remember(options.home, service, { ...identity, port, address: broker });
     return;
   }
+  if (service === 'redis') {
+    await upRedis(directory, options, progress);
+    return;
+  }
   const { identity, port, address, uiUrl, uiPort } =
     (await adoptTemporal(directory)) ??
     (await startTemporal({
@@ -92,6 +105,23 @@ export async function upService(service: ServiceName, options: RuntimeOptions): 
       progress,
     }));
   await remember(options.home, service, { ...identity, port, address, uiUrl, uiPort });
+}
+
+async function upRedis(directory: string, options: RuntimeOptions, progress: Progress): Promise<void> {
+  try {
+    const { identity, port, address } =
+      (await adoptRedis(directory)) ??
+      (await startRedis({ directory, port: options.redisPort ?? DEFAULT_PORTS.redis, progress }));
+    await remember(options.home, 'redis', { ...identity, port, address });
+  } catch (error) {
+    if (!isTidemillError(error, 'RUNTIME_UNAVAILABLE')) throw error;
+    progress(`${error.message}. Until then the embedded store serves: ${embeddedStore(options.home)}`);
+  }
+}
+
+/** The online store of who has no Redis. */
+function embeddedStore(home: string): string {
+  return `LMDB in ${describeOnlineAddress(onlineStoreIn(home))}`;
 }
 
 /**
@@ -126,10 +156,13 @@ export async function status(home: string): Promise<ServiceState[]> {
 async function stateOf(service: ServiceName, home: string): Promise<ServiceState> {
   const external = process.env[ADDRESS_VARIABLES[service]];
   if (external !== undefined && external !== '') {
-    return { service, state: 'external', address: external, reachable: await isReachable(external) };
+    // A URL of Redis may hold a password.
+    const address = service === 'redis' ? describeOnlineAddress(parseOnlineAddress(external)) : external;
+    return { service, state: 'external', address, reachable: await isReachable(address) };
   }
   const known = (await readRecord(home))[service];
-  if (known === undefined || !(await isRunning(known))) return { service, state: 'stopped' };
+  if (known === undefined || !(await isRunning(known)))
+    return { service, state: 'stopped', ...(service === 'redis' ? { instead: embeddedStore(home) } : {}) };
   const { address, pid, uiUrl } = known;
   const reachable = await isReachable(address);
   return { service, state: 'running', address, pid, ...(uiUrl === undefined ? {} : { uiUrl }), reachable };

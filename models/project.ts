@@ -80,3 +80,13 @@ export function modelOf(project: Project, name: string): CompiledModel {
     `there is no model ${JSON.stringify(name)}; there are ${project.models.map((each) => each.name).join(', ')}`,
   );
 }
+
+/** @throws TidemillError DEFINITION_INVALID where no model of the project reads such a view. */
+export function viewOf(project: Project, name: string): CompiledView {
+  const found = project.views.find((candidate) => candidate.name === name);
+  if (found !== undefined) return found;
+  throw definitionError(
+    `${project.id}.views`,
+    `there is no view ${JSON.stringify(name)}; there are ${project.views.map((each) => each.name).join(', ')}`,
+  );
+}

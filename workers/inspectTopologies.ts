@@ -11,12 +11,14 @@ import type { Log } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
+import { openOnlineStore } from '../stores/online/openOnlineStore.js';
+import type { OnlineStore } from '../stores/online/onlineStore.js';
 import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { Registry } from '../stores/registry/registry.js';
 import type { Topology } from '../streams/runtime/topology.js';
 import { loadProject } from './loadProject.js';
 import { versionLoader } from './modelVersions.js';
-import { createTopology, generationKey, type TopologyName } from './topologies.js';
+import { createTopologies, createTopology, generationKey, type TopologyName } from './topologies.js';
 
 /** The topologies of a model as descriptions: none of them runs. */
 export interface InspectedTopologies {
@@ -24,6 +26,8 @@ export interface InspectedTopologies {
   readonly registry: Registry;
   /** Name under which the registry counts the generations of a topology. */
   readonly key: (name: TopologyName) => string;
+  /** All topologies of a name. */
+  readonly topologies: (name: TopologyName) => Promise<Topology[]>;
   /** @param generation default: the one that the registry names. */
   readonly topology: (name: TopologyName, generation?: number) => Promise<Topology>;
 }
@@ -69,6 +73,11 @@ export async function inspectTopologies<T>(
         closing.push(() => store.close());
         return store;
       },
+      online: (): OnlineStore => {
+        const store = openOnlineStore(configuration.online);
+        closing.push(() => store.close());
+        return store;
+      },
       lifecycle: async (): Promise<LifecycleClient> => {
         const { temporalAddress: address, temporalNamespace: namespace } = configuration;
         const client = await LifecycleClient.connect({ address, namespace, project });
@@ -80,6 +89,8 @@ export async function inspectTopologies<T>(
       log,
       registry,
       key: (name) => generationKey(project, name, model.name),
+      topologies: (name) =>
+        createTopologies(name, { ...parts, generation: (topology) => registry.generation(topology) }),
       topology: (name, generation) =>
         createTopology(name, {
           ...parts,

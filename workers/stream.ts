@@ -12,6 +12,8 @@ import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
+import type { OnlineStore } from '../stores/online/onlineStore.js';
+import { openOnlineStore } from '../stores/online/openOnlineStore.js';
 import { openRegistry } from '../stores/registry/openRegistry.js';
 import { followDeployments } from '../streams/deployments/followDeployments.js';
 import { initialiseGroup } from '../streams/runtime/initialiseGroup.js';
@@ -19,7 +21,7 @@ import { runTopology, type RunningTopology } from '../streams/runtime/runTopolog
 import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
 import { versionLoader } from './modelVersions.js';
-import { createTopology, settingsOf, topologyNames } from './topologies.js';
+import { createTopologies, settingsOf, topologyNames } from './topologies.js';
 
 /**
  * The stream worker: runs topologies of one model until SIGTERM, which drains, commits, snapshots and leaves the group.
@@ -61,12 +63,18 @@ async function main(): Promise<void> {
   const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
   let offline: Promise<OfflineStore> | null = null;
   let lifecycle: Promise<LifecycleClient> | null = null;
+  let online: OnlineStore | null = null;
   const parts = {
     project: id,
     model,
     partitions,
     scorer,
     objects,
+    online: () => (online ??= openOnlineStore(configuration.online)),
+    onOnlineProblem: (view: string, problem: string | null) => {
+      if (problem === null) logger.info({ view }, 'the online store is back');
+      else logger.warn({ view }, problem);
+    },
     offline: () => (offline ??= openDuckdbStore({ threads: 1, memoryLimit: '512MB' })),
     lifecycle: () =>
       (lifecycle ??= LifecycleClient.connect({
@@ -77,12 +85,15 @@ async function main(): Promise<void> {
     generation: (topology: string) => registry.generation(topology),
   };
   const topologies = [];
-  for (const name of names) topologies.push({ name, topology: await createTopology(name, parts) });
+  for (const name of names) {
+    for (const topology of await createTopologies(name, parts)) topologies.push({ name, topology });
+  }
 
   const closeStores = async (): Promise<void> => {
     await scorer.close();
     await (await offline)?.close();
     await (await lifecycle)?.close();
+    await online?.close();
     await registry.close();
     await log.close();
   };
@@ -142,20 +153,32 @@ async function main(): Promise<void> {
   }
   const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
   for (const { name, topology } of topologies) {
-    running.push(
-      await runTopology(topology, {
-        log,
-        instance: values.instance,
-        directory: join(home, 'streams'),
-        ...settingsOf(name),
-        reach,
-        onEvent: (event) => {
-          if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
-          else logger.info(event, event.kind);
-        },
-        onFatal: fatal,
-      }),
-    );
+    /** A generation that was replaced ends by itself; every task of it says so, and only once do we stop it. */
+    let isRetired = false;
+    const retire = async (): Promise<void> => {
+      if (isRetired) return;
+      isRetired = true;
+      const each = await started;
+      running.splice(running.indexOf(each), 1);
+      await each.stop();
+      logger.info({ topology: topology.identity }, 'replaced by a later generation');
+    };
+    const started: Promise<RunningTopology> = runTopology(topology, {
+      log,
+      instance: values.instance,
+      directory: join(home, 'streams'),
+      ...settingsOf(name),
+      reach,
+      onEvent: (event) => {
+        if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
+        else logger.info(event, event.kind);
+      },
+      onFatal: (error) => {
+        if (isTidemillError(error, 'ONLINE_GENERATION_RETIRED')) void retire().catch(fatal);
+        else fatal(error);
+      },
+    });
+    running.push(await started);
   }
   logger.info(
     { topologies: topologies.map(({ topology }) => topology.identity.name), instance: values.instance },

@@ -18,9 +18,11 @@ async function main(): Promise<TopologyProgress[]> {
     options: { topologies: { type: 'string', default: 'score' }, model: { type: 'string' } },
   });
   const names = topologyNames(values.topologies);
-  return inspectTopologies(values.model, 'stream-status', async ({ log, topology }) => {
+  return inspectTopologies(values.model, 'stream-status', async ({ log, topologies }) => {
     const rows: TopologyProgress[] = [];
-    for (const name of names) rows.push(...(await progressOf(log, await topology(name))));
+    for (const name of names) {
+      for (const topology of await topologies(name)) rows.push(...(await progressOf(log, topology)));
+    }
     return rows;
   });
 }

@@ -3,16 +3,18 @@ import { TidemillError } from '../contracts/errors.js';
 import type { CompiledModel } from '../models/definition.js';
 import type { Scorer } from '../scoring/scorer.js';
 import type { ObjectStore } from '../stores/objects/objectStore.js';
+import type { OnlineStore } from '../stores/online/onlineStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
 import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
 import type { Topology } from '../streams/runtime/topology.js';
 import { archiveTopology } from '../streams/topologies/archive/archiveTopology.js';
+import { materializeTopology } from '../streams/topologies/materialize/materializeTopology.js';
 import { monitorTopology } from '../streams/topologies/monitor/monitorTopology.js';
 import { outcomeTopology } from '../streams/topologies/outcome/outcomeTopology.js';
 import { relayTopology } from '../streams/topologies/relay/relayTopology.js';
 import { scoreTopology } from '../streams/topologies/score/scoreTopology.js';
 
-export const TOPOLOGY_NAMES = ['score', 'archive', 'outcome', 'monitor', 'relay'] as const;
+export const TOPOLOGY_NAMES = ['score', 'archive', 'outcome', 'monitor', 'relay', 'materialize'] as const;
 export type TopologyName = (typeof TOPOLOGY_NAMES)[number];
 
 /** What topologies are made of; each is opened when the first topology asks for it. */
@@ -23,6 +25,9 @@ export interface TopologyParts {
   readonly scorer: Scorer;
   readonly offline: () => Promise<OfflineStore>;
   readonly objects: ObjectStore;
+  readonly online: () => OnlineStore;
+  /** Told when the online store goes away or, with null, comes back. */
+  readonly onOnlineProblem?: (view: string, problem: string | null) => void;
   readonly lifecycle: () => Promise<LifecycleClient>;
   readonly generation: (topology: string) => Promise<number>;
 }
@@ -40,11 +45,33 @@ export function topologyNames(text: string): TopologyName[] {
   });
 }
 
-/** Name under which the registry counts the generations of a topology. */
-export function generationKey(project: string, name: TopologyName, model: string): string {
-  return `${project}/${name}.${model}`;
+/** Name under which the registry counts the generations of a topology; `subject` is its model, or its view. */
+export function generationKey(project: string, name: TopologyName, subject: string): string {
+  return `${project}/${name}.${subject}`;
 }
 
+/** The topologies of a name: one, but for `materialize`, which has one for each view that the model reads. */
+export async function createTopologies(name: TopologyName, parts: TopologyParts): Promise<Topology[]> {
+  if (name !== 'materialize') return [await createTopology(name, parts)];
+  const topologies: Topology[] = [];
+  for (const input of parts.model.service.inputs) {
+    if (input.kind !== 'view') continue;
+    const { view } = input;
+    const { project, partitions } = parts;
+    const store = parts.online();
+    const onProblem = (problem: string | null): void => parts.onOnlineProblem?.(view.name, problem);
+    const common = { project, view, partitions, store, onProblem };
+    const generation = await parts.generation(generationKey(project, name, view.name));
+    const serving = await store.serving({ project, name: view.name, hash: view.hash });
+    // While a generation is being rebuilt the one that serves is kept up, too.
+    if (serving !== null && serving < generation)
+      topologies.push(materializeTopology({ ...common, generation: serving }));
+    topologies.push(materializeTopology({ ...common, generation }));
+  }
+  return topologies;
+}
+
+/** @throws TidemillError CONFIGURATION_INVALID for `materialize`, which is no single topology. */
 export async function createTopology(name: TopologyName, parts: TopologyParts): Promise<Topology> {
   const { project, model, partitions } = parts;
   const generation = await parts.generation(generationKey(project, name, model.name));
@@ -68,6 +95,12 @@ export async function createTopology(name: TopologyName, parts: TopologyParts): 
           lifecycle.signalDrift(drifting, { source, sequence, version, onset, detectedAt }),
       });
     }
+    case 'materialize':
+      throw new TidemillError(
+        'CONFIGURATION_INVALID',
+        'materialize has a topology for each view, which is reset by itself: tidemill features rebuild VIEW',
+        { name },
+      );
   }
 }
 
@@ -79,6 +112,9 @@ export function settingsOf(name: TopologyName): Pick<RuntimeOptions, 'commitInte
     case 'outcome':
     case 'monitor':
       return { commitIntervalMs: 250 };
+    case 'materialize':
+      // Changes of a key within this time are one write.
+      return { commitIntervalMs: 1_000 };
     case 'score':
     case 'relay':
       return {};

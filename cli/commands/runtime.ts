@@ -15,17 +15,18 @@ import { integerBetween } from '../arguments.js';
 import { formatError, formatRows } from '../output.js';
 import type { Context } from '../program.js';
 
-type Ports = Required<Pick<RuntimeOptions, 'kafkaPort' | 'temporalPort' | 'temporalUiPort'>>;
+type Ports = Required<Pick<RuntimeOptions, 'kafkaPort' | 'temporalPort' | 'temporalUiPort' | 'redisPort'>>;
 
 /** up, down, status, doctor. */
 export function addRuntimeCommands(program: Command, context: () => Context): void {
   const port = integerBetween(1, 65_535);
   program
     .command('up')
-    .description('start Kafka and Temporal on this machine')
+    .description('start Kafka, Temporal and Redis on this machine')
     .option('--kafka-port <port>', 'port of the broker', port, DEFAULT_PORTS.kafka)
     .option('--temporal-port <port>', 'port of the Temporal frontend', port, DEFAULT_PORTS.temporal)
     .option('--temporal-ui-port <port>', 'port of the Temporal UI', port, DEFAULT_PORTS.temporalUi)
+    .option('--redis-port <port>', 'port of Redis', port, DEFAULT_PORTS.redis)
     .addHelpText('after', '\nExample:\n  tidemill up --kafka-port 19092')
     .action(async (ports: Ports) => {
       const given = context();
@@ -111,7 +112,7 @@ function printStates(states: readonly ServiceState[], { format, console }: Conte
       {
         service: ({ service }) => service,
         state: (state) => (state.state === 'stopped' || state.reachable ? state.state : `${state.state}, silent`),
-        address: (state) => (state.state === 'stopped' ? '' : state.address),
+        address: (state) => (state.state === 'stopped' ? (state.instead ?? '') : state.address),
         pid: (state) => (state.state === 'running' ? String(state.pid) : ''),
         ui: (state) => (state.state === 'running' ? (state.uiUrl ?? '') : ''),
       },

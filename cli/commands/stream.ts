@@ -32,7 +32,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
     stream
       .command('run')
       .description('run topologies of a model in one worker, until SIGTERM')
-      .argument('<topologies>', 'score, archive, outcome, monitor, relay; comma-separated'),
+      .argument('<topologies>', 'score, archive, outcome, monitor, relay, materialize; comma-separated'),
   )
     .option('--instance <name>', 'name of this worker; a restart under the same name takes over its tasks at once')
     .option('--initialise <where>', 'set the offsets of a new group to `start` or `end` of its topics and leave')

@@ -216,13 +216,42 @@ class IncrementalOperator implements ViewOperator {
   }
 
   encodeKey(key: Value): Uint8Array | null {
-    const state = this.states.get(key);
-    return state === undefined || state.length === 0 ? null : encodeState(this.view, state);
+    return this.encodeRange(key, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
   }
 
-  decodeKey(key: Value, bytes: Uint8Array): void {
+  encodeRange(key: Value, from: number, until: number): Uint8Array | null {
+    const state = this.states.get(key);
+    if (state === undefined) return null;
+    const [low, high] = [state.firstAt(from), state.firstAt(until)];
+    return low === high ? null : encodeState(this.view, state, low, high);
+  }
+
+  chunkStarts(key: Value, from: number, until: number, maxEvents: number): number[] {
+    const state = this.states.get(key);
+    if (state === undefined) return [];
+    const [low, high] = [state.firstAt(from), state.firstAt(until)];
+    const chunks = Math.ceil((high - low) / maxEvents);
+    const starts: number[] = [];
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const time = state.times[low + Math.floor((chunk * (high - low)) / chunks)] as number;
+      if (time !== starts.at(-1)) starts.push(time);
+    }
+    return starts;
+  }
+
+  has(key: Value): boolean {
+    return (this.states.get(key)?.length ?? 0) > 0;
+  }
+
+  keysSince(offset: number): Value[] {
+    const found: Value[] = [];
+    for (const [key, state] of this.states) if (state.holdsSince(offset)) found.push(key);
+    return found;
+  }
+
+  decodeKey(key: Value, ...chunks: readonly Uint8Array[]): void {
     const before = this.states.get(key)?.length ?? 0;
-    const state = decodeState(this.view, this.layout, bytes);
+    const state = decodeState(this.view, this.layout, chunks);
     this.states.set(key, state);
     this.events += state.length - before;
   }

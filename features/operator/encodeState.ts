@@ -1,6 +1,5 @@
 import { TidemillError } from '../../contracts/errors.js';
 import type { CompiledView } from '../compiledView.js';
-import type { EventId } from '../types.js';
 import { KeyState } from './keyState.js';
 import type { Layout } from './layout.js';
 
@@ -14,9 +13,10 @@ const MAGIC = 0x3153_4d54; // "TMS1"
 const HEADER_BYTES = 21;
 const HASH_BYTES = 8;
 
-export function encodeState(view: CompiledView, state: KeyState): Uint8Array {
-  const events = state.length;
-  const ids = state.ids.slice(state.start, state.end);
+/** Encodes the events at the indices [from, until) of the columns. */
+export function encodeState(view: CompiledView, state: KeyState, from: number, until: number): Uint8Array {
+  const events = until - from;
+  const ids = state.ids.slice(from, until);
   const areText = typeof ids[0] === 'string';
   const texts = areText ? ids.map((id) => Buffer.from(id as string, 'utf8')) : [];
   const idBytes = areText ? texts.reduce((sum, text) => sum + 4 + text.length, 0) : events * 8;
@@ -24,7 +24,7 @@ export function encodeState(view: CompiledView, state: KeyState): Uint8Array {
 
   let at = HEADER_BYTES;
   const writeDoubles = (column: Float64Array): void => {
-    for (let index = state.start; index < state.end; index++) at = bytes.writeDoubleLE(column[index] as number, at);
+    for (let index = from; index < until; index++) at = bytes.writeDoubleLE(column[index] as number, at);
   };
   writeDoubles(state.times);
   if (areText) {
@@ -35,8 +35,7 @@ export function encodeState(view: CompiledView, state: KeyState): Uint8Array {
   } else {
     for (const id of ids) at = bytes.writeDoubleLE(id as number, at);
   }
-  for (let index = state.start; index < state.end; index++)
-    at = bytes.writeInt32LE(state.partitions[index] as number, at);
+  for (let index = from; index < until; index++) at = bytes.writeInt32LE(state.partitions[index] as number, at);
   writeDoubles(state.offsets);
   for (const track of state.tracks) writeDoubles(track);
 
@@ -48,39 +47,59 @@ export function encodeState(view: CompiledView, state: KeyState): Uint8Array {
   return bytes;
 }
 
-/** @throws TidemillError STATE_CORRUPT */
-export function decodeState(view: CompiledView, layout: Layout, encoded: Uint8Array): KeyState {
-  const bytes = Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
+/**
+ * The state whose events are those of the chunks, one after the other; of no chunks the empty one.
+ *
+ * @throws TidemillError STATE_CORRUPT
+ */
+export function decodeState(view: CompiledView, layout: Layout, chunks: readonly Uint8Array[]): KeyState {
+  const buffers = chunks.map((chunk) => {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    checkHeader(view, bytes);
+    return bytes;
+  });
+  const events = buffers.reduce((sum, bytes) => sum + bytes.readUInt32LE(16), 0);
+  const state = new KeyState(layout, Math.max(4, events));
+  for (const bytes of buffers) {
+    const joint = state.end;
+    append(view, state, bytes);
+    if (joint > 0 && (state.times[joint] as number) < (state.times[joint - 1] as number))
+      throw corrupt(view, 'its chunks are out of order');
+  }
+  return state;
+}
+
+function checkHeader(view: CompiledView, bytes: Buffer): void {
   if (bytes.length < HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) throw corrupt(view, 'it is not a state');
   if (bytes.toString('hex', 4, 12) !== view.hash.slice(0, HASH_BYTES * 2)) throw corrupt(view, 'it is of another view');
   if (bytes.readUInt32LE(12) !== checksum(bytes, 16)) throw corrupt(view, 'its checksum is wrong');
+}
 
-  const events = bytes.readUInt32LE(16);
+/** Reads the events of one chunk to the end of the columns, which have room for them. */
+function append(view: CompiledView, state: KeyState, bytes: Buffer): void {
+  const from = state.end;
+  const until = from + bytes.readUInt32LE(16);
   const areText = bytes.readUInt8(20) === 1;
-  const state = new KeyState(layout, Math.max(4, events));
   let at = HEADER_BYTES;
   const readDoubles = (column: Float64Array): void => {
-    for (let index = 0; index < events; index++, at += 8) column[index] = bytes.readDoubleLE(at);
+    for (let index = from; index < until; index++, at += 8) column[index] = bytes.readDoubleLE(at);
   };
   readDoubles(state.times);
-  const ids: EventId[] = [];
-  for (let index = 0; index < events; index++) {
+  for (let index = from; index < until; index++) {
     if (areText) {
       const length = bytes.readUInt32LE(at);
-      ids.push(bytes.toString('utf8', at + 4, at + 4 + length));
+      state.ids.push(bytes.toString('utf8', at + 4, at + 4 + length));
       at += 4 + length;
     } else {
-      ids.push(bytes.readDoubleLE(at));
+      state.ids.push(bytes.readDoubleLE(at));
       at += 8;
     }
   }
-  state.ids = ids;
-  for (let index = 0; index < events; index++, at += 4) state.partitions[index] = bytes.readInt32LE(at);
+  for (let index = from; index < until; index++, at += 4) state.partitions[index] = bytes.readInt32LE(at);
   readDoubles(state.offsets);
   for (const track of state.tracks) readDoubles(track);
   if (at !== bytes.length) throw corrupt(view, `it has ${bytes.length} bytes where ${at} are expected`);
-  state.end = events;
-  return state;
+  state.end = until;
 }
 
 function corrupt(view: CompiledView, problem: string): TidemillError {

@@ -80,6 +80,26 @@ export class KeyState {
     return low;
   }
 
+  /** First index whose event is of this time or later. */
+  firstAt(time: number): number {
+    let low = this.start;
+    let high = this.end;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.times[middle] as number) < time) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Is there an event that came at this offset or later? The newest events are looked at first. */
+  holdsSince(offset: number): boolean {
+    for (let index = this.end - 1; index >= this.start; index--) {
+      if ((this.offsets[index] as number) >= offset) return true;
+    }
+    return false;
+  }
+
   /** Makes room at `index` and moves the cursors; the caller fills the columns. */
   insertAt(index: number): number {
     const at = this.makeRoom(index);

@@ -66,8 +66,23 @@ export interface ViewOperator {
 
   /** The one binary encoding of a key's state, used by snapshots, online stores and the API. */
   encodeKey(key: Value): Uint8Array | null;
-  /** @throws TidemillError STATE_CORRUPT where bytes are not such an encoding of this view. */
-  decodeKey(key: Value, bytes: Uint8Array): void;
+  /** The same for the key's events with times in [from, until) alone: a chunk; null where there are none. */
+  encodeRange(key: Value, from: number, until: number): Uint8Array | null;
+  /**
+   * Times at which the chunks begin, in order, when the key's events with times in [from, until) are cut evenly into chunks of
+   * at most `maxEvents`; events of equal time stay together, so a chunk may hold more. Empty where there are no events.
+   */
+  chunkStarts(key: Value, from: number, until: number, maxEvents: number): number[];
+  /** Is there an event of the key? */
+  has(key: Value): boolean;
+  /** Keys with an event that came at this offset or later: what was folded since, whoever folded it. */
+  keysSince(offset: number): Value[];
+  /**
+   * Replaces what is held of a key.
+   * @param chunks its encoding, or the chunks that it was cut into, in order.
+   * @throws TidemillError STATE_CORRUPT where bytes are not such an encoding of this view.
+   */
+  decodeKey(key: Value, ...chunks: readonly Uint8Array[]): void;
   /** All keys held. */
   keys(): IterableIterator<Value>;
 }

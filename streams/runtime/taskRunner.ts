@@ -13,6 +13,9 @@ const RECORDS_PER_TURN = 128;
 /** A transaction's outputs are sent at the latest at this size. */
 const MAX_OUTPUT_BYTES = 4 * 2 ** 20;
 
+/** Time between two looks at a store outside of the log while nothing comes in. */
+const SETTLE_INTERVAL_MS = 1_000;
+
 const DEFAULTS = {
   commitIntervalMs: 100,
   snapshotIntervalMs: 5_000,
@@ -191,7 +194,7 @@ export class TaskRunner {
     return recovery;
   }
 
-  private async live({ task, producer, snapshots }: Recovery): Promise<void> {
+  private async live({ task, producer, snapshots, highWatermarks }: Recovery): Promise<void> {
     const { options } = this.context;
     const { inputs } = this;
     this.state = 'live';
@@ -229,7 +232,16 @@ export class TaskRunner {
       if (snapshotting === null && performance.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
         snapshot(this.committedOffsets);
       }
+      await settle();
     };
+    let lastSettledAt = 0;
+    const settle = async (): Promise<void> => {
+      const hasCaughtUp = [...highWatermarks].every(([name, end]) => (this.committedOffsets.get(name) ?? 0) >= end);
+      await task.settle?.(this.committedOffsets, hasCaughtUp);
+      lastSettledAt = performance.now();
+    };
+    // What the predecessor had committed and not yet brought to its store.
+    await settle();
 
     while (!this.stopping) {
       let taken = 0;
@@ -246,8 +258,12 @@ export class TaskRunner {
       const dueIn =
         folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - performance.now();
       if (dueIn <= 0 || outputs.bytes >= MAX_OUTPUT_BYTES) await commitNow();
-      else if (taken === 0) await this.signal(dueIn);
-      else await yieldToEventLoop();
+      else if (taken === 0) {
+        const isIdle = folded === 0 && task.settle !== undefined;
+        const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - performance.now() : Number.POSITIVE_INFINITY;
+        if (settleIn <= 0) await settle();
+        else await this.signal(Math.min(dueIn, settleIn));
+      } else await yieldToEventLoop();
     }
     if (this.lost) return;
     if (folded > 0) await commitNow();

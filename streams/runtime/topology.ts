@@ -61,6 +61,14 @@ export interface StreamTask {
   flush(output: Output): void;
   /** After a successful commit: `offsets` are the next offsets by `topic-partition`. Evicts by the watermark. */
   committed(offsets: ReadonlyMap<string, number>): void;
+  /**
+   * Brings a store outside of the log to the state at the committed offsets. Called after a recovery, after every commit, and
+   * about once a second while there is nothing to commit; nothing is folded meanwhile, so the state is exactly theirs. What
+   * cannot be written now is left to a later call; an error that it throws ends the topology or starts a new recovery.
+   *
+   * @param hasCaughtUp has everything been folded that was in the log when the task recovered?
+   */
+  settle?(offsets: ReadonlyMap<string, number>, hasCaughtUp: boolean): Promise<void>;
   /** Entries changed since the last call, value null for deleted. Called right after `committed`, before any further fold. */
   snapshot(): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array | null }>;
   /** Restores one snapshot entry, before any fold. @throws TidemillError STATE_CORRUPT */

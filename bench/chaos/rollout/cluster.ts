@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import Database from 'libsql';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import type { Configuration } from '../../../contracts/configuration.js';
+import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import { streamTopic } from '../../../contracts/topics.js';
 import { WorkerProcess } from '../../../examples/fraud/demo/workerProcess.js';
@@ -62,6 +63,7 @@ export class Cluster {
       temporalNamespace: 'default',
       home: join(directory, 'home'),
       registry: registryIn(join(directory, 'home')),
+      online: onlineStoreIn(join(directory, 'home')),
     };
     await mkdir(configuration.home, { recursive: true });
     const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId: 'chaos' });

@@ -7,6 +7,7 @@ import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import type { Configuration } from '../../../contracts/configuration.js';
 import { DAY_MS } from '../../../contracts/duration.js';
 import { isTidemillError } from '../../../contracts/errors.js';
+import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import { groupId, outcomesTopic, predictionsTopic, streamTopic } from '../../../contracts/topics.js';
 import { answers, freePort } from '../../../infra/ports.js';
@@ -52,12 +53,13 @@ async function demo(seed: number, data: string | null, timeline: Timeline): Prom
   const project = `demo-${Date.now().toString(36)}`;
   const home = join(HOME, 'demo', project);
   const free = async (port: number): Promise<number> => ((await answers(port)) ? freePort() : port);
-  timeline.say('starting Kafka and Temporal');
+  timeline.say('starting Kafka, Temporal and Redis');
   const [kafka, temporal] = await up({
     home: HOME,
     kafkaPort: await free(DEFAULT_PORTS.kafka),
     temporalPort: await free(DEFAULT_PORTS.temporal),
     temporalUiPort: await free(DEFAULT_PORTS.temporalUi),
+    redisPort: await free(DEFAULT_PORTS.redis),
     progress: (service, text) => timeline.say(`${service}: ${text}`),
   });
   if (kafka === undefined || temporal === undefined || kafka.state === 'stopped' || temporal.state === 'stopped')
@@ -70,6 +72,7 @@ async function demo(seed: number, data: string | null, timeline: Timeline): Prom
     temporalNamespace: 'default',
     home,
     registry: registryIn(home),
+    online: onlineStoreIn(home),
   };
   const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId: 'demo' });
   const lifecycle = await LifecycleClient.connect({ address: temporal.address, namespace: 'default', project });

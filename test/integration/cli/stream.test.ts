@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { TopologyProgress } from '../../../contracts/topologyProgress.js';
+import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import type { TopologyReset } from '../../../contracts/topologyReset.js';
 import type * as program from '../../../cli/program.js';
@@ -138,6 +139,7 @@ describe('stream run and stream status', () => {
         temporalNamespace: 'default',
         home,
         registry: registryIn(home),
+        online: onlineStoreIn(home),
       },
       ['--model', 'fraud', '--instance', 'worker-7'],
     );

@@ -9,17 +9,29 @@ import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isTidemillError } from '../../../contracts/errors.js';
 import { freePort, portHolder } from '../../../infra/ports.js';
+import { hasRedis } from '../../support/redis.js';
 import { down, status, up } from '../../../infra/runtime.js';
 
 const run = promisify(execFile);
 
+type Ports = Record<'kafkaPort' | 'temporalPort' | 'temporalUiPort' | 'redisPort', number>;
+
+const isRedisHere = await hasRedis();
+/** What `up` starts here, and how `status` sees it after `down`. */
+const started = isRedisHere ? ['kafka', 'temporal', 'redis'] : ['kafka', 'temporal'];
+
+async function freePorts(): Promise<Ports> {
+  const [kafkaPort, temporalPort] = [await freePort(), await freePort()];
+  return { kafkaPort, temporalPort, temporalUiPort: await freePort(), redisPort: await freePort() };
+}
+
 describe('the local runtime', () => {
   let home: string;
-  let ports: { kafkaPort: number; temporalPort: number; temporalUiPort: number };
+  let ports: Ports;
 
   beforeAll(async () => {
     home = await mkdtemp(join(tmpdir(), 'tidemill-runtime-'));
-    ports = { kafkaPort: await freePort(), temporalPort: await freePort(), temporalUiPort: await freePort() };
+    ports = await freePorts();
   });
   afterAll(async () => {
     await down(home);
@@ -38,7 +50,10 @@ describe('the local runtime', () => {
   };
 
   test('starts both servers, keeps their data over a restart, and stops exactly them', async () => {
-    const [kafka, temporal] = await up({ home, ...ports });
+    const servers = await up({ home, ...ports });
+    const [kafka, , redis] = servers;
+    if (isRedisHere) expect(redis).toMatchObject({ state: 'running', reachable: true });
+    else expect(redis).toMatchObject({ state: 'stopped', instead: `LMDB in ${home}/online` });
     expect(kafka).toMatchObject({ service: 'kafka', state: 'running', address: `127.0.0.1:${ports.kafkaPort}` });
     expect(await topics()).toContain('kept');
     const connection = await Connection.connect({ address: `127.0.0.1:${ports.temporalPort}` });
@@ -47,10 +62,10 @@ describe('the local runtime', () => {
     await connection.close();
 
     // A second up leaves what runs alone.
-    expect(await up({ home, ...ports })).toEqual([kafka, temporal]);
+    expect(await up({ home, ...ports })).toEqual(servers);
 
-    expect((await down(home)).sort()).toEqual(['kafka', 'temporal']);
-    expect((await status(home)).map(({ state }) => state)).toEqual(['stopped', 'stopped']);
+    expect(await down(home)).toEqual(started);
+    expect((await status(home)).map(({ state }) => state)).toEqual(['stopped', 'stopped', 'stopped']);
     expect(await portHolder(ports.kafkaPort)).toBeNull();
 
     await up({ home, ...ports });
@@ -60,21 +75,21 @@ describe('the local runtime', () => {
   test('adopts servers that run on its data but are not remembered, whatever port is asked for', async () => {
     const before = await status(home);
     await rm(join(home, 'runtime.json'));
-    expect((await status(home)).map(({ state }) => state)).toEqual(['stopped', 'stopped']);
-    const others = { kafkaPort: await freePort(), temporalPort: await freePort(), temporalUiPort: await freePort() };
+    expect((await status(home)).map(({ state }) => state)).toEqual(['stopped', 'stopped', 'stopped']);
+    const others = await freePorts();
     expect(await up({ home, ...others })).toEqual(before);
   });
 
   test('runs from a folder given relative to the working directory', async () => {
     const cli = join(process.cwd(), 'dist', 'cli', 'main.js');
     const cwd = await mkdtemp(join(tmpdir(), 'tidemill-runtime-'));
-    const env = { ...process.env, TIDEMILL_HOME: '', TIDEMILL_KAFKA: '', TIDEMILL_TEMPORAL: '' };
+    const env = { ...process.env, TIDEMILL_HOME: '', TIDEMILL_KAFKA: '', TIDEMILL_TEMPORAL: '', TIDEMILL_REDIS: '' };
     const tidemill = async (...args: string[]): Promise<unknown> =>
       JSON.parse(
         (await run(process.execPath, [cli, '--home', '.tidemill', '--json', ...args], { cwd, env })).stdout,
       ) as unknown;
     try {
-      const free = [await freePort(), await freePort(), await freePort()] as const;
+      const free = [await freePort(), await freePort(), await freePort(), await freePort()] as const;
       const options = [
         '--kafka-port',
         `${free[0]}`,
@@ -82,15 +97,20 @@ describe('the local runtime', () => {
         `${free[1]}`,
         '--temporal-ui-port',
         `${free[2]}`,
+        '--redis-port',
+        `${free[3]}`,
       ];
       const running = [
         { service: 'kafka', state: 'running', address: `127.0.0.1:${free[0]}`, reachable: true },
         { service: 'temporal', state: 'running', uiUrl: `http://127.0.0.1:${free[2]}`, reachable: true },
+        isRedisHere
+          ? { service: 'redis', state: 'running', address: `127.0.0.1:${free[3]}`, reachable: true }
+          : { service: 'redis', state: 'stopped' },
       ];
       expect(await tidemill('up', ...options)).toMatchObject(running);
       expect(await tidemill('status')).toMatchObject(running);
     } finally {
-      expect(await tidemill('down')).toEqual({ stopped: ['kafka', 'temporal'] });
+      expect(await tidemill('down')).toEqual({ stopped: started });
       await rm(cwd, { recursive: true });
     }
   });
@@ -103,9 +123,8 @@ describe('the local runtime', () => {
     try {
       const error: unknown = await up({
         home: other,
+        ...(await freePorts()),
         kafkaPort: taken,
-        temporalPort: await freePort(),
-        temporalUiPort: await freePort(),
       }).catch((reason: unknown) => reason);
       expect(isTidemillError(error, 'RUNTIME_PORT_TAKEN')).toBe(true);
       expect((error as Error).message).toContain(`port ${taken} is taken by process ${process.pid}`);

@@ -5,6 +5,7 @@ import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import { deploymentsOf, verifyRoles } from '../../../activities/audit/verifyRoles.js';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
+import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import type { DeploymentRecord, PredictionRecord } from '../../../contracts/records.js';
 import { deploymentsTopic, predictionsTopic } from '../../../contracts/topics.js';
@@ -47,6 +48,7 @@ beforeAll(async () => {
     temporalNamespace: 'default',
     home: join(kafka.directory, 'home'),
     registry: registryIn(join(kafka.directory, 'home')),
+    online: onlineStoreIn(join(kafka.directory, 'home')),
   };
   await kafka.log.ensureTopics([
     ...['transactions', 'fraud-labels'].map((name) => ({ topic: `${project}.${name}`, partitions: PARTITIONS })),

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
+import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import { groupId, hopTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
@@ -29,6 +30,7 @@ beforeAll(async () => {
     temporalNamespace: 'default',
     home: join(kafka.directory, 'home'),
     registry: registryIn(join(kafka.directory, 'home')),
+    online: onlineStoreIn(join(kafka.directory, 'home')),
   };
   await kafka.log.ensureTopics(
     ['transactions', 'fraud-labels'].map((name) => ({ topic: `${identity.project}.${name}`, partitions: PARTITIONS })),

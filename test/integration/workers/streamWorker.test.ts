@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
+import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import { predictionsTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
@@ -27,6 +28,7 @@ function settings(broker: string, home: string, project = 'workertest'): Configu
     temporalNamespace: 'default',
     home,
     registry: registryIn(home),
+    online: onlineStoreIn(home),
   };
 }
 

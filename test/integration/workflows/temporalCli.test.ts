@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import { environmentOf, type Configuration } from '../../../contracts/configuration.js';
+import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import type { LifecycleStatus, RetrainResult, RetrainStatus } from '../../../contracts/workflows.js';
 import { findTemporal } from '../../../infra/findTemporal.js';
@@ -45,6 +46,7 @@ describe('the lifecycle from the Temporal command line', () => {
       temporalNamespace: 'default',
       home: join(kafka.directory, 'home'),
       registry: registryIn(join(kafka.directory, 'home')),
+      online: onlineStoreIn(join(kafka.directory, 'home')),
     };
     worker = spawn(process.execPath, [join(process.cwd(), 'dist', 'workers', 'lifecycle.js')], {
       env: { ...process.env, ...environmentOf(configuration) },

@@ -87,6 +87,8 @@ test.each([
   ['prune'],
   ['models', 'list'],
   ['models', 'show'],
+  ['features', 'get'],
+  ['features', 'rebuild'],
   ['follow'],
   ['retrain'],
   ['rollback'],
@@ -105,12 +107,19 @@ test.each([
 
 describe('a result', () => {
   test('is a table for people, one JSON value or a JSON object a line for programs', async () => {
-    expect((await run('status')).out).toBe(
-      'service   state    address  pid  ui\nkafka     stopped\ntemporal  stopped\n',
-    );
+    const lines = (await run('status')).out.split('\n');
+    expect(lines.map((line) => line.trim().split(/ {2,}/).slice(0, 2))).toEqual([
+      ['service', 'state'],
+      ['kafka', 'stopped'],
+      ['temporal', 'stopped'],
+      ['redis', 'stopped'],
+      [''],
+    ]);
+    expect(lines[3]).toMatch(/LMDB in \S+online$/);
     const states = [
       { service: 'kafka', state: 'stopped' },
       { service: 'temporal', state: 'stopped' },
+      { service: 'redis', state: 'stopped', instead: expect.stringMatching(/^LMDB in \S+online$/) as string },
     ];
     for (const args of [['--json'], ['-o', 'json'], ['--format', 'json']]) {
       // Options of the program stand before or after the command.

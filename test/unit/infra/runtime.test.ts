@@ -15,6 +15,7 @@ beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'tidemill-record-'));
   vi.stubEnv('TIDEMILL_KAFKA', '');
   vi.stubEnv('TIDEMILL_TEMPORAL', '');
+  vi.stubEnv('TIDEMILL_REDIS', '');
   vi.stubEnv('TIDEMILL_REGISTRY', '');
 });
 afterEach(async () => {
@@ -26,6 +27,7 @@ test('a folder without a record has nothing running and nothing to stop', async 
   expect(await status(home)).toEqual([
     { service: 'kafka', state: 'stopped' },
     { service: 'temporal', state: 'stopped' },
+    { service: 'redis', state: 'stopped', instead: `LMDB in ${home}/online` },
   ]);
   expect(await down(home)).toEqual([]);
   expect(existsSync(join(home, 'runtime.json'))).toBe(false);
@@ -72,9 +74,11 @@ test('an address in the environment is taken, and told whether it answers', asyn
   try {
     vi.stubEnv('TIDEMILL_KAFKA', `127.0.0.1:${closed},127.0.0.1:${open}`);
     vi.stubEnv('TIDEMILL_TEMPORAL', `127.0.0.1:${closed}`);
+    vi.stubEnv('TIDEMILL_REDIS', `redis://me:s3cret@127.0.0.1:${open}/2`);
     expect(await status(home)).toEqual([
       { service: 'kafka', state: 'external', address: `127.0.0.1:${closed},127.0.0.1:${open}`, reachable: true },
       { service: 'temporal', state: 'external', address: `127.0.0.1:${closed}`, reachable: false },
+      { service: 'redis', state: 'external', address: `127.0.0.1:${open}`, reachable: true },
     ]);
     const checks = await diagnose(home);
     expect(checks.find(({ name }) => name.startsWith('temporal of'))).toMatchObject({ ok: false });

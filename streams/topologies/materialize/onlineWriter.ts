@@ -1,0 +1,125 @@
+import type { CompiledView } from '../../../features/compiledView.js';
+import type { ViewOperator } from '../../../features/operator/viewOperator.js';
+import type { Value } from '../../../features/types.js';
+import { TidemillError } from '../../../contracts/errors.js';
+import type { OnlineMark, OnlineStore, OnlineWriter, ViewIdentity } from '../../../stores/online/onlineStore.js';
+import { EntryLayout, WHOLE } from './entryLayout.js';
+
+/** Entries planned and sent at a time: bounds what is encoded and not yet written. */
+const BATCH_KEYS = 200;
+/** A store that loses its marks again and again while it is written is left alone until the next call. */
+const MAX_ATTEMPTS = 3;
+
+/** The position that a task has committed. */
+export type Committed = Pick<OnlineMark, 'offset' | 'corrections' | 'watermark' | 'newest'>;
+
+/**
+ * Brings the online store to the state of one task.
+ *
+ *   1. find the mark, once and after every loss: what changed since is written again; all where there is none
+ *   2. write what changed, each entry with the committed offset
+ *   3. set the mark: everything below it is in the store. A mark that is gone starts over with 1
+ *   4. serve, once all partitions of this generation have caught up; the generation before is removed
+ *
+ * A crash between any two steps leaves a mark that is too low, never one too high: a repetition writes the same state.
+ */
+export class OnlineViewWriter {
+  private readonly layout: EntryLayout;
+  /** Time of the earliest change of each key since it was written. */
+  private readonly changed = new Map<Value, number>();
+  /** The mark as last set or found; undefined until it is looked for. */
+  private known: OnlineMark | null | undefined;
+  private isServing = false;
+
+  constructor(
+    private readonly options: {
+      readonly store: OnlineStore;
+      readonly identity: ViewIdentity;
+      readonly view: CompiledView;
+      readonly writer: OnlineWriter;
+      readonly partitions: number;
+      readonly nowMs: () => number;
+    },
+    private readonly operator: ViewOperator,
+  ) {
+    this.layout = new EntryLayout(operator);
+  }
+
+  /** An event of this time was inserted; WHOLE where the key lost its last one. */
+  note(key: Value, time: number): void {
+    const earliest = this.changed.get(key);
+    if (earliest === undefined || time < earliest) this.changed.set(key, time);
+  }
+
+  /**
+   * @param mayServe false while history is still being read: readers would take what is not written yet for absent.
+   * @throws TidemillError ONLINE_UNAVAILABLE: nothing is forgotten, call again; ONLINE_GENERATION_RETIRED, ONLINE_AHEAD.
+   */
+  async bringTo(committed: Committed, mayServe: boolean): Promise<void> {
+    const { store, identity, writer } = this.options;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      // 1 find the mark
+      if (this.known === undefined) this.known = await this.findMark(committed);
+      // 2 write
+      await this.writeChanged(committed.offset);
+      // 3 mark
+      const mark: OnlineMark = { ...committed, confirmedAt: this.options.nowMs() };
+      const outcome = await store.mark(identity, writer, mark, this.known?.offset ?? null);
+      if (outcome === 'lost') {
+        this.known = undefined;
+        this.isServing = false;
+        continue;
+      }
+      if (outcome === 'marked') this.known = mark;
+      // 4 serve
+      if (mayServe && !this.isServing) await this.serve();
+      return;
+    }
+  }
+
+  private async findMark({ offset, corrections }: Committed): Promise<OnlineMark | null> {
+    const { store, identity, view, writer } = this.options;
+    const found = (await store.marks(identity, writer.generation)).get(writer.partition) ?? null;
+    if (found !== null && (found.offset > offset || found.corrections > corrections)) {
+      throw new TidemillError(
+        'ONLINE_AHEAD',
+        `${view.name}: ${store.place} was written up to offset ${found.offset} of partition ${writer.partition}; ${offset} is committed`,
+        { view: view.name, partition: writer.partition, marked: found.offset, committed: offset },
+      );
+    }
+    // A correction stands at its event's old place: which keys one changed cannot be told from their offsets.
+    const isWhole = found === null || found.corrections < corrections;
+    for (const key of isWhole ? this.operator.keys() : this.operator.keysSince(found.offset)) this.note(key, WHOLE);
+    return found;
+  }
+
+  private async writeChanged(offset: number): Promise<void> {
+    const { store, identity, writer } = this.options;
+    while (this.changed.size > 0) {
+      const keys: Value[] = [];
+      for (const key of this.changed.keys()) if (keys.push(key) === BATCH_KEYS) break;
+      const plans = keys.map((key) => this.layout.plan(key, this.changed.get(key) as number, offset));
+      // Until the answer nobody knows how the entries lie.
+      for (const key of keys) this.layout.forget(key);
+      const outcomes = await store.write(
+        identity,
+        writer,
+        plans.map(({ write }) => write),
+      );
+      for (const [at, key] of keys.entries()) {
+        // What changed under us is written whole in the next round; what somebody else wrote later stands.
+        if (outcomes[at] === 'changed') this.changed.set(key, WHOLE);
+        else this.changed.delete(key);
+        if (outcomes[at] === 'written') plans[at]?.done();
+      }
+    }
+  }
+
+  private async serve(): Promise<void> {
+    const { store, identity, writer, partitions } = this.options;
+    const outcome = await store.serve(identity, writer, partitions);
+    if (outcome.kind === 'behind') return;
+    this.isServing = true;
+    if (outcome.kind === 'switched' && outcome.from !== null) await store.drop(identity, outcome.from);
+  }
+}
