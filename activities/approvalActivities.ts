@@ -67,7 +67,9 @@ export function createApprovalActivities({ registry, approvals, reach }: Activit
       // 4
       if (signed !== null && !signed.roles.includes(approvals.role))
         throw refused(model, `${by} does not have the role ${approvals.role}`, by);
-      if (approved && by === request.requestedBy) throw refused(model, `${by} asked for it and cannot approve it`, by);
+      const { requestedBy } = request;
+      if (approved && requestedBy !== null && (signed?.names ?? [by]).includes(requestedBy))
+        throw refused(model, `${requestedBy} asked for it and cannot approve it`, by);
       // 5
       reach?.('approval/before-use');
       const use: ApprovalUse = {

@@ -343,7 +343,8 @@ export const ERROR_CODES = {
   WORKFLOW_FAILED: {
     status: 500,
     exit: 1,
-    summary: 'A workflow ended without a result: it was cancelled or terminated, or failed for a reason without a code.',
+    summary:
+      'A workflow ended without a result: it was cancelled or terminated, or failed for a reason without a code.',
     action: 'Look at its history in the Temporal UI; the lifecycle recovers a rollout that ended so.',
   },
   WORKER_SILENT: {

@@ -10,6 +10,8 @@ import { messageOf, TidemillError } from '../../contracts/errors.js';
 export interface VerifiedToken {
   /** Who answers. */
   readonly subject: string;
+  /** Every name by which the provider knows this person: a request may have been made under any of them. */
+  readonly names: readonly string[];
   readonly roles: readonly string[];
   /** Its id; of a token that has none, the hash of the token. */
   readonly jti: string;
@@ -85,6 +87,7 @@ export function createApprovalVerifier(
 function verified(claims: JWTPayload, token: string, roleClaim: string): VerifiedToken {
   return {
     subject: claims.sub ?? '',
+    names: [claims.sub, claims['email'], claims['preferred_username']].filter((each) => typeof each === 'string'),
     roles: rolesIn(claims, roleClaim),
     jti: claims.jti ?? createHash('sha256').update(token).digest('hex'),
     issuer: claims.iss ?? '',

@@ -254,6 +254,13 @@ describe('with an identity provider', () => {
     expect(await refusal(answer({ token: plain }, { env }))).toContain('does not have the role ml-approver');
   });
 
+  test('who asked cannot approve under another name that the provider knows', async () => {
+    for (const name of ['email', 'preferred_username']) {
+      const token = await sign({ ...claimsOf(request), [name]: 'olga' });
+      expect(await refusal(answer({ token }, { env }))).toContain('olga asked for it and cannot approve it');
+    }
+  });
+
   test('a key of this machine is good for nothing beside it', async () => {
     await createLocalIssuer(home);
     expect(await refusal(answer({ token: await signed() }, { env }))).toContain('APPROVAL_INVALID');
