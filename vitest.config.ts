@@ -1,7 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-const alias = { tidemill: fileURLToPath(new URL('./index.ts', import.meta.url)) };
+const alias = {
+  'tidemill/client': fileURLToPath(new URL('./client/index.ts', import.meta.url)),
+  tidemill: fileURLToPath(new URL('./index.ts', import.meta.url)),
+};
 
 /** One project per kind of test; those that start servers run one file at a time on a machine of two cores. */
 const kinds = [

@@ -1,9 +1,10 @@
-import type { AcquireAnswer, Holder, RolloutClosed } from '../contracts/workflows.js';
+import type { AcquireAnswer, Holder, RetrainResult, RolloutClosed } from '../contracts/workflows.js';
 import type { CompiledModel } from '../models/definition.js';
 import type { Log } from '../stores/log/log.js';
 import type { ObjectStore } from '../stores/objects/objectStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
 import type { Registry } from '../stores/registry/registry.js';
+import type { ApprovalVerifier } from './approvals/approvalVerifier.js';
 
 /** How activities talk to the lifecycle workflows; given by the process, so that activities know no client. */
 export interface LifecyclePort {
@@ -11,6 +12,8 @@ export interface LifecyclePort {
   rolloutClosed(model: string, closed: RolloutClosed): Promise<void>;
   /** Does this workflow, whichever run of it, still run? */
   isRunning(workflowId: string): Promise<boolean>;
+  /** Result of a workflow that has ended; rejects with what it failed with. */
+  retrainResult(workflowId: string): Promise<RetrainResult>;
 }
 
 /** What the activities of a project work with. */
@@ -23,6 +26,8 @@ export interface ActivityDependencies {
   readonly objects: ObjectStore;
   readonly offline: OfflineStore;
   readonly lifecycle: LifecyclePort;
+  /** Whose signatures approve. */
+  readonly approvals: ApprovalVerifier;
   /** Path of XGBoost's library, fetched where it is missing. */
   readonly xgboostLibrary: () => Promise<string>;
   readonly codeVersion: string;

@@ -1,3 +1,4 @@
+export { createApprovalVerifier, type ApprovalVerifier } from './approvals/approvalVerifier.js';
 export { createApprovalActivities } from './approvalActivities.js';
 export { createDeploymentActivities, type FollowResult } from './deploymentActivities.js';
 export { createGateActivities, type Judgement } from './gateActivities.js';

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { checkRollbackInput } from '../contracts/schemas/rollbackInput.js';
-import { TidemillError } from '../contracts/errors.js';
+import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
 import type { PredictionRecord } from '../contracts/records.js';
 import type {
   DecidedByVersion,
@@ -11,7 +11,7 @@ import type {
   RolloutPlan,
 } from '../contracts/rollout.js';
 import { predictionsTopic, streamTopic } from '../contracts/topics.js';
-import type { TriggerKind } from '../contracts/workflows.js';
+import type { RetrainResult, TriggerKind } from '../contracts/workflows.js';
 import type { Fence, ModelVersion, Rollout } from '../stores/registry/registry.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { deploymentChanges } from './deploymentChanges.js';
@@ -71,6 +71,22 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
       while (await lifecycle.isRunning(workflowId)) {
         context.heartbeat();
         await context.sleep(LOOK_MS);
+      }
+    },
+
+    /** Waits for the end of a retrain, and tells what came of it. */
+    async awaitRetrain(workflowId: string): Promise<{ result: RetrainResult } | { failed: string }> {
+      const context = Context.current();
+      while (await lifecycle.isRunning(workflowId)) {
+        context.heartbeat();
+        await context.sleep(LOOK_MS);
+      }
+      try {
+        return { result: await lifecycle.retrainResult(workflowId) };
+      } catch (error) {
+        if (isTidemillError(error, 'TEMPORAL_UNAVAILABLE')) throw error;
+        const { cause } = error as { cause?: unknown };
+        return { failed: messageOf(cause ?? error) };
       }
     },
 

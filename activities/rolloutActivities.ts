@@ -29,6 +29,12 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
       return checked;
     },
 
+    /** Refuses a model that the project does not have. */
+    async validateModel(model: string): Promise<void> {
+      dependencies.modelOf(model);
+      return Promise.resolve();
+    },
+
     /** Asks the model's lifecycle for the lease; where it is granted, opens the rollout and gives its token. */
     async acquireRollout(model: string, holder: Holder): Promise<{ answer: AcquireAnswer; token: number | null }> {
       const answer = await lifecycle.acquireRollout(model, holder);

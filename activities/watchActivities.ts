@@ -14,12 +14,11 @@ import type { Verdict } from '../models/gates/verdict.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { deploymentChanges } from './deploymentChanges.js';
 import { withFailures } from './failures.js';
+import { StallWatch } from './stallWatch.js';
 import { operationalWatch, outcomeWatch, type WatchEvidence } from './watchEvidence.js';
 import { tailTopic } from './tailTopic.js';
 
 const LOOK_MS = 500;
-/** Without progress of stream time for so long (wall clock) nothing will be decided. */
-const STALL_AFTER_MS = 3_600_000;
 
 /** Watching a candidate in the stream: the deployment that shows it, the evidence, the verdicts. */
 export function createWatchActivities(dependencies: ActivityDependencies) {
@@ -83,8 +82,7 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
         time = Math.max(time, at);
         evidence.observe(record);
       });
-      let progressAt = performance.now();
-      let progressTime = time;
+      const stall = new StallWatch(compiled.stallAfterMs);
       try {
         for (;;) {
           tail.check();
@@ -106,17 +104,9 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
             const early = evidence.judgeEarly();
             if (early.some(({ verdict }) => verdict === 'fail')) return answer(evidence, early, true, false);
           }
-          if (time > progressTime) {
-            progressTime = time;
-            progressAt = performance.now();
-          } else if (performance.now() - progressAt > STALL_AFTER_MS) {
-            return {
-              decision: 'inconclusive',
-              seen: evidence.seen,
-              verdicts: [],
-              reason: 'stalled: stream time has not gone on for an hour',
-            };
-          }
+          // Nobody sends requests, or nobody answers them: what is not there now will not come.
+          if (stall.isStalled(time))
+            return { decision: 'inconclusive', seen: evidence.seen, verdicts: [], reason: stall.reason };
           await context.sleep(LOOK_MS);
         }
       } finally {

@@ -1,9 +1,14 @@
 import { Command, CommanderError, Option } from 'commander';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
+import { addApprovalCommands } from './commands/approvals.js';
 import { addFeatureCommands } from './commands/features.js';
 import { addFollowCommand } from './commands/follow.js';
 import { addGenerateCommands } from './commands/generate.js';
+import { addLineageCommands } from './commands/lineage.js';
 import { addModelCommands } from './commands/models.js';
+import { addProjectCommands } from './commands/project.js';
+import { addPruneCommand } from './commands/prune.js';
+import { addRolloutCommands } from './commands/rollouts.js';
 import { addRuntimeCommands } from './commands/runtime.js';
 import { addStreamCommands } from './commands/stream.js';
 import { standardConsole } from './standardConsole.js';
@@ -53,7 +58,12 @@ export async function runCommandLine(args: readonly string[], console: Console =
     });
   addRuntimeCommands(program, context);
   addStreamCommands(program, context);
+  addProjectCommands(program, context);
   addModelCommands(program, context);
+  addLineageCommands(program, context);
+  addPruneCommand(program, context);
+  addRolloutCommands(program, context);
+  addApprovalCommands(program, context);
   addFeatureCommands(program, context);
   addFollowCommand(program, context);
   addGenerateCommands(program, context);

@@ -1,12 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isTidemillError } from '../contracts/errors.js';
+import type { ApprovalRequest, ProgressStatus, WatchStatus } from '../contracts/rollout.js';
 import type { DriftCase, LifecycleStatus, RetrainStatus } from '../contracts/workflows.js';
 
 /** One change of a workflow that is being followed. The last one is `result` or `failed`. */
 export type FollowChange =
   /** A step of a rollout has been finished. */
   | { readonly kind: 'step'; readonly step: string; readonly result: string }
-  /** What a rollout is doing from now on. */
+  /** A look at the evidence of a watched candidate. */
+  | {
+      readonly kind: 'look';
+      readonly step: string;
+      readonly look: number;
+      readonly decision: string;
+      readonly seen: number;
+      readonly reason: string;
+    }
+  /** A rollout waits for a person's approval from now on. */
+  | { readonly kind: 'approval'; readonly request: ApprovalRequest }
+  /** What a workflow is doing from now on. */
   | { readonly kind: 'phase'; readonly phase: string; readonly version: number | null }
   /** A drift case of a lifecycle is new or has changed. */
   | { readonly kind: 'case'; readonly case: DriftCase }
@@ -75,19 +87,38 @@ export async function* followWorkflow(
 
 /** What has been said already, so that only changes are said. */
 class StatusChanges {
+  /** Steps or looks. */
   private steps = 0;
+  private approval: number | null = null;
   private phase: string | null = null;
   private rollout: string | null = null;
   private readonly cases = new Map<string, string>();
 
   *changes(status: unknown): Iterable<FollowChange> {
-    if (isRetrain(status)) yield* this.retrain(status);
+    if (isProgress(status)) yield* this.progress(status);
+    else if (isWatch(status)) yield* this.watch(status);
     else if (isLifecycle(status)) yield* this.lifecycle(status);
   }
 
-  private *retrain({ steps, phase, version }: RetrainStatus): Iterable<FollowChange> {
+  private *progress(status: Progress): Iterable<FollowChange> {
+    const { steps, phase, version = null, approval = null } = status;
     for (const { step, result } of steps.slice(this.steps)) yield { kind: 'step', step, result };
     this.steps = Math.max(this.steps, steps.length);
+    yield* this.enter(phase, version);
+    if (approval !== null && approval.token !== this.approval) yield { kind: 'approval', request: approval };
+    this.approval = approval?.token ?? null;
+  }
+
+  private *watch({ looks, phase, version }: WatchStatus): Iterable<FollowChange> {
+    for (const { step, look, result } of looks.slice(this.steps)) {
+      const { decision, seen, reason } = result;
+      yield { kind: 'look', step, look, decision, seen, reason };
+    }
+    this.steps = Math.max(this.steps, looks.length);
+    yield* this.enter(phase, version);
+  }
+
+  private *enter(phase: string, version: number | null): Iterable<FollowChange> {
     if (phase === this.phase) return;
     this.phase = phase;
     yield { kind: 'phase', phase, version };
@@ -107,8 +138,15 @@ class StatusChanges {
   }
 }
 
-function isRetrain(status: unknown): status is RetrainStatus {
+/** Of a retrain; a rollback and a recovery show less. */
+type Progress = ProgressStatus & Partial<Pick<RetrainStatus, 'version' | 'approval'>>;
+
+function isProgress(status: unknown): status is Progress {
   return typeof status === 'object' && status !== null && 'steps' in status && 'phase' in status;
+}
+
+function isWatch(status: unknown): status is WatchStatus {
+  return typeof status === 'object' && status !== null && 'looks' in status && 'phase' in status;
 }
 
 function isLifecycle(status: unknown): status is LifecycleStatus {
@@ -116,11 +154,13 @@ function isLifecycle(status: unknown): status is LifecycleStatus {
 }
 
 /**
- * Exit code that a result stands for: 0, or 3 where a rollout did not promote, or took its promotion back. A rollback that
- * somebody asked for names the version that it left as `from`: it has done what it should.
+ * Exit code that a result stands for: 0, or 3 where a rollout did not promote, was taken back, or a watched candidate did
+ * not pass.
  */
 export function exitCodeOf(result: unknown): 0 | 3 {
-  if (typeof result !== 'object' || result === null || !('outcome' in result)) return 0;
-  if (result.outcome === 'notPromoted' || result.outcome === 'refused') return 3;
-  return result.outcome === 'rolledBack' && !('from' in result) ? 3 : 0;
+  const found = (typeof result === 'object' && result !== null ? result : {}) as Record<string, unknown>;
+  // A rollback that was asked for names the version that it left as `from`: it has done what it should.
+  const isTakenBack = found['outcome'] === 'rolledBack' && !('from' in found);
+  const isNo = ['notPromoted', 'refused', 'fenced'].includes(String(found['outcome'])) || isTakenBack;
+  return isNo || found['decision'] === 'fail' || found['decision'] === 'inconclusive' ? 3 : 0;
 }

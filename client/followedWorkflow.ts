@@ -9,6 +9,7 @@ import {
 import { messageOf, TidemillError } from '../contracts/errors.js';
 import { QUERY_STATUS } from '../contracts/workflows.js';
 import type { FollowChange, FollowedWorkflow } from './followWorkflow.js';
+import { sayingFailure } from './codedErrors.js';
 import { reached } from './reached.js';
 
 /** How long a worker may take to answer what its workflow is doing. */
@@ -55,9 +56,7 @@ export function followedWorkflow(temporal: Client, workflowId: string): Followed
 }
 
 function failureOf(error: WorkflowFailedError): Extract<FollowChange, { kind: 'failed' }> {
-  // The innermost failure says what went wrong; the outer ones name the activity and the workflow.
-  let cause: Error = error.cause ?? error;
-  while (cause.cause instanceof Error) cause = cause.cause;
+  const cause = sayingFailure(error.cause ?? error);
   const failed = (status: string, code: string | null, message: string): ReturnType<typeof failureOf> => {
     return { kind: 'failed', status, code, message };
   };

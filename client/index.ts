@@ -1,3 +1,24 @@
-export { LifecycleClient } from './lifecycleClient.js';
+export type { ApprovalAnswer, ApprovalBinding, SignedAnswer, UnsignedAnswer } from '../contracts/approval.js';
+export { bindingOf } from '../contracts/approval.js';
+export type { ErrorCode } from '../contracts/errorCodes.js';
+export { isTidemillError, TidemillError } from '../contracts/errors.js';
+export type { ApprovalDecision, ApprovalRequest, RollbackResult, WatchStatus } from '../contracts/rollout.js';
+export type {
+  DriftCase,
+  LifecycleStatus,
+  RetrainInput,
+  RetrainResult,
+  RetrainStatus,
+  Trigger,
+} from '../contracts/workflows.js';
 export type { FollowChange } from './followWorkflow.js';
-export type { LifecycleStatus, RetrainInput, RetrainResult, RetrainStatus, Trigger } from '../contracts/workflows.js';
+export { LifecycleClient } from './lifecycleClient.js';
+export { createLocalIssuer, signApproval, type ApprovalToSign } from './localIssuer.js';
+export {
+  TidemillClient,
+  type ModelStatus,
+  type RetrainRequest,
+  type RollbackRequest,
+  type TidemillClientOptions,
+  type WatchOptions,
+} from './tidemillClient.js';

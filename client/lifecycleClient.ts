@@ -1,16 +1,6 @@
 import { Client, Connection, WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
 import { WorkflowNotFoundError, type Workflow } from '@temporalio/common';
-import {
-  rollbackId,
-  UPDATE_APPROVE,
-  UPDATE_PAUSE,
-  UPDATE_REJECT,
-  UPDATE_RESUME,
-  type ApprovalAnswer,
-  type ApprovalDecision,
-  type RollbackInput,
-  type RollbackResult,
-} from '../contracts/rollout.js';
+import { rollbackId, type RollbackInput, type RollbackResult } from '../contracts/rollout.js';
 import {
   lifecycleId,
   lifecycleQueue,
@@ -25,12 +15,12 @@ import {
   type Holder,
   type LifecycleInput,
   type LifecycleStatus,
-  type Paused,
   type RetrainInput,
   type RetrainResult,
   type RetrainStatus,
   type RolloutClosed,
 } from '../contracts/workflows.js';
+import { coded } from './codedErrors.js';
 import { followedWorkflow } from './followedWorkflow.js';
 import { followWorkflow, type FollowChange } from './followWorkflow.js';
 import { reached } from './reached.js';
@@ -134,41 +124,12 @@ export class LifecycleClient {
 
   /** Waits for the end of a rollback. */
   async rollbackResult(workflowId: string): Promise<RollbackResult> {
-    return (await reached(() => this.temporal.workflow.getHandle(workflowId).result())) as RollbackResult;
+    return (await coded(() => this.temporal.workflow.getHandle(workflowId).result())) as RollbackResult;
   }
 
-  /** Nothing starts by itself from now on; what is under way goes on. */
-  async pause(model: string, paused: Paused): Promise<void> {
-    await this.update(model, UPDATE_PAUSE, paused);
-  }
-
-  async resume(model: string, by: string): Promise<void> {
-    await this.update(model, UPDATE_RESUME, { by });
-  }
-
-  /**
-   * Answers the rollout that waits for an approval.
-   *
-   * @throws WorkflowUpdateFailedError with the cause APPROVAL_INVALID
-   */
-  async answerApproval(model: string, approved: boolean, answer: ApprovalAnswer): Promise<ApprovalDecision> {
-    return this.update(model, approved ? UPDATE_APPROVE : UPDATE_REJECT, answer);
-  }
-
-  private async update<T>(model: string, name: string, argument: object): Promise<T> {
-    return reached(() =>
-      this.temporal.workflow.executeUpdateWithStart<Workflow, T, [object]>(name, {
-        startWorkflowOperation: new WithStartWorkflowOperation('modelLifecycle', {
-          ...this.lifecycleStart(model),
-          workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
-        }),
-        args: [argument],
-      }),
-    );
-  }
-
+  /** Waits for the end of a retrain. */
   async retrainResult(workflowId: string): Promise<RetrainResult> {
-    return (await this.temporal.workflow.getHandle(workflowId).result()) as RetrainResult;
+    return (await coded(() => this.temporal.workflow.getHandle(workflowId).result())) as RetrainResult;
   }
 
   async retrainStatus(workflowId: string): Promise<RetrainStatus> {

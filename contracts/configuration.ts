@@ -32,6 +32,32 @@ export function configurationFrom(env: Environment): Configuration {
     ...registryConfigurationFrom(env),
     projectModule: required(env, 'TIDEMILL_PROJECT'),
     kafkaBrokers: required(env, 'TIDEMILL_KAFKA').split(','),
+    ...temporalFrom(env),
+  };
+}
+
+/**
+ * What it takes to set up a project's definitions. The project id is that of its module where TIDEMILL_PROJECT_ID is not
+ * set: null here.
+ *
+ * @throws TidemillError CONFIGURATION_INVALID naming the variable that is missing or wrong.
+ */
+export function projectConfigurationFrom(env: Environment): Pick<
+  Configuration,
+  'projectModule' | 'temporalAddress' | 'temporalNamespace'
+> & {
+  readonly project: string | null;
+} {
+  const project = env['TIDEMILL_PROJECT_ID'] ?? '';
+  return {
+    project: project === '' ? null : project,
+    projectModule: required(env, 'TIDEMILL_PROJECT'),
+    ...temporalFrom(env),
+  };
+}
+
+function temporalFrom(env: Environment): Pick<Configuration, 'temporalAddress' | 'temporalNamespace'> {
+  return {
     temporalAddress: env['TIDEMILL_TEMPORAL'] ?? '127.0.0.1:7233',
     temporalNamespace: env['TIDEMILL_TEMPORAL_NAMESPACE'] ?? 'default',
   };

@@ -302,6 +302,12 @@ export const ERROR_CODES = {
     summary: 'A model has no such version.',
     action: "List the model's versions.",
   },
+  PREDICTION_NOT_FOUND: {
+    status: 404,
+    exit: 1,
+    summary: 'A model has no prediction for a request of this id, neither in the log nor in the archive.',
+    action: 'Check the id, and the dead letters, the late and the duplicate records: a request may have ended there.',
+  },
   VERSION_WITHDRAWN: {
     status: 409,
     exit: 1,
@@ -333,6 +339,18 @@ export const ERROR_CODES = {
     exit: 1,
     summary: 'Temporal knows no workflow with this id.',
     action: 'Look the id up in the Temporal UI; it starts with the project id.',
+  },
+  WORKFLOW_FAILED: {
+    status: 500,
+    exit: 1,
+    summary: 'A workflow ended without a result: it was cancelled or terminated, or failed for a reason without a code.',
+    action: 'Look at its history in the Temporal UI; the lifecycle recovers a rollout that ended so.',
+  },
+  WORKER_SILENT: {
+    status: 504,
+    exit: 6,
+    summary: 'Temporal answers, but no lifecycle worker of the project took up the request in time.',
+    action: 'Look whether the lifecycle worker runs, with the same project id; then ask again.',
   },
   INSTANCES_BEHIND: {
     status: 503,
@@ -384,8 +402,23 @@ export const ERROR_CODES = {
     status: 409,
     exit: 3,
     summary:
-      'An approval does not fit what waits for one: another version, other evidence, its own requester, or a repeat.',
-    action: 'Query the status of the rollout, look at the evidence as it is now, and answer with its version and hash.',
+      'An approval does not fit what waits for one: another version, other evidence, its own requester, a repeat, or a ' +
+      'token that is not good for it.',
+    action: 'Look at what waits now (`tidemill approve MODEL` shows it), and answer anew, as somebody who may.',
+  },
+  APPROVAL_KEY_MISSING: {
+    status: 409,
+    exit: 4,
+    summary: 'There is no key with which this machine could sign an approval.',
+    action:
+      'Run `tidemill approval init` on a laptop; where an identity provider is set up, pass its token with --token.',
+  },
+  ISSUER_UNAVAILABLE: {
+    status: 503,
+    exit: 5,
+    summary: 'The keys of the identity provider that signs approvals cannot be read.',
+    action:
+      'Look whether TIDEMILL_OIDC_ISSUER answers from the lifecycle worker, and answer again: the token is not used up.',
   },
   INPUTS_CHANGED: {
     status: 409,

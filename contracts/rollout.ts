@@ -105,6 +105,14 @@ export interface WatchStatus {
   readonly looks: readonly { readonly step: string; readonly look: number; readonly result: Look }[];
 }
 
+/** What a rollback or a recovery shows of itself. */
+export interface ProgressStatus {
+  readonly model: string;
+  readonly phase: string;
+  /** One line per finished step. */
+  readonly steps: readonly { readonly step: string; readonly result: string }[];
+}
+
 /** How a rollout went on after its commit point. */
 export interface Settled {
   readonly outcome: 'promoted' | 'rolledBack';
@@ -168,14 +176,6 @@ export interface ApprovalDecision {
   /** `verified` by a signed token, or `unverified` where no issuer is set up. */
   readonly identity: 'verified' | 'unverified';
   readonly reason: string;
-}
-
-/** What a person answers: the version and the evidence as they were shown. */
-export interface ApprovalAnswer {
-  readonly by: string;
-  readonly version: number;
-  readonly evidence: string;
-  readonly reason?: string;
 }
 
 /** What an approval is bound to. */

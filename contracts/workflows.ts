@@ -81,6 +81,13 @@ export type RetrainResult =
       readonly reason: string;
     }
   | {
+      /** Another rollout, a rollback say, took over after the promotion: it decides what serves. */
+      readonly outcome: 'fenced';
+      readonly version: number;
+      readonly token: number;
+      readonly reason: string;
+    }
+  | {
       readonly outcome: 'notPromoted';
       readonly version: number | null;
       readonly token: number;
@@ -137,9 +144,24 @@ export interface DriftCase {
   readonly detectedAt: number;
   /** Findings that were merged into it. */
   readonly findings: number;
-  readonly state: 'open' | 'waiting-for-labels' | 'training' | 'decided';
+  readonly state: 'open' | 'waiting-for-labels' | 'stalled' | 'training' | 'decided';
   readonly note: string;
+  /** How far things were when it stalled. */
+  readonly stalledAt?: LabelProgress;
 }
+
+/** How far a model's stream time and labels are. */
+export interface LabelProgress {
+  /** Watermark of the request stream, ms. */
+  readonly streamTime: number | null;
+  /** Grows with every outcome. */
+  readonly outcomes: number;
+}
+
+/** What came of waiting for labelled positives. */
+export type LabelWait =
+  | { readonly kind: 'there'; readonly positives: number }
+  | { readonly kind: 'stalled'; readonly positives: number; readonly at: LabelProgress; readonly reason: string };
 
 export interface Holder {
   readonly workflowId: string;

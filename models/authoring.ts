@@ -22,6 +22,7 @@ import type {
   TrainerSpec,
 } from './definition.js';
 import { operationalGates } from './operationalGates.js';
+import { compileSchedule, type ScheduleOptions } from './schedule.js';
 
 /** A model, as authors use it. */
 export interface Model {
@@ -72,6 +73,10 @@ export interface ModelOptions<S extends Schema> {
   readonly minReady?: number;
   /** @default 'automatic' */
   readonly approval?: 'automatic' | 'human';
+  /** Wall time without progress of stream time after which a phase is given up, and a case shows that it waits. @default '1h' */
+  readonly stallAfter?: string;
+  /** When it is retrained without anybody asking, wall time; `tidemill apply` sets it up. */
+  readonly schedule?: ScheduleOptions;
 }
 
 /**
@@ -159,6 +164,8 @@ export function model<const S extends Schema>(name: string, options: ModelOption
     fallback: options.fallback(fields),
     minReady: atLeastOne(`${name}.minReady`, options.minReady ?? 1),
     approval: options.approval ?? 'automatic',
+    stallAfterMs: positive(`${name}.stallAfter`, options.stallAfter ?? '1h'),
+    schedule: options.schedule === undefined ? null : compileSchedule(`${name}.schedule`, options.schedule),
   };
   if (definition.gates.absolute.length === 0) {
     throw definitionError(

@@ -1,7 +1,8 @@
+import type { ScheduleSpec } from '../contracts/schedules.js';
 import type { CompiledService, CompiledStream } from '../features/compiledView.js';
 import type { Expression } from '../features/expression.js';
 
-/** A compiled model definition: plain and serialisable. Every duration is stream time, ms. */
+/** A compiled model definition: plain and serialisable. Every duration is stream time, ms, but for `schedule` and `stallAfterMs`. */
 export interface CompiledModel {
   readonly kind: 'model';
   readonly name: string;
@@ -28,6 +29,10 @@ export interface CompiledModel {
   readonly fallback: FallbackRules;
   readonly minReady: number;
   readonly approval: 'automatic' | 'human';
+  /** Without progress of stream time for so long, ms of wall time, nothing will be decided. */
+  readonly stallAfterMs: number;
+  /** When it is retrained without anybody asking; null where nobody but drift and people do. */
+  readonly schedule: ScheduleSpec | null;
 }
 
 export type TrainerSpec =

@@ -6,6 +6,7 @@ import type * as TemporalWorker from '@temporalio/worker';
 import { pino } from 'pino';
 import {
   createApprovalActivities,
+  createApprovalVerifier,
   createDeploymentActivities,
   createGateActivities,
   createLabelActivities,
@@ -17,10 +18,12 @@ import {
   type ActivityDependencies,
 } from '../activities/index.js';
 import { LifecycleClient } from '../client/lifecycleClient.js';
+import { ensureSearchAttributes } from '../client/searchAttributes.js';
+import { approvalIssuersFrom } from '../contracts/approvalIssuer.js';
 import { configurationFrom } from '../contracts/configuration.js';
 import { isTidemillError, messageOf } from '../contracts/errors.js';
 import { deploymentsTopic } from '../contracts/topics.js';
-import { lifecycleQueue, SEARCH_MODEL, SEARCH_PHASE, SEARCH_VERSION, trainingQueue } from '../contracts/workflows.js';
+import { lifecycleQueue, trainingQueue } from '../contracts/workflows.js';
 import { findXgboostLibrary } from '../infra/xgboostLibrary.js';
 import { modelOf } from '../models/project.js';
 import { openKafkaLog } from '../stores/log/kafkaLog.js';
@@ -74,7 +77,7 @@ async function main(): Promise<void> {
     namespace: configuration.temporalNamespace,
     project: id,
   });
-  await ensureSearchAttributes(lifecycle, configuration.temporalNamespace);
+  await ensureSearchAttributes(lifecycle.temporal);
   const offline = await openDuckdbStore({ memoryLimit: '2GB' });
   const dependencies: ActivityDependencies = {
     project: id,
@@ -84,6 +87,7 @@ async function main(): Promise<void> {
     objects: openDiskObjectStore(join(home, 'objects')),
     offline,
     lifecycle,
+    approvals: createApprovalVerifier(approvalIssuersFrom(process.env), { project: id }),
     xgboostLibrary: () => findXgboostLibrary((text) => logger.info(text)),
     codeVersion: VERSION,
     reach: failPointFrom(process.env['TIDEMILL_FAIL_POINT']),
@@ -187,20 +191,6 @@ function startUpkeep(
       await loop;
     },
   };
-}
-
-/** Registers the search attributes where the server lacks them. */
-async function ensureSearchAttributes({ temporal }: LifecycleClient, namespace: string): Promise<void> {
-  const service = temporal.connection.operatorService;
-  const { customAttributes } = await service.listSearchAttributes({ namespace });
-  // 2 is Keyword.
-  const missing = [SEARCH_MODEL, SEARCH_PHASE, SEARCH_VERSION].filter((name) => !(name in customAttributes));
-  if (missing.length > 0) {
-    await service.addSearchAttributes({
-      namespace,
-      searchAttributes: Object.fromEntries(missing.map((name) => [name, 2])),
-    });
-  }
 }
 
 try {

@@ -9,6 +9,7 @@ import type { ModelVersion, Registry } from '../stores/registry/registry.js';
 import { answer } from './answer.js';
 import { requireRegistry } from './inspectTopologies.js';
 import { loadProject } from './loadProject.js';
+import { versionRole } from './versionRole.js';
 
 /** Rows of the audit that are shown. */
 const AUDIT_TAIL = 10;
@@ -94,7 +95,7 @@ async function versionReport(
     version,
     status: registered.status,
     reason: registered.reason,
-    role: roleOf(version, deployment),
+    role: versionRole(version, deployment),
     trigger: registered.trigger,
     createdAt: isoTime(registered.createdAt),
     trainer: registered.trainer,
@@ -113,13 +114,6 @@ async function versionReport(
       .filter((each) => each.version === version && isVerdict(each.evidence))
       .map((each) => each.evidence as VerdictReport),
   };
-}
-
-function roleOf(version: number, deployment: DeploymentRecord | null): VersionReport['role'] {
-  if (deployment === null) return null;
-  if (deployment.champion === version) return 'champion';
-  if (deployment.challenger === version) return 'challenger';
-  return deployment.prepare === version ? 'preparing' : null;
 }
 
 /** Evidence of other kinds may be stored beside verdicts. */

@@ -1,4 +1,5 @@
 import { ActivityFailure, ApplicationFailure, CancelledFailure, ChildWorkflowFailure } from '@temporalio/workflow';
+import type { DriftCase, LifecycleStatus, RetrainResult } from '../contracts/workflows.js';
 
 /** A table for the UI: what has been done, and what is being done. */
 export function describeSteps(
@@ -22,4 +23,35 @@ export function describeFailure(error: unknown): string {
 export function isFenced(error: unknown): boolean {
   if (error instanceof ActivityFailure || error instanceof ChildWorkflowFailure) return isFenced(error.cause);
   return error instanceof ApplicationFailure && error.type === 'FENCED';
+}
+
+/** A lifecycle for the UI: who rolls out, and the drift cases. */
+export function describeLifecycle(
+  model: string,
+  cases: readonly DriftCase[],
+  {
+    holder,
+    queued,
+    paused,
+  }: Required<Pick<LifecycleStatus, 'queued' | 'paused'>> & {
+    readonly holder: LifecycleStatus['rollout'];
+  },
+): string {
+  const rollout =
+    holder === null ? 'none' : `${holder.workflowId}${queued === null ? '' : ` (then ${queued.workflowId})`}`;
+  return [
+    `**${model}** rollout: ${rollout}${paused === null ? '' : `; paused by ${paused.by}: ${paused.reason}`}`,
+    '',
+    '| case | state | onset | note |',
+    '| --- | --- | --- | --- |',
+    ...cases.map(({ id, state, note, onset }) => `| ${id} | ${state} | ${new Date(onset).toISOString()} | ${note} |`),
+  ].join('\n');
+}
+
+/** How a rollout ended, in a line. */
+export function describeResult(result: RetrainResult): string {
+  if (result.outcome === 'promoted') return `promoted version ${result.version}`;
+  if (result.outcome === 'fenced') return `version ${result.version} was promoted, then: ${result.reason}`;
+  if (result.outcome === 'rolledBack') return `version ${result.version} was taken back: ${result.reason}`;
+  return result.outcome === 'refused' ? `refused: ${result.reason}` : `not promoted: ${result.reason}`;
 }

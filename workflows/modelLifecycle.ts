@@ -1,11 +1,8 @@
 import {
   allHandlersFinished,
+  CancellationScope,
   condition,
   continueAsNew,
-  defineQuery,
-  defineSignal,
-  defineUpdate,
-  executeChild,
   getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
@@ -16,70 +13,52 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import {
-  recoverId,
-  rollbackId,
-  SIGNAL_APPROVAL,
-  UPDATE_APPROVE,
-  UPDATE_PAUSE,
-  UPDATE_REJECT,
-  UPDATE_RESUME,
-  UPDATE_ROLLBACK,
-  type ApprovalAnswer,
-  type ApprovalDecision,
-  type RollbackInput,
-} from '../contracts/rollout.js';
+import type { ApprovalAnswer } from '../contracts/approval.js';
+import { recoverId, rollbackId, SIGNAL_APPROVAL, type ApprovalDecision } from '../contracts/rollout.js';
 import {
   projectOfLifecycle,
-  QUERY_STATUS,
   retrainId,
   SEARCH_MODEL,
   SEARCH_PHASE,
-  SIGNAL_CLOSED,
-  SIGNAL_DRIFT,
   SIGNAL_GRANTED,
-  UPDATE_ACQUIRE,
-  UPDATE_RETRAIN,
   type AcquireAnswer,
   type DriftCase,
-  type DriftSignal,
-  type Holder,
   type LifecycleCarried,
   type LifecycleInput,
-  type LifecycleStatus,
-  type Paused,
-  type RetrainInput,
-  type RetrainResult,
-  type RolloutClosed,
   type SourceMark,
 } from '../contracts/workflows.js';
-import { policies, recoveries, waiting } from './activityProxies.js';
-import { describeFailure } from './describe.js';
+import { recoveries, validation, waiting } from './activityProxies.js';
+import { refuseAnswer } from './approvalShape.js';
+import { describeLifecycle } from './describe.js';
+import { judgeCases, judgeCasesAsFirstReleased, type CaseDesk } from './driftCases.js';
+import {
+  acquireRollout,
+  approve,
+  driftDetected,
+  pause,
+  reject,
+  requestRetrain,
+  resume,
+  rollback,
+  rolloutClosed,
+  status,
+} from './lifecycleMessages.js';
 import { recoverRollout } from './recoverRollout.js';
 import { retrainModel } from './retrainModel.js';
 import { rollbackModel } from './rollbackModel.js';
 import { RolloutLease } from './rolloutLease.js';
 import { markSequence } from './sourceMark.js';
 
-const driftDetected = defineSignal<[DriftSignal]>(SIGNAL_DRIFT);
-const rolloutClosed = defineSignal<[RolloutClosed]>(SIGNAL_CLOSED);
-const acquireRollout = defineUpdate<AcquireAnswer, [Holder]>(UPDATE_ACQUIRE);
-const requestRetrain = defineUpdate<{ workflowId: string }, [Partial<RetrainInput>?]>(UPDATE_RETRAIN);
-const rollback = defineUpdate<{ workflowId: string }, [Omit<RollbackInput, 'model'>]>(UPDATE_ROLLBACK);
-const pause = defineUpdate<Paused, [Paused]>(UPDATE_PAUSE);
-const resume = defineUpdate<null, [{ readonly by: string }]>(UPDATE_RESUME);
-const approve = defineUpdate<ApprovalDecision, [ApprovalAnswer]>(UPDATE_APPROVE);
-const reject = defineUpdate<ApprovalDecision, [ApprovalAnswer]>(UPDATE_REJECT);
-const status = defineQuery<LifecycleStatus>(QUERY_STATUS);
-
 /** Decided cases that are still shown. */
 const MAX_CASES = 20;
+/** Events after which the lifecycle continues as new, whatever it waits for. */
+const MAX_HISTORY = 1_500;
 
 /**
  * The entity of a model: it keeps its drift cases and decides who may roll out. It runs for ever, and continues as new
  * with what it knows once its history has grown long.
  *
- *   finding -> case open -> waiting-for-labels -> training -> decided
+ *   finding -> case open -> waiting-for-labels (<-> stalled) -> training -> decided
  */
 export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   const { model, carried } = input;
@@ -88,25 +67,13 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   const sources = new Map<string, SourceMark>(Object.entries(carried?.sources ?? {}));
   let cases: DriftCase[] = [...(carried?.cases ?? [])];
   const lease = new RolloutLease(carried?.holder ?? null, carried?.queued ?? null, carried?.paused ?? null);
-  let decidedAt: number | null = carried?.decidedAt ?? null;
-  let automaticAt: number[] = [...(carried?.automaticAt ?? [])];
+  const history: CaseDesk['history'] = {
+    decidedAt: carried?.decidedAt ?? null,
+    automaticAt: carried?.automaticAt ?? [],
+  };
 
   const show = (): void => {
-    const rows = cases.map(
-      ({ id, state, note, onset }) => `| ${id} | ${state} | ${new Date(onset).toISOString()} | ${note} |`,
-    );
-    const { holder, queued, paused } = lease;
-    const rollout =
-      holder === null ? 'none' : `${holder.workflowId}${queued === null ? '' : ` (then ${queued.workflowId})`}`;
-    setCurrentDetails(
-      [
-        `**${model}** rollout: ${rollout}${paused === null ? '' : `; paused by ${paused.by}: ${paused.reason}`}`,
-        '',
-        '| case | state | onset | note |',
-        '| --- | --- | --- | --- |',
-        ...rows,
-      ].join('\n'),
-    );
+    setCurrentDetails(describeLifecycle(model, cases, lease));
     upsertSearchAttributes({
       [SEARCH_MODEL]: [model],
       [SEARCH_PHASE]: [cases.find(({ state }) => state !== 'decided')?.state ?? 'watching'],
@@ -131,10 +98,14 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     else {
       const id = `${drift.source.replaceAll('/', '-')}-${drift.sequence}`;
       const { source, version, onset, detectedAt } = drift;
+      // Decided cases make room; what is open is never let go.
+      const decided = cases
+        .filter(({ state }) => state === 'decided')
+        .slice(0, Math.max(0, cases.length - MAX_CASES + 1));
       cases = [
-        ...cases,
+        ...cases.filter((each) => !decided.includes(each)),
         { id, source, version, onset, detectedAt, findings: 1, state: 'open' as const, note: '' },
-      ].slice(-MAX_CASES);
+      ];
     }
     show();
   });
@@ -147,7 +118,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
 
   setHandler(rolloutClosed, async ({ workflowId, at }) => {
     if (!lease.close(workflowId)) return;
-    decidedAt = at ?? decidedAt;
+    history.decidedAt = at ?? history.decidedAt;
     const next = lease.queued;
     show();
     if (next === null) return;
@@ -159,8 +130,13 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     }
   });
 
+  // Whoever asks something of a model that the project does not have is told so, and leaves no lifecycle behind.
+  const known =
+    carried === undefined && patched('model-is-checked') ? validation().validateModel(model) : Promise.resolve();
+  known.catch(() => undefined);
   let children = 0;
   setHandler(requestRetrain, async (wanted) => {
+    if (patched('requests-are-checked')) await validation().validateRetrain({ ...wanted, model });
     const workflowId = retrainId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
     await startChild(retrainModel, {
       workflowId,
@@ -170,6 +146,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     return { workflowId };
   });
   setHandler(rollback, async (wanted) => {
+    if (patched('requests-are-checked')) await validation().validateRollback({ ...wanted, model });
     const workflowId = rollbackId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
     await startChild(rollbackModel, {
       workflowId,
@@ -178,7 +155,8 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     });
     return { workflowId };
   });
-  setHandler(pause, (asked) => {
+  setHandler(pause, async (asked) => {
+    await known;
     lease.paused = asked;
     show();
     return asked;
@@ -188,15 +166,22 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     show();
     return null;
   });
-  // The token is checked by an activity, which also makes sure that it is used once; the rollout only hears the answer.
+  // Whose answer it is, and that it is used once, is an activity's to see to; the rollout hears of it and looks for itself.
   const answer = async (approved: boolean, given: ApprovalAnswer): Promise<ApprovalDecision> => {
     const decision = await recoveries().checkApproval(model, approved, given);
-    const waitingFor = lease.holder;
-    if (waitingFor !== null) await getExternalWorkflowHandle(waitingFor.workflowId).signal(SIGNAL_APPROVAL, decision);
+    try {
+      const waitingFor = lease.holder?.workflowId;
+      if (waitingFor !== undefined) await getExternalWorkflowHandle(waitingFor).signal(SIGNAL_APPROVAL, decision);
+    } catch {
+      // It has ended in the meantime; the decision stands in the registry.
+    }
     return decision;
   };
-  setHandler(approve, (given) => answer(true, given));
-  setHandler(reject, (given) => answer(false, given));
+  const validator = (given: ApprovalAnswer): void => {
+    refuseAnswer(model, lease.holder, given);
+  };
+  setHandler(approve, (given) => answer(true, given), { validator });
+  setHandler(reject, (given) => answer(false, given), { validator });
 
   if (patched('holder-is-watched')) {
     for (const loop of [watchHolders(), tellSuperseded()]) {
@@ -207,55 +192,28 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     }
   }
   show();
-  while (!workflowInfo().continueAsNewSuggested) {
-    await condition(
-      () =>
-        (lease.paused === null && cases.some(({ state }) => state === 'open')) || workflowInfo().continueAsNewSuggested,
-    );
-    const open = cases.find(({ state }) => state === 'open');
-    if (open === undefined) continue;
-    const policy = await policies().driftPolicy(model);
-    const refusal = await policies().automaticRolloutRefused(model, { decidedAt, automaticAt });
-    if (refusal !== null) {
-      // Judged again as stream time goes on; the case stays open.
-      change(open.id, { note: refusal });
-      await policies().awaitStreamTime(model, policy.againAfterMs);
-      continue;
-    }
-    change(open.id, {
-      state: 'waiting-for-labels',
-      note: `until ${policy.freshPositives} positives after the onset are labelled`,
-    });
-    const positives = await waiting().awaitFreshPositives(model, open.onset, policy.freshPositives);
-    change(open.id, { state: 'training', note: `${positives} positives after the onset` });
-    automaticAt = [...automaticAt, open.detectedAt].slice(-50);
-    try {
-      const result: RetrainResult = await executeChild(retrainModel, {
-        workflowId: retrainId(project, model, `drift-${open.id}`),
-        args: [
-          {
-            model,
-            trigger: { kind: 'drift', reason: open.source, onset: new Date(open.onset).toISOString(), case: open.id },
-          },
-        ],
-        parentClosePolicy: ParentClosePolicy.ABANDON,
-      });
-      if (result.outcome === 'refused' && patched('refused-cases-stay-open')) {
-        // Nothing was spent; it is judged again once nobody stands in its way.
-        automaticAt = automaticAt.slice(0, -1);
-        change(open.id, { state: 'open', note: `refused: ${result.reason}` });
-        await condition(() => lease.paused === null && lease.queued === null);
-        continue;
-      }
-      change(open.id, { state: 'decided', note: describeResult(result) });
-    } catch (error) {
-      change(open.id, { state: 'decided', note: `failed: ${describeFailure(error)}` });
-    }
+  try {
+    await known;
+  } catch (error) {
+    // Whoever asked hears why, before this ends.
+    await condition(allHandlersFinished);
+    throw error;
   }
+  const desk: CaseDesk = { model, project, lease, cases: () => cases, change, history };
+  if (patched('cases-are-judged-aside')) {
+    const isLong = (): boolean => workflowInfo().historyLength >= MAX_HISTORY || workflowInfo().continueAsNewSuggested;
+    const aside = new CancellationScope();
+    const judging = aside.run(() => judgeCases(desk));
+    await Promise.race([condition(isLong), judging]);
+    aside.cancel();
+    await judging.catch((error: unknown) => {
+      if (!isCancellation(error)) throw error;
+    });
+  } else await judgeCasesAsFirstReleased(desk, () => workflowInfo().continueAsNewSuggested);
   await condition(allHandlersFinished);
   await continueAsNew<typeof modelLifecycle>({
     model,
-    carried: { sources: Object.fromEntries(sources), cases, decidedAt, automaticAt, ...carriedLease() },
+    carried: { sources: Object.fromEntries(sources), cases, ...history, ...carriedLease() },
   });
 
   function carriedLease(): Pick<LifecycleCarried, 'holder' | 'queued' | 'paused'> {
@@ -294,10 +252,4 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
       }
     }
   }
-}
-
-function describeResult(result: RetrainResult): string {
-  if (result.outcome === 'promoted') return `promoted version ${result.version}`;
-  if (result.outcome === 'rolledBack') return `version ${result.version} was taken back: ${result.reason}`;
-  return result.outcome === 'refused' ? `refused: ${result.reason}` : `not promoted: ${result.reason}`;
 }

@@ -1,8 +1,9 @@
-import { CancellationScope, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
-import type { RecoverInput, RecoverResult, RolloutStep, Settled } from '../contracts/rollout.js';
+import { CancellationScope, workflowInfo } from '@temporalio/workflow';
+import type { RecoverInput, RecoverResult, Settled } from '../contracts/rollout.js';
 import { compensations, recoveries } from './activityProxies.js';
-import { describeFailure, describeSteps } from './describe.js';
+import { describeFailure } from './describe.js';
 import { settlePromotion } from './settlePromotion.js';
+import { showProgress } from './showProgress.js';
 
 /**
  * Finishes a rollout whose holder ended without letting go: terminated, timed out, failed. It takes the next token, so
@@ -11,38 +12,33 @@ import { settlePromotion } from './settlePromotion.js';
  */
 export async function recoverRollout(input: RecoverInput): Promise<RecoverResult> {
   const { workflowId } = workflowInfo();
+  const shown = showProgress(input.model);
   const opened = await recoveries().openRecovery(input, workflowId);
   if (opened === null) {
     await compensations().releaseHolder(input.model, workflowId);
+    shown.enter('done');
     return { outcome: 'nothingToDo' };
   }
   const { fence, of, committed } = opened;
-  const steps: { step: RolloutStep; result: string }[] = [];
-  const show = (phase: string): void =>
-    setCurrentDetails(describeSteps(`${input.model} (recovery of rollout ${of})`, phase, steps));
+  shown.done('lease', `token ${fence.token}, in the place of rollout ${of}`);
   if (committed === null) {
     const reason = `${input.workflowId} ended without letting go`;
-    show('compensating');
+    shown.enter('compensating');
     await CancellationScope.nonCancellable(async () => {
       await compensations().compensateRollout(fence, reason, of);
       await compensations().closeRollout(fence, workflowId, 'compensated');
     });
-    show('done');
+    shown.done('compensate', reason);
+    shown.enter('done');
     return { outcome: 'compensated', token: fence.token, reason };
   }
   const { version, epoch, plan } = committed;
   let settled: Settled;
   try {
-    show('commit');
+    shown.enter('commit');
     const active = await recoveries().awaitActive(fence, epoch, true);
-    steps.push({ step: 'commit', result: `epoch ${epoch}, active on ${active.length} instances` });
-    settled = await settlePromotion(fence, version, plan, {
-      enter: show,
-      done: (step, result) => {
-        steps.push({ step, result });
-        show(step);
-      },
-    });
+    shown.done('commit', `epoch ${epoch}, active on ${active.length} instances`);
+    settled = await settlePromotion(fence, version, plan, shown);
   } catch (error) {
     settled = { outcome: 'promoted', probation: 'inconclusive', reason: describeFailure(error) };
   }
@@ -51,6 +47,6 @@ export async function recoverRollout(input: RecoverInput): Promise<RecoverResult
     const isBack = settled.outcome === 'rolledBack';
     await compensations().closeRollout(fence, workflowId, isBack ? `rolled back: ${settled.reason}` : 'promoted');
   });
-  show('done');
+  shown.enter('done');
   return { outcome: 'completed', token: fence.token, version, settled };
 }

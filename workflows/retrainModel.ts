@@ -3,7 +3,6 @@ import {
   condition,
   defineQuery,
   defineSignal,
-  executeChild,
   isCancellation,
   patched,
   setCurrentDetails,
@@ -11,6 +10,7 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
+import { DAY_MS } from '../contracts/duration.js';
 import {
   SIGNAL_APPROVAL,
   type ApprovalDecision,
@@ -36,6 +36,7 @@ import {
 import { compensations, heavy, rollouts, validation } from './activityProxies.js';
 import { canaryRollout } from './canaryRollout.js';
 import { describeFailure, describeSteps, isFenced } from './describe.js';
+import { executeWatch } from './executeWatch.js';
 import { settlePromotion } from './settlePromotion.js';
 import { shadowTest } from './shadowTest.js';
 import { describeVerdicts } from './watchCandidate.js';
@@ -45,7 +46,7 @@ const granted = defineSignal(SIGNAL_GRANTED);
 const approvalDecided = defineSignal<[ApprovalDecision]>(SIGNAL_APPROVAL);
 
 /** How long a person may take to approve. */
-const APPROVAL_DEADLINE = '7 days';
+const APPROVAL_DEADLINE_MS = 7 * DAY_MS;
 
 /**
  * The rollout saga: drift, a schedule or a person asks; a version is promoted, or nothing has changed.
@@ -120,6 +121,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   let notPromoted: string | null = null;
   let plan: RolloutPlan | null = null;
   let settled: Settled | null = null;
+  let fencedBy: string | null = null;
   try {
     enter('snapshot');
     const snapshot = await rollouts().takeSnapshot(fence);
@@ -175,6 +177,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   } catch (error) {
     // After the commit point the promotion stands, whatever followed it.
     if (epoch === null) notPromoted = describeFailure(error);
+    else if (isFenced(error)) fencedBy = describeFailure(error);
     else settled = { outcome: 'promoted', probation: 'inconclusive', reason: describeFailure(error) };
   }
 
@@ -185,6 +188,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
       const isBack = settled?.outcome === 'rolledBack';
       await compensations().closeRollout(fence, workflowId, isBack ? `rolled back: ${settled?.reason}` : 'promoted');
       enter('done');
+      if (fencedBy !== null) return { outcome: 'fenced', version, token: fence.token, reason: fencedBy };
       if (isBack) {
         const to = plan?.predecessor ?? null;
         return { outcome: 'rolledBack', version, to, token: fence.token, reason: settled?.reason ?? '' };
@@ -216,7 +220,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
         continue;
       }
       enter(step);
-      const result: WatchResult = await executeChild(child, { workflowId: `${workflowId}/${step}`, args: [input] });
+      const result: WatchResult = await executeWatch(child, `${workflowId}/${step}`, input);
       done(step, `${result.decision} on ${result.seen} requests: ${result.reason}`);
       if (result.decision !== 'pass')
         return `${step} ${result.decision}: ${failures(result.verdicts) || result.reason}`;
@@ -227,13 +231,26 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
     }
     enter('approval');
     approval = await rollouts().requestApproval(fence, candidate, requestedBy);
-    const isDecided = await condition(() => decision !== null, APPROVAL_DEADLINE);
+    const found = await decided(Date.now() + APPROVAL_DEADLINE_MS);
     approval = null;
-    const found = decision;
-    if (!isDecided || found === null) return `nobody approved within ${APPROVAL_DEADLINE}`;
-    await rollouts().recordApproval(fence, found);
+    if (found === null) return 'nobody approved within 7 days';
     done('approval', `${found.approved ? 'approved' : 'rejected'} by ${found.by} (${found.identity})`);
     return found.approved ? null : `rejected by ${found.by}: ${found.reason}`;
+  }
+
+  /** The decision as the registry has it: a signal can be sent by anybody, and is a reason to look there, no more. */
+  async function decided(until: number): Promise<ApprovalDecision | null> {
+    for (;;) {
+      const isTold = await condition(() => decision !== null, until - Date.now());
+      const told = decision;
+      if (!isTold || told === null) return null;
+      // Histories of before the registry kept decisions have no answer here.
+      const recorded = (await rollouts().recordApproval(fence)) as
+        Awaited<ReturnType<ReturnType<typeof rollouts>['recordApproval']>> | undefined;
+      if (recorded === undefined) return told;
+      if (recorded.decision !== null) return recorded.decision;
+      decision = null;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
-import { CancellationScope, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { RollbackInput, RollbackResult } from '../contracts/rollout.js';
 import { compensations, recoveries, validation } from './activityProxies.js';
+import { showProgress } from './showProgress.js';
 
 /**
  * Goes back to a former champion at once. It takes the next token, so that a rollout under way is fenced and undone; the
@@ -8,21 +9,25 @@ import { compensations, recoveries, validation } from './activityProxies.js';
  */
 export async function rollbackModel(input: RollbackInput): Promise<RollbackResult> {
   const { workflowId } = workflowInfo();
+  const shown = showProgress(input.model);
   const checked = await validation().validateRollback(input);
   return CancellationScope.nonCancellable(async (): Promise<RollbackResult> => {
+    shown.enter('rollback');
     const begun = await recoveries().rollBack(checked, workflowId);
-    if (begun.outcome === 'alreadyRolledBack') return begun;
+    if (begun.outcome === 'alreadyRolledBack') {
+      shown.enter('done');
+      return begun;
+    }
     const { fence, from, to, epoch } = begun;
-    setCurrentDetails(`**${input.model}**: back to version ${to} (epoch ${epoch}); waiting for the instances`);
+    shown.done('rollback', `from version ${from}, which is withdrawn, to version ${to} in epoch ${epoch}`);
+    shown.enter('active');
     const active = await recoveries().awaitActive(fence, epoch, true);
-    setCurrentDetails(
-      `**${input.model}**: version ${to} serves on ${active.length} instances; counting what was decided`,
-    );
+    shown.done('active', `version ${to} serves on ${active.length} instances`);
+    shown.enter('decided');
     const decided = await recoveries().decidedBy(fence, from);
+    shown.done('decided', `version ${from} had decided ${decided.requests} requests`);
     await compensations().closeRollout(fence, workflowId, `rolled back to version ${to}`);
-    setCurrentDetails(
-      `**${input.model}**: back to version ${to}; version ${from} is withdrawn, it had decided ${decided.requests} requests`,
-    );
+    shown.enter('done');
     return { outcome: 'rolledBack', from, to, epoch, token: fence.token, instances: active.length, decided };
   });
 }

@@ -1,7 +1,8 @@
-import { ChildWorkflowFailure, executeChild, isCancellation, workflowInfo } from '@temporalio/workflow';
+import { ChildWorkflowFailure, isCancellation, workflowInfo } from '@temporalio/workflow';
 import type { RolloutFence, RolloutPlan, RolloutStep, Settled, WatchResult } from '../contracts/rollout.js';
 import { compensations, rollouts } from './activityProxies.js';
 import { describeFailure } from './describe.js';
+import { executeWatch } from './executeWatch.js';
 import { probation } from './probation.js';
 import { describeVerdicts, watchCandidate } from './watchCandidate.js';
 
@@ -62,10 +63,7 @@ export async function settlePromotion(
 /** A child that was terminated or could not go on decides nothing. */
 async function probationResult(fence: RolloutFence, version: number, plan: RolloutPlan): Promise<WatchResult> {
   try {
-    return await executeChild(probation, {
-      workflowId: `${workflowInfo().workflowId}/probation`,
-      args: [{ fence, version, plan }],
-    });
+    return await executeWatch(probation, `${workflowInfo().workflowId}/probation`, { fence, version, plan });
   } catch (error) {
     if (isCancellation(error) || !(error instanceof ChildWorkflowFailure)) throw error;
     return { decision: 'inconclusive', seen: 0, verdicts: [], reason: describeFailure(error) };

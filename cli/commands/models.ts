@@ -5,6 +5,7 @@ import { integerBetween } from '../arguments.js';
 import { readProgram, workerEnvironment } from '../childProgram.js';
 import { formatRows } from '../output.js';
 import type { Context } from '../program.js';
+import { numberText, verdictTable } from '../verdictTable.js';
 
 interface ProjectOptions {
   readonly project?: string;
@@ -129,26 +130,11 @@ function describeVersion(model: string, version: VersionReport): string {
     ['inputs', `${version.columns.length} columns of feature service ${version.service.slice(0, 12)}`],
     ['code', version.codeVersion],
   ];
-  const verdictTable = formatRows(
-    verdicts,
-    {
-      gate: ({ gate }) => gate,
-      against: ({ kind }) => kind,
-      verdict: ({ verdict }) => verdict,
-      value: ({ value }) => numberText(value),
-      interval: ({ low, high }) => (low === null || high === null ? '' : `[${numberText(low)}, ${numberText(high)}]`),
-      bound: ({ bound }) => numberText(bound),
-      rows: ({ rows }) => String(rows),
-      positives: ({ positives }) => String(positives),
-      reason: ({ reason }) => reason,
-    },
-    'table',
-  );
   return [
     `${model} version ${version.version}`,
     ...facts.map(([name, text]) => `  ${name.padEnd(10)}${text}`),
     '',
-    `verdicts\n${verdicts.length === 0 ? 'none' : verdictTable}`,
+    `verdicts\n${verdictTable(verdicts)}`,
   ].join('\n');
 }
 
@@ -172,9 +158,4 @@ function tally(verdicts: readonly VerdictReport[]): string {
   const counts = new Map<string, number>();
   for (const { verdict } of verdicts) counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
   return [...counts].map(([verdict, count]) => `${count} ${verdict}`).join(', ');
-}
-
-function numberText(value: number | null | undefined): string {
-  if (value === null || value === undefined) return '';
-  return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
 }

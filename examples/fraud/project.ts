@@ -87,11 +87,11 @@ export const fraud = model('fraud', {
     absolute: [atLeast('auc', 0.8), calibrated(0.05)],
     refresh: [notWorse('average_precision', { margin: 0.02 })],
     drift: [superior('average_precision')],
-    operational: [errors(0.005), latency({ share: 0.95, under: '250ms' })],
+    operational: [errors(0.005), latency({ share: 0.95, under: '500ms' })],
   },
   shadow: { requests: 20_000, atMost: '6d' },
   canary: { shares: [0.1, 0.5], requests: 2_000, atMost: '6d' },
-  bake: '6h',
+  bake: '1d',
   probation: { positives: 300, atMost: '21d' },
   drift: { season: '7d', quiet: '1d', budget: '3 per 7d', freshPositives: 300 },
   decide: ({ score, amount }) =>

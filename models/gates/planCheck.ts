@@ -24,51 +24,69 @@ export function checkPlan(model: CompiledModel, traffic: Traffic): void {
   throw new TidemillError('PLAN_UNREACHABLE', `${model.name}: ${problems.join('; ')}`, { ...traffic, problems });
 }
 
+/** A phase of a rollout: what it waits for, and the least time that takes. Stream time, ms. */
+export interface PlannedPhase {
+  /** `shadow`, `canary at 0.1`, `bake`, `probation` */
+  readonly phase: string;
+  readonly evidence: string;
+  /** Infinity where the evidence never comes. */
+  readonly needMs: number;
+  readonly atMostMs: number;
+}
+
+/** Of traffic that nobody has measured: nothing but delays takes time. */
+export const BOUNDLESS: Traffic = { requestsPerDay: Number.POSITIVE_INFINITY, positiveShare: 1 };
+
+/** What is wrong with a model's plan, one sentence a phase; nothing where it can be kept. See `planPhases`. */
+export function planProblems(model: CompiledModel, traffic: Traffic): readonly string[] {
+  const at = Number.isFinite(traffic.requestsPerDay) ? ` at ${traffic.requestsPerDay} requests a day` : '';
+  return planPhases(model, traffic)
+    .filter(({ needMs, atMostMs }) => needMs > atMostMs)
+    .map(({ phase, evidence, needMs, atMostMs }) => {
+      const needed = Number.isFinite(needMs) ? `${(needMs / DAY_MS).toFixed(1)}d` : 'for ever';
+      return `${phase}: ${evidence}${at} takes ${needed}; atMost is ${formatDuration(atMostMs)}`;
+    });
+}
+
 /**
- * What is wrong with a model's plan, one sentence a phase; nothing where it can be kept. Times are of stream time and are
- * the least that can be expected:
+ * The phases of a model's rollout that wait, in order. Times are of stream time and are the least that can be expected:
  *
  *     shadow      requests / requests per day
  *     canary      requests / share / requests per day, at each share
+ *     bake        what it is given
  *     probation   label delay + positives / (requests per day x share of positives)
  *
  * A guard that needs more requests than a phase waits for, even if it never sees what it guards against, takes the time of
  * those. Both versions score every request of a canary: its guards rest on both arms.
  */
-export function planProblems(model: CompiledModel, { requestsPerDay, positiveShare }: Traffic): readonly string[] {
+export function planPhases(model: CompiledModel, { requestsPerDay, positiveShare }: Traffic): readonly PlannedPhase[] {
   assert(requestsPerDay >= 0, `${requestsPerDay} requests a day are none or more`);
   assert(positiveShare >= 0 && positiveShare <= 1, `a share of positives of ${positiveShare} is one of 0..1`);
-  const { shadow, canary, probation } = model.rollout;
-  const problems: string[] = [];
-  const check = (phase: string, evidence: string, needMs: number, atMostMs: number): void => {
-    if (needMs <= atMostMs) return;
-    const given = formatDuration(atMostMs);
-    problems.push(
-      `${phase}: ${evidence} at ${requestsPerDay} requests a day takes ${days(needMs)}; atMost is ${given}`,
-    );
-  };
-  const checkRequests = (phase: string, waited: number, share: number, atMostMs: number): void => {
+  const { shadow, canary, bakeMs, probation } = model.rollout;
+  const phases: PlannedPhase[] = [];
+  const addRequests = (phase: string, waited: number, share: number, atMostMs: number): void => {
     const guard = mostDemanding(model, waited);
     const inAll = waited / share;
-    if (guard.requests > inAll) {
-      const evidence = `${guard.name} cannot pass on fewer than ${guard.requests} requests, and that many`;
-      check(phase, evidence, (guard.requests / requestsPerDay) * DAY_MS, atMostMs);
-    } else {
-      check(phase, `its evidence of ${waited} requests`, (inAll / requestsPerDay) * DAY_MS, atMostMs);
-    }
+    const [evidence, requests] =
+      guard.requests > inAll
+        ? [`${guard.name} cannot pass on fewer than ${guard.requests} requests, and that many`, guard.requests]
+        : [`its evidence of ${waited} requests`, inAll];
+    phases.push({ phase, evidence, needMs: (requests / requestsPerDay) * DAY_MS, atMostMs });
   };
-  if (shadow !== null) checkRequests('shadow', shadow.requests, 1, shadow.atMostMs);
+  if (shadow !== null) addRequests('shadow', shadow.requests, 1, shadow.atMostMs);
   for (const share of canary?.shares ?? []) {
-    if (canary !== null) checkRequests(`canary at ${share}`, canary.requests, share, canary.atMostMs);
+    if (canary !== null) addRequests(`canary at ${share}`, canary.requests, share, canary.atMostMs);
   }
+  if (bakeMs !== null) phases.push({ phase: 'bake', evidence: 'its time', needMs: bakeMs, atMostMs: bakeMs });
   if (probation !== null) {
     const { positives, atMostMs } = probation;
     const { delayMs } = model.label;
     const needMs = delayMs + (positives / (requestsPerDay * positiveShare)) * DAY_MS;
-    const evidence = `a label delay of ${formatDuration(delayMs)} and ${positives} positives, ${positiveShare} of all,`;
-    check('probation', evidence, needMs, atMostMs);
+    const share = Number.isFinite(requestsPerDay) ? `, ${positiveShare} of all,` : '';
+    const evidence = `a label delay of ${formatDuration(delayMs)} and ${positives} positives${share}`;
+    phases.push({ phase: 'probation', evidence, needMs, atMostMs });
   }
-  return problems;
+  return phases;
 }
 
 /** The guard that needs most requests before it can pass at all. Skew is not among them: it counts what is audited. */
@@ -81,8 +99,4 @@ function mostDemanding(model: CompiledModel, tunedFor: number): { readonly name:
     if (requests > most.requests) most = { name: gate.kind, requests };
   }
   return most;
-}
-
-function days(ms: number): string {
-  return Number.isFinite(ms) ? `${(ms / DAY_MS).toFixed(1)}d` : 'for ever';
 }

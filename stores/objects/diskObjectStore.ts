@@ -3,12 +3,14 @@ import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/
 import { createReadStream } from 'node:fs';
 import { dirname, resolve, sep } from 'node:path';
 import { TidemillError } from '../../contracts/errors.js';
-import type { ObjectStore, StoredObject } from './objectStore.js';
+import { diskUpkeep } from './diskUpkeep.js';
+import type { StoredObject } from './objectStore.js';
+import type { ObjectUpkeep } from './objectUpkeep.js';
 
 const SCHEME = 'objects://';
 
 /** Objects as files under a folder, named by their content. */
-export function openDiskObjectStore(root: string): ObjectStore {
+export function openDiskObjectStore(root: string): ObjectUpkeep {
   const base = resolve(root);
   const pathOf = (uri: string): string => {
     const path = resolve(base, uri.startsWith(SCHEME) ? uri.slice(SCHEME.length) : uri);
@@ -29,11 +31,13 @@ export function openDiskObjectStore(root: string): ObjectStore {
     const unfinished = `${path}.${randomUUID()}`;
     try {
       await write(unfinished);
+      // Before it is at its address: from then on it may be set aside.
+      const bytes = (await stat(unfinished)).size;
       await rename(unfinished, path);
+      return { uri, sha256, bytes };
     } finally {
       await rm(unfinished, { force: true });
     }
-    return { uri, sha256, bytes: (await stat(path)).size };
   };
   const check = (uri: string, found: string, sha256: string): void => {
     if (found === sha256) return;
@@ -43,27 +47,44 @@ export function openDiskObjectStore(root: string): ObjectStore {
       sha256,
     });
   };
-  const localPath = async (uri: string, sha256: string): Promise<string> => {
+  const upkeep = diskUpkeep(base, SCHEME, pathOf);
+  /** Reads an object; one that was set aside comes back, whoever brings it back first. */
+  const read = async <T>(uri: string, act: (path: string) => Promise<T>): Promise<T> => {
     const path = pathOf(uri);
-    check(uri, await sha256Of(path, uri), sha256);
-    return path;
+    try {
+      return await act(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    await upkeep.bringBack(uri);
+    return act(path).catch((error: unknown) => {
+      throw missing(uri, error);
+    });
+  };
+  const localPath = async (uri: string, sha256: string): Promise<string> => {
+    check(uri, await read(uri, sha256Of), sha256);
+    return pathOf(uri);
   };
   return {
+    ...upkeep,
     put: (prefix, extension, bytes) =>
       store(prefix, extension, createHash('sha256').update(bytes).digest('hex'), (path) => writeFile(path, bytes)),
     putFile: async (prefix, extension, path) =>
-      store(prefix, extension, await sha256Of(path, path), async (target) => {
-        // A rename where both lie on one disk, else a copy.
-        await rename(path, target).catch(async () => {
-          await copyFile(path, target);
-          await rm(path);
-        });
-      }),
+      store(
+        prefix,
+        extension,
+        await sha256Of(path).catch((error: unknown) => Promise.reject(missing(path, error))),
+        async (target) => {
+          // A rename where both lie on one disk, else a copy.
+          await rename(path, target).catch(async () => {
+            await copyFile(path, target);
+            await rm(path);
+          });
+        },
+      ),
     // What is checked is what is given back: between a check of the file and a second reading it could change.
     get: async (uri, sha256) => {
-      const bytes = await readFile(pathOf(uri)).catch((error: unknown) => {
-        throw missing(uri, error);
-      });
+      const bytes = await read(uri, (path) => readFile(path));
       check(uri, createHash('sha256').update(bytes).digest('hex'), sha256);
       return bytes;
     },
@@ -71,18 +92,14 @@ export function openDiskObjectStore(root: string): ObjectStore {
   };
 }
 
-async function sha256Of(path: string, uri: string): Promise<string> {
+async function sha256Of(path: string): Promise<string> {
   const hash = createHash('sha256');
-  try {
-    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  } catch (error) {
-    throw missing(uri, error);
-  }
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
   return hash.digest('hex');
 }
 
 /** OBJECT_NOT_FOUND where the file is absent; any other failure as it is. */
-function missing(uri: string, error: unknown): unknown {
-  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return error;
+function missing(uri: string, error: unknown): Error {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return error as Error;
   return new TidemillError('OBJECT_NOT_FOUND', `${uri} is not there`, { uri }, { cause: error });
 }

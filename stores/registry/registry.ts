@@ -1,4 +1,5 @@
 import type { DeploymentRecord } from '../../contracts/records.js';
+import type { ApprovalDecision } from '../../contracts/rollout.js';
 
 /**
  * The registry: the one source of truth about versions, deployments, rollouts and instances. A port with two adapters:
@@ -55,12 +56,30 @@ export interface Registry {
   journalResult(fence: Fence, step: string, result: unknown): Promise<void>;
   journal(model: string, token: number): Promise<readonly JournalEntry[]>;
 
+  // Approvals: one decision per rollout.
+  /**
+   * Decides the step `approval` of an open rollout: the signed token is used up, the decision is the step's result and a
+   * row of the audit, all in one transaction. The same attempt again (`usedBy`) gets the decision that it made.
+   *
+   * @throws TidemillError APPROVAL_INVALID where the token was used before, the rollout was decided already, or asks for
+   *   nothing; FENCED
+   */
+  consumeApproval(fence: Fence, use: ApprovalUse): Promise<ApprovalDecision>;
+  /** The decision about a rollout; null where there is none. */
+  approval(model: string, token: number): Promise<UsedApproval | null>;
+
   // Evidence: verdicts of gates, stored with the version or, before there is one, with the rollout.
   storeEvidence(fence: Fence, version: number | null, gate: string, evidence: unknown): Promise<void>;
   evidence(
     model: string,
     token: number,
   ): Promise<readonly { gate: string; version: number | null; evidence: unknown }[]>;
+
+  /**
+   * The rollouts of every project of the registry with the objects that they name: the projects share the store of
+   * objects. What a rollout names that opened after the call began may be missing.
+   */
+  rolloutObjects(): Promise<readonly RolloutObjects[]>;
 
   /** Audit rows, oldest first. */
   auditRows(model: string): Promise<readonly AuditRow[]>;
@@ -165,6 +184,38 @@ export interface Rollout {
   readonly openedAt: number;
   readonly closedAt: number | null;
   readonly outcome: string | null;
+}
+
+/** A rollout, and the addresses (`objects://…`) in its journal and in the records of its versions. */
+export interface RolloutObjects {
+  readonly project: string;
+  readonly model: string;
+  readonly token: number;
+  readonly openedAt: number;
+  readonly isOpen: boolean;
+  readonly journal: readonly string[];
+  readonly versions: readonly {
+    readonly version: number;
+    readonly status: ModelVersion['status'];
+    readonly uris: readonly string[];
+  }[];
+}
+
+/** One use of a person's answer. */
+export interface ApprovalUse {
+  /** Id of the signed token, which is used up; null for an answer that nobody signed. */
+  readonly jti: string | null;
+  /** The attempt that uses it. */
+  readonly usedBy: string;
+  readonly decision: ApprovalDecision;
+  /** What the decision was bound to, for the audit. */
+  readonly evidence: unknown;
+}
+
+export interface UsedApproval extends Omit<ApprovalUse, 'evidence'> {
+  readonly token: number;
+  /** Wall clock, ms. */
+  readonly decidedAt: number;
 }
 
 export interface JournalEntry {

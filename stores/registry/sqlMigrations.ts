@@ -104,6 +104,17 @@ const STEPS: readonly ((dialect: SchemaDialect) => string)[] = [
     PRIMARY KEY (project, view, model, version)
   )${strict};
   `,
+  // One decision per rollout; the id of a signed token is used once.
+  ({ text, integer, strict, refuse }) => `
+  CREATE TABLE approvals (
+    project ${text} NOT NULL, model ${text} NOT NULL, token ${integer} NOT NULL,
+    jti ${text}, used_by ${text} NOT NULL, decision ${text} NOT NULL, decided_at ${integer} NOT NULL,
+    PRIMARY KEY (project, model, token)
+  )${strict};
+  CREATE UNIQUE INDEX approvals_by_jti ON approvals (project, model, jti);
+  ${refuse('approvals_stay', 'DELETE ON approvals', 'approvals are append-only')}
+  ${refuse('approvals_keep', 'UPDATE ON approvals', 'approvals are append-only')}
+  `,
 ];
 
 /** Schema that this program writes. */

@@ -1,4 +1,6 @@
+import { objectMethods } from './sqlObjects.js';
 import type { Registry } from './registry.js';
+import { approvalMethods } from './sqlApprovals.js';
 import { auditMethods } from './sqlAudit.js';
 import type { SqlDatabase } from './sqlDatabase.js';
 import { deploymentMethods } from './sqlDeployments.js';
@@ -15,6 +17,8 @@ export function registryOn(database: SqlDatabase): Registry {
     ...instanceMethods(database),
     ...rolloutMethods(database),
     ...journalMethods(database),
+    ...objectMethods(database),
+    ...approvalMethods(database),
     ...auditMethods(database),
     ...clockMethods(database),
     close: () => database.close(),

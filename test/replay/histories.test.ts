@@ -2,13 +2,21 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from '@temporalio/worker';
 import { describe, expect, test } from 'vitest';
+import * as workflows from '../../workflows/index.js';
 
 const folder = join(process.cwd(), 'test', 'replay', 'histories');
 const workflowBundle = { codePath: join(process.cwd(), 'dist', 'workflow-bundle.js') };
 const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
 
 interface RecordedHistory {
-  readonly events: readonly [{ readonly workflowExecutionStartedEventAttributes: { readonly workflowId: string } }];
+  readonly events: readonly [
+    {
+      readonly workflowExecutionStartedEventAttributes: {
+        readonly workflowId: string;
+        readonly workflowType: { readonly name: string };
+      };
+    },
+  ];
 }
 const history = (name: string): RecordedHistory =>
   JSON.parse(readFileSync(join(folder, name), 'utf8')) as RecordedHistory;
@@ -25,9 +33,10 @@ describe('recorded histories', () => {
     await replay(history(name));
   });
 
-  test('of both workflows are there', () => {
-    expect(names.some((name) => name.startsWith('modelLifecycle'))).toBe(true);
-    expect(names.some((name) => name.startsWith('retrainModel'))).toBe(true);
+  test.each(Object.keys(workflows))('of %s are there', (type) => {
+    const isOf = ({ events: [started] }: RecordedHistory): boolean =>
+      started.workflowExecutionStartedEventAttributes.workflowType.name === type;
+    expect(names.some((name) => isOf(history(name)))).toBe(true);
   });
 
   test('that took another way are refused', async () => {

@@ -44,7 +44,11 @@ export class Cluster {
     readonly traffic: Traffic,
   ) {}
 
-  static async start(seed: number, say: (text: string) => void): Promise<Cluster> {
+  static async start(
+    seed: number,
+    say: (text: string) => void,
+    scorers: readonly string[] = SCORERS,
+  ): Promise<Cluster> {
     const directory = await mkdtemp(join(tmpdir(), 'tidemill-chaos-'));
     const [kafka, temporal] = await Promise.all([
       startKafka({ directory: join(directory, 'kafka'), memoryMb: 384 }),
@@ -74,11 +78,11 @@ export class Cluster {
     const registry = await openRegistry(configuration);
     const cluster = new Cluster(directory, configuration, kafka, temporal, log, producer, registry, lifecycle, traffic);
     say('workers');
-    await cluster.begin();
+    await cluster.begin(scorers);
     return cluster;
   }
 
-  private async begin(): Promise<void> {
+  private async begin(scorers: readonly string[]): Promise<void> {
     await (await this.stream('initialise', ['--topologies', 'score,outcome', '--initialise', 'end'])).end();
     await this.startLifecycle();
     await this.stream('archive', ['--topologies', 'archive', '--instance', 'archive']);
@@ -89,8 +93,8 @@ export class Cluster {
     );
     const result = await this.lifecycle.retrainResult(first);
     if (result.outcome !== 'promoted') throw new Error(`the first version was not promoted: ${JSON.stringify(result)}`);
-    for (const name of SCORERS) await this.startScoring(name);
-    while ((await this.registry.liveInstances(MODEL)).length < SCORERS.length) await sleep(100);
+    for (const name of scorers) await this.startScoring(name);
+    while ((await this.registry.liveInstances(MODEL)).length < scorers.length) await sleep(100);
     this.traffic.start(RATE);
   }
 

@@ -68,6 +68,12 @@ export class WorkerProcess {
     return (Number(columns[11] ?? 0) + Number(columns[12] ?? 0)) / 100;
   }
 
+  /** Memory that the process holds, MB; 0 where the system does not tell. */
+  async memoryMb(): Promise<number> {
+    const status = await readFile(`/proc/${this.child.pid}/status`, 'utf8').catch(() => '');
+    return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1_024);
+  }
+
   /** SIGSTOP freezes the process as a pause of the machine would, SIGCONT wakes it. */
   signal(name: 'SIGSTOP' | 'SIGCONT'): void {
     this.child.kill(name);

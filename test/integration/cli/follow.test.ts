@@ -8,6 +8,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
+import { ERROR_CODES } from '../../../contracts/errorCodes.js';
 import { lifecycleQueue, retrainId, trainingQueue, type RetrainInput } from '../../../contracts/workflows.js';
 import { startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
 
@@ -47,7 +48,18 @@ const activities = {
   fitRelease: async () => ({ rows: 10, parity: { maxDifference: 0 } }),
   judgeModel: async () => ({ allowed: true, verdicts: [{ gate: 'auc', verdict: 'pass', reason: '' }], metrics: {} }),
   registerVersion: async () => 7,
-  skipSteps: async () => undefined,
+  planRollout: async () => ({
+    predecessor: null,
+    noEvidence: null,
+    shadow: null,
+    canary: null,
+    approval: 'automatic',
+    bakeMs: null,
+    probation: null,
+  }),
+  readyFeatures: async () => undefined,
+  skipStep: async () => undefined,
+  endWatching: async () => undefined,
   prepareVersion: async () => ({ epoch: 1, instances: [] }),
   commitVersion: async () => 2,
   awaitActive: async () => [],
@@ -117,8 +129,13 @@ describe('follow', () => {
       'releaseFit: 10 rows, parity 0.0e+0',
       'gates: auc: pass',
       'register: version 7',
+      'readyFeatures: the inputs are those of the champion',
+      'shadow: skipped: the model declares none',
+      'canary: skipped: the model declares none',
       'prepare: ready on 0 instances',
       'commit: epoch 2, active on 0 instances',
+      'bake: skipped: there is no predecessor',
+      'probation: skipped: there is no predecessor',
       'promoted version 7 in epoch 2',
     ];
     for (let time = 0; time < 2; time++) {
@@ -152,11 +169,13 @@ describe('follow', () => {
     expect(code).toBe(1);
   });
 
-  test('ends with 1 and the code where the workflow failed', async () => {
+  test('ends with the exit code of its error where the workflow failed, and says what to do', async () => {
     const workflowId = await start('wrong');
-    expect(await follow(workflowId)).toMatchObject({ code: 1, stdout: 'failed: there is no such model\n' });
+    const { action, exit } = ERROR_CODES.INPUT_INVALID;
+    const text = `failed: INPUT_INVALID: there is no such model\n  ${action}\n`;
+    expect(await follow(workflowId)).toMatchObject({ code: exit, stdout: text });
     const { code, stdout } = await follow(workflowId, '--json');
-    expect(code).toBe(1);
+    expect(code).toBe(exit);
     expect(JSON.parse(stdout)).toEqual({
       kind: 'failed',
       status: 'failed',

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import { environmentOf, type Configuration } from '../../../contracts/configuration.js';
 import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
@@ -142,6 +143,36 @@ describe('the lifecycle from the Temporal command line', () => {
     }
     expect(status.cases).toHaveLength(1);
     expect(status.cases[0]).toMatchObject({ source: 'by-hand', findings: 1 });
+  });
+
+  test('a lifecycle continues as new under many signals, and forgets none of them', { timeout: 120_000 }, async () => {
+    const signals = 3_000;
+    const lifecycle = await LifecycleClient.connect({ address: temporal.address, namespace: 'default', project });
+    const handle = lifecycle.temporal.workflow.getHandle(`${project}/lifecycle/fraud`);
+    const { runId } = await handle.describe();
+    for (let from = 1; from <= signals; from += 50) {
+      await Promise.all(
+        Array.from({ length: 50 }, (_, at) =>
+          lifecycle.signalDrift('fraud', {
+            source: 'many',
+            sequence: from + at,
+            version: 1,
+            onset: 1_528_416_000_000,
+            detectedAt: 1_529_020_800_000,
+          }),
+        ),
+      );
+    }
+    let status = await query<LifecycleStatus>(`${project}/lifecycle/fraud`);
+    const found = (): number | undefined => status.cases.find(({ source }) => source === 'many')?.findings;
+    while (found() !== signals) {
+      await sleep(200);
+      status = await query<LifecycleStatus>(`${project}/lifecycle/fraud`);
+    }
+    const after = await handle.describe();
+    expect(after.runId).not.toBe(runId);
+    expect(after.historyLength).toBeLessThan(2_000);
+    await lifecycle.close();
   });
 
   test('an update asks for a retrain and names its workflow', async () => {

@@ -6,6 +6,7 @@ import {
   type FollowedWorkflow,
 } from '../../../client/followWorkflow.js';
 import { TidemillError } from '../../../contracts/errors.js';
+import type { ProgressStatus, WatchStatus } from '../../../contracts/rollout.js';
 import type { DriftCase, LifecycleStatus, RetrainStatus } from '../../../contracts/workflows.js';
 
 type Look = { readonly status: unknown } | 'silent' | 'away';
@@ -139,6 +140,51 @@ test('following a lifecycle tells each change of a case and of the rollout', asy
   ]);
 });
 
+test('following a candidate that is watched tells each look once', async () => {
+  const verdict = { decision: 'continue', seen: 200, verdicts: [], reason: 'a third' } as const;
+  const look = (looks: number, phase: string): Look => ({
+    status: {
+      model: 'fraud',
+      version: 2,
+      phase,
+      looks: Array.from({ length: looks }, (_, at) => ({ step: 'shadow', look: at + 1, result: verdict })),
+    } satisfies WatchStatus,
+  });
+  const told = { kind: 'look', step: 'shadow', decision: 'continue', seen: 200, reason: 'a third' } as const;
+  expect(
+    await changesOf(workflow([look(0, 'shadow'), look(1, 'shadow'), look(1, 'shadow'), look(2, 'done')], done)),
+  ).toEqual([
+    { kind: 'phase', phase: 'shadow', version: 2 },
+    { ...told, look: 1 },
+    { ...told, look: 2 },
+    { kind: 'phase', phase: 'done', version: 2 },
+    done,
+  ]);
+});
+
+test('following a rollback tells its steps', async () => {
+  const steps = [{ step: 'rollback', result: 'from version 2 to version 1' }];
+  const looks = [{ status: { model: 'fraud', phase: 'active', steps } satisfies ProgressStatus }];
+  expect(await changesOf(workflow(looks, done))).toEqual([
+    { kind: 'step', ...steps[0] },
+    { kind: 'phase', phase: 'active', version: null },
+    done,
+  ]);
+});
+
+test('a rollout that waits for an approval says what for, once', async () => {
+  const request = { model: 'fraud', version: 2, sha256: 'a', evidence: 'e', token: 1, requestedBy: null };
+  const waits = (approval: RetrainStatus['approval']): Look => ({
+    status: { ...(retrain('approval', 1) as { status: RetrainStatus }).status, approval: approval ?? null },
+  });
+  expect(await changesOf(workflow([waits(request), waits(request), waits(null)], done))).toEqual([
+    { kind: 'step', step: 'lease', result: 'token 1' },
+    { kind: 'phase', phase: 'approval', version: null },
+    { kind: 'approval', request },
+    done,
+  ]);
+});
+
 test('a workflow without a status is followed to its end in silence', async () => {
   expect(await changesOf(workflow([{ status: null }, { status: null }], done))).toEqual([done]);
 });
@@ -147,8 +193,13 @@ test.each([
   [{ outcome: 'promoted' }, 0],
   [{ outcome: 'notPromoted' }, 3],
   [{ outcome: 'refused' }, 3],
-  [{ outcome: 'rolledBack', version: 2, to: 1 }, 3],
+  [{ outcome: 'rolledBack', version: 2, reason: 'bake' }, 3],
   [{ outcome: 'rolledBack', from: 2, to: 1 }, 0],
+  [{ outcome: 'alreadyRolledBack', to: 1 }, 0],
+  [{ decision: 'pass' }, 0],
+  [{ decision: 'fail' }, 3],
+  [{ decision: 'inconclusive' }, 3],
+  [{ outcome: 'fenced', version: 2 }, 3],
   ['anything else', 0],
   [null, 0],
 ])('the result %j stands for exit code %i', (result, code) => {

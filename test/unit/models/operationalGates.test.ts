@@ -46,7 +46,7 @@ describe('the guards of a model', () => {
     expect(operationalGates(path, [])).toEqual([errors(0.001)]);
     expect(operationalGates(path, [skew(0.01)])).toEqual([skew(0.01), errors(0.001)]);
     expect(operationalGates(path, [errors(0.02), skew(0.01)])).toEqual([errors(0.02), skew(0.01)]);
-    expect(fraud.compiled.gates.operational).toContainEqual(errors(0.001));
+    expect(fraud.compiled.gates.operational).toContainEqual(errors(0.005));
   });
   test('are one of a kind', () => {
     expect(refusal(() => operationalGates(path, [skew(0.01), skew(0.02)]))).toMatchObject({

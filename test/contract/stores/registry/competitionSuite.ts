@@ -16,7 +16,8 @@ const built = join(root, 'dist', 'stores', 'registry', 'openRegistry.js');
 const script = fileURLToPath(new URL('./competitor.mjs', import.meta.url));
 const PROJECT = 'competition';
 
-type Task = { changes: number } | { epoch: number } | { phase: string } | { close: true };
+type Task =
+  { changes: number } | { epoch: number } | { phase: string } | { approve: { token: number } } | { close: true };
 
 /** A process of its own that changes the registry as it is told. */
 class Competitor {
@@ -97,6 +98,23 @@ export function describeCompetition(name: string, address: () => RegistryAddress
         Array.from({ length: rounds }, (_, index) => index + 1),
       );
       expect((await registry.rollout('fraud', fence.token))?.closedAt).toBeNull();
+      await expectIntact(registry);
+      await registry.close();
+    });
+
+    test('of two who use one token at once exactly one has used it, round after round', async () => {
+      const rounds = 20;
+      const registry = await open();
+      const competitors = await start(['one', 'two']);
+      for (let round = 1; round <= rounds; round++) {
+        const { token } = await registry.openRollout('fraud', `w${round}`, 'competition');
+        await registry.journalIntent({ model: 'fraud', token }, 'approval', {});
+        const answers = await Promise.all(competitors.map((each) => each.do<string>({ approve: { token } })));
+        expect([...answers].sort()).toEqual(['APPROVAL_INVALID', 'used']);
+      }
+      for (const each of competitors) await each.stop();
+      const approved = (await registry.auditRows('fraud')).filter(({ action }) => action === 'rollout.approved');
+      expect(approved).toHaveLength(rounds);
       await expectIntact(registry);
       await registry.close();
     });

@@ -7,6 +7,7 @@
  * - `{ epoch }`: tries one deployment from this epoch and opens a rollout of `churn`, both at once; says whether it won,
  *   and its token.
  * - `{ phase }`: sets the phase of its newest rollout of `churn`; says whether it was allowed to, or the error's code.
+ * - `{ approve: { token } }`: uses the signed token `t<token>` for that rollout of `fraud`; says `used`, or the error's code.
  * - `{ close }`: ends.
  */
 const [module, project, name] = process.argv.slice(2);
@@ -59,6 +60,14 @@ const answers = {
   async phase(phase) {
     return registry.setPhase(fence, phase).then(
       () => 'allowed',
+      (error) => error.code,
+    );
+  },
+  async approve({ token }) {
+    const decision = { approved: true, by: name, identity: 'verified', reason: '' };
+    const use = { jti: `t${token}`, usedBy: `${name}-${token}`, decision, evidence: null };
+    return registry.consumeApproval({ model: 'fraud', token }, use).then(
+      () => 'used',
       (error) => error.code,
     );
   },

@@ -238,6 +238,9 @@ describe.skipIf(!(await hasPostgres()))('with a PostgreSQL server', () => {
         'TRUNCATE versions',
         `UPDATE versions SET draft = '{}'`,
         `UPDATE versions SET sha256 = 'x'`,
+        'DELETE FROM approvals',
+        'TRUNCATE approvals',
+        'UPDATE approvals SET jti = NULL',
       ]) {
         await expect(runSql(url, statement), statement).rejects.toThrow(/append-only/);
       }

@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../../../contracts/errorCodes.js';
 import { isTidemillError, messageOf } from '../../../../contracts/errors.js';
 import { GENESIS_HASH, verifyAudit } from '../../../../stores/registry/auditChain.js';
 import type {
+  ApprovalUse,
   DeploymentChange,
   Fence,
   InstanceState,
@@ -54,6 +55,20 @@ export function changeOf(
   };
 }
 
+/** One use of a token by an attempt. */
+export function useOf(
+  jti: string | null,
+  usedBy: string,
+  decision: Partial<ApprovalUse['decision']> = {},
+): ApprovalUse {
+  return {
+    jti,
+    usedBy,
+    decision: { approved: true, by: 'ada', identity: 'verified', reason: 'good', ...decision },
+    evidence: { version: 1 },
+  };
+}
+
 export async function expectCode(work: Promise<unknown>, code: ErrorCode): Promise<void> {
   const thrown: unknown = await work.then(
     () => new Error('nothing was thrown'),
@@ -76,6 +91,136 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
     afterEach(async () => {
       await registry.close();
       await store.dispose();
+    });
+
+    test('the objects that rollouts name are found in journals and versions, across projects', async () => {
+      const another = await store.open('another-project');
+      const other = await another.openRollout('objects-of-churn', 'w1', 'manual');
+      await another.journalIntent(other, 'dataset', {});
+      await another.journalResult(other, 'dataset', { data: { uri: 'objects://datasets/a.parquet' }, columns: ['a'] });
+      await another.closeRollout(other, 'not promoted');
+      await another.close();
+      store.setClock(START_MS + 7);
+      const fence = await registry.openRollout('objects-of-fraud', 'w2', 'manual');
+      await registry.journalIntent(fence, 'gates', { files: ['objects://models/e.onnx', 'objects://models/f.onnx'] });
+      const artifact = { uri: 'objects://models/b.onnx', sha256: 'b', bytes: 1 };
+      const dataset = { uri: 'objects://manifests/c.json', sha256: 'c' };
+      await registry.registerVersion({ ...draftOf('objects-of-fraud', 'b'), artifact, dataset }, fence);
+      await registry.rejectVersion('objects-of-fraud', 1, 'worse', fence);
+      // Projects of other tests may be there, too.
+      const found = (await registry.rolloutObjects()).filter(({ model }) => model.startsWith('objects-of-'));
+      expect(found).toEqual([
+        {
+          project: expect.stringMatching(/^another-project/) as string,
+          model: 'objects-of-churn',
+          token: 1,
+          openedAt: START_MS,
+          isOpen: false,
+          journal: ['objects://datasets/a.parquet'],
+          versions: [],
+        },
+        {
+          project: expect.stringMatching(/^fraud-project/) as string,
+          model: 'objects-of-fraud',
+          token: 1,
+          openedAt: START_MS + 7,
+          isOpen: true,
+          journal: ['objects://models/e.onnx', 'objects://models/f.onnx'],
+          versions: [
+            { version: 1, status: 'rejected', uris: ['objects://models/b.onnx', 'objects://manifests/c.json'] },
+          ],
+        },
+      ]);
+    });
+
+    describe('approvals', () => {
+      let fence: Fence;
+      beforeEach(async () => {
+        fence = await registry.openRollout('fraud', 'w1', 'manual');
+      });
+      const ask = (): Promise<void> => registry.journalIntent(fence, 'approval', { version: 1 });
+
+      test('a decision ends the step, is kept, and stands in the audit as its giver’s', async () => {
+        await ask();
+        expect(await registry.approval('fraud', fence.token)).toBeNull();
+        store.setClock(START_MS + 5);
+        const use = useOf('t1', 'a1');
+        expect(await registry.consumeApproval(fence, use)).toEqual(use.decision);
+        const { evidence, ...kept } = use;
+        expect(await registry.approval('fraud', fence.token)).toEqual({ ...kept, token: 1, decidedAt: START_MS + 5 });
+        expect(await registry.journal('fraud', fence.token)).toMatchObject([
+          { step: 'approval', result: use.decision, finishedAt: START_MS + 5 },
+        ]);
+        const rows = await registry.auditRows('fraud');
+        expect(rows.at(-1)).toMatchObject({ actor: 'ada', action: 'rollout.approved', reason: 'good', evidence });
+        expect(verifyAudit(rows).kind).toBe('intact');
+      });
+
+      test('a rejection is told apart in the audit', async () => {
+        await ask();
+        await registry.consumeApproval(fence, useOf('t1', 'a1', { approved: false }));
+        expect((await registry.auditRows('fraud')).at(-1)?.action).toBe('rollout.rejected');
+      });
+
+      test('the attempt that used a token gets its decision again, also once the rollout is over', async () => {
+        await ask();
+        const use = useOf('t1', 'a1');
+        await registry.consumeApproval(fence, use);
+        expect(await registry.consumeApproval(fence, use)).toEqual(use.decision);
+        await registry.openRollout('fraud', 'w2', 'manual');
+        expect(await registry.consumeApproval(fence, use)).toEqual(use.decision);
+        expect((await registry.auditRows('fraud')).filter(({ action }) => action === 'rollout.approved')).toHaveLength(
+          1,
+        );
+      });
+
+      test('nobody else uses the token again, in this rollout or a later one', async () => {
+        await ask();
+        await registry.consumeApproval(fence, useOf('t1', 'a1'));
+        await expectCode(registry.consumeApproval(fence, useOf('t1', 'a2')), 'APPROVAL_INVALID');
+        fence = await registry.openRollout('fraud', 'w2', 'manual');
+        await ask();
+        await expect(registry.consumeApproval(fence, useOf('t1', 'a3'))).rejects.toThrow('has been used for rollout 1');
+        // A refusal leaves the rollout open for another answer.
+        expect(await registry.consumeApproval(fence, useOf('t2', 'a4'))).toMatchObject({ by: 'ada' });
+      });
+
+      test('a rollout is decided once, unsigned answers included', async () => {
+        await ask();
+        await registry.consumeApproval(fence, useOf(null, 'a1', { by: 'ben', identity: 'unverified' }));
+        for (const jti of ['t1', null]) {
+          const second = registry.consumeApproval(fence, useOf(jti, 'a2', { approved: false }));
+          await expect(second).rejects.toThrow('rollout 1 was approved by ben');
+        }
+        // Nobody's token is used up by that.
+        fence = await registry.openRollout('fraud', 'w2', 'manual');
+        await ask();
+        await registry.consumeApproval(fence, useOf('t1', 'a3'));
+      });
+
+      test('what does not wait for an answer takes none', async () => {
+        await expect(registry.consumeApproval(fence, useOf('t1', 'a1'))).rejects.toThrow('nothing waits');
+        await ask();
+        await registry.closeRollout(fence, 'not promoted');
+        await expectCode(registry.consumeApproval(fence, useOf('t1', 'a1')), 'FENCED');
+        const next = await registry.openRollout('fraud', 'w2', 'manual');
+        await expectCode(registry.consumeApproval(fence, useOf('t1', 'a1')), 'FENCED');
+        expect(await registry.approval('fraud', next.token)).toBeNull();
+        expect((await registry.auditRows('fraud')).some(({ actor }) => actor === 'ada')).toBe(false);
+      });
+
+      test('the same id for another model, or in another project, is another token', async () => {
+        await ask();
+        await registry.consumeApproval(fence, useOf('t1', 'a1'));
+        const other = await registry.openRollout('churn', 'w1', 'manual');
+        await registry.journalIntent(other, 'approval', {});
+        await registry.consumeApproval(other, useOf('t1', 'a2'));
+        const elsewhere = await store.open('elsewhere');
+        const third = await elsewhere.openRollout('fraud', 'w1', 'manual');
+        await elsewhere.journalIntent(third, 'approval', {});
+        await elsewhere.consumeApproval(third, useOf('t1', 'a3'));
+        await elsewhere.close();
+      });
     });
 
     describe('rollouts', () => {

@@ -5,7 +5,7 @@ import Database from 'libsql';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteRegistry } from '../../../../stores/registry/sqliteRegistry.js';
 import { describeCompetition } from './competitionSuite.js';
-import { describeRegistry, draftOf, expectCode } from './registrySuite.js';
+import { describeRegistry, draftOf, expectCode, useOf } from './registrySuite.js';
 
 let folder = '';
 let file = '';
@@ -65,6 +65,8 @@ describe('SQLite file', () => {
     const registry = await openSqliteRegistry({ file });
     const fence = await registry.openRollout('fraud', 'w1', 'manual');
     await registry.registerVersion(draftOf('fraud', 'a'), fence);
+    await registry.journalIntent(fence, 'approval', {});
+    await registry.consumeApproval(fence, useOf('t1', 'a1'));
     const other = new Database(file);
     for (const statement of [
       'DELETE FROM audit',
@@ -72,6 +74,8 @@ describe('SQLite file', () => {
       'DELETE FROM versions',
       `UPDATE versions SET draft = '{}'`,
       `UPDATE versions SET sha256 = 'x'`,
+      'DELETE FROM approvals',
+      `UPDATE approvals SET jti = NULL`,
     ]) {
       expect(() => other.exec(statement), statement).toThrow(/append-only/);
     }
@@ -85,11 +89,12 @@ describe('SQLite file', () => {
     const versions = await before.versions('fraud');
     await before.close();
     const other = new Database(file);
-    other.exec('DROP TABLE version_views; PRAGMA user_version = 1');
+    other.exec('DROP TABLE approvals; DROP TABLE version_views; PRAGMA user_version = 1');
     other.close();
     const registry = await openSqliteRegistry({ file });
     expect(await registry.versions('fraud')).toEqual(versions);
     expect(await registry.versionsReading('spending')).toEqual([]);
+    expect(await registry.approval('fraud', 1)).toBeNull();
     await registry.close();
   });
 

@@ -3,7 +3,7 @@ import { isTidemillError } from '../../../../contracts/errors.js';
 import { DAY_MS } from '../../../../contracts/duration.js';
 import { fraud } from '../../../../examples/fraud/project.js';
 import type { CompiledModel, RolloutSpec } from '../../../../models/definition.js';
-import { checkPlan, planProblems } from '../../../../models/gates/planCheck.js';
+import { BOUNDLESS, checkPlan, planPhases, planProblems } from '../../../../models/gates/planCheck.js';
 import { errors, latency, skew } from '../../../../models/operationalGates.js';
 
 /** The handbook's traffic, about: 9,600 requests a day, of which one in 150 is fraud; labels come after a week. */
@@ -63,6 +63,25 @@ describe('a plan', () => {
     ]);
     expect(planProblems(planned(probation(1, 6)), TRAFFIC)).toHaveLength(1);
     expect(planProblems(planned(probation(1, 365)), { ...TRAFFIC, positiveShare: 0 })[0]).toContain('takes for ever');
+  });
+
+  test('says what each phase takes, in order', () => {
+    const plan = { ...shadow(19_200, 4), ...canary([0.1, 0.5], 2_000, 4), ...probation(64, 14), bakeMs: DAY_MS / 4 };
+    const phases = planPhases(planned(plan, [errors(0.1)]), TRAFFIC);
+    expect(phases.map(({ phase, needMs }) => [phase, Number((needMs / DAY_MS).toFixed(3))])).toEqual([
+      ['shadow', 2],
+      ['canary at 0.1', 2.083],
+      ['canary at 0.5', 0.417],
+      ['bake', 0.25],
+      ['probation', 8],
+    ]);
+  });
+
+  test('is held against its delays alone where no traffic is known', () => {
+    expect(planProblems(planned({ ...shadow(20_000, 1), ...probation(300, 7) }), BOUNDLESS)).toEqual([]);
+    expect(planProblems(planned(probation(300, 6)), BOUNDLESS)).toEqual([
+      'probation: a label delay of 7d and 300 positives takes 7.0d; atMost is 6d',
+    ]);
   });
 
   test('that cannot be kept is refused with all that is wrong with it', () => {

@@ -1,0 +1,179 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import {
+  createApprovalActivities,
+  createApprovalVerifier,
+  createDeploymentActivities,
+  createRecoveryActivities,
+  createRolloutActivities,
+  type ActivityDependencies,
+} from '../../activities/index.js';
+import { LifecycleClient } from '../../client/lifecycleClient.js';
+import { TidemillClient } from '../../client/tidemillClient.js';
+import { approvalIssuersFrom } from '../../contracts/approvalIssuer.js';
+import type { ApprovalRequest } from '../../contracts/rollout.js';
+import { lifecycleId, lifecycleQueue, trainingQueue } from '../../contracts/workflows.js';
+import { fraud } from '../../examples/fraud/project.js';
+import { startTemporal, type StartedTemporal } from '../../infra/temporal.js';
+import type { CompiledModel } from '../../models/definition.js';
+import { defineProject, modelOf } from '../../models/project.js';
+import { createMemoryLog } from '../../stores/log/memoryLog.js';
+import type { Registry } from '../../stores/registry/registry.js';
+import { openSqliteRegistry } from '../../stores/registry/sqliteRegistry.js';
+
+const project = defineProject('rollouts', { models: [fraud] });
+const NO_WATCHES: CompiledModel['rollout'] = { shadow: null, canary: null, bakeMs: null, probation: null };
+
+/** The fraud model, promoted only by a person; and one like it that is promoted without. Neither is watched. */
+function testModelOf(name: string): CompiledModel {
+  const compiled = modelOf(project, name === 'automatic' ? 'fraud' : name);
+  return { ...compiled, name, approval: name === 'automatic' ? 'automatic' : 'human', rollout: NO_WATCHES };
+}
+
+/**
+ * A Temporal server and a lifecycle worker whose rollouts own the registry, the deployment and approvals as always, but
+ * train nothing: what they register is made up, so that a rollout takes a second.
+ */
+export class RolloutServer {
+  readonly project = 'rollouts';
+  private trained = 0;
+
+  private constructor(
+    readonly home: string,
+    readonly temporal: StartedTemporal,
+    readonly registry: Registry,
+    readonly lifecycle: LifecycleClient,
+    readonly client: TidemillClient,
+    private readonly connection: NativeConnection,
+  ) {}
+
+  private workers: readonly Worker[] = [];
+  private running: Promise<unknown> = Promise.resolve();
+
+  static async start(): Promise<RolloutServer> {
+    const home = await mkdtemp(join(tmpdir(), 'tidemill-rollouts-'));
+    const temporal = await startTemporal({ directory: join(home, 'temporal') });
+    Runtime.install({ logger: new DefaultLogger('ERROR') });
+    const registry = await openSqliteRegistry({ file: join(home, 'registry.db'), project: 'rollouts' });
+    const options = { address: temporal.address, namespace: 'default', project: 'rollouts' };
+    const server = new RolloutServer(
+      home,
+      temporal,
+      registry,
+      await LifecycleClient.connect(options),
+      await TidemillClient.connect(options),
+      await NativeConnection.connect({ address: temporal.address }),
+    );
+    await server.serve();
+    return server;
+  }
+
+  private async serve(): Promise<void> {
+    const { registry, lifecycle, home, connection } = this;
+    const dependencies: Partial<ActivityDependencies> = {
+      project: this.project,
+      modelOf: testModelOf,
+      registry,
+      lifecycle,
+      log: createMemoryLog({ clock: Date.now }),
+      codeVersion: 'test',
+      approvals: createApprovalVerifier(approvalIssuersFrom({ TIDEMILL_HOME: home }), { project: this.project }),
+    };
+    const all = dependencies as ActivityDependencies;
+    const activities = {
+      ...createRolloutActivities(all),
+      ...createDeploymentActivities(all),
+      ...createApprovalActivities(all),
+      ...createRecoveryActivities(all),
+      ...this.madeUp(),
+    };
+    const codePath = join(process.cwd(), 'dist', 'workflow-bundle.js');
+    const common = { connection, activities, maxHeartbeatThrottleInterval: '500 ms' } as const;
+    this.workers = [
+      await Worker.create({ ...common, taskQueue: lifecycleQueue(this.project), workflowBundle: { codePath } }),
+      await Worker.create({ ...common, taskQueue: trainingQueue(this.project) }),
+    ];
+    this.running = Promise.all(this.workers.map((worker) => worker.run()));
+  }
+
+  /** What would need data: answers of a rollout that goes well. */
+  private madeUp() {
+    const verdict = { ...AUC, reason: 'auc 0.9123' };
+    const dataset = {
+      manifest: { uri: 'objects://manifests/1.json', sha256: 'd'.repeat(64) },
+      rows: 10,
+      positives: 2,
+      asServed: 0,
+      columns: ['amount'],
+      split: { train: [0, 1], test: [1, 2], release: [0, 2] },
+    };
+    const fit = (): object => ({
+      artifact: { uri: 'objects://models/1', sha256: String(++this.trained).padStart(64, '0'), bytes: 1 },
+      rows: 10,
+      positives: 2,
+      parity: { rows: 10, maxDifference: 0 },
+    });
+    return {
+      takeSnapshot: async () => ({ offsets: { transactions: {} } }),
+      buildDataset: async () => dataset,
+      judgeDataset: async () => ({ allowed: true, verdicts: [], metrics: {} }),
+      fitEvaluation: async () => fit(),
+      fitRelease: async () => fit(),
+      judgeModel: async () => ({ allowed: true, verdicts: [verdict], metrics: { auc: 0.9123 } }),
+    };
+  }
+
+  /** Starts a retrain of the model that needs an approval, and gives what waits for it. */
+  async waiting(requestedBy = 'olga'): Promise<{ readonly workflowId: string; readonly request: ApprovalRequest }> {
+    const { workflowId } = await this.client.requestRetrain('fraud', { requestedBy, allowNoInstances: true });
+    for (;;) {
+      const { phase, approval } = await this.lifecycle.retrainStatus(workflowId);
+      if (approval !== null && approval !== undefined) return { workflowId, request: approval };
+      if (phase === 'done') throw new Error(`${workflowId} was done before it waited for an approval`);
+      await sleep(50);
+    }
+  }
+
+  /** Waits until nobody rolls the model out: the next retrain is granted at once. */
+  async atRest(model: string): Promise<void> {
+    if (!(await this.lifecycle.isRunning(lifecycleId(this.project, model)))) return;
+    while ((await this.client.status(model)).rollout !== null) await sleep(50);
+  }
+
+  /** The environment of a process that talks to this server. */
+  get env(): NodeJS.ProcessEnv {
+    return {
+      ...process.env,
+      TIDEMILL_HOME: this.home,
+      TIDEMILL_TEMPORAL: this.temporal.address,
+      TIDEMILL_PROJECT_ID: this.project,
+    };
+  }
+
+  async stop(): Promise<void> {
+    for (const worker of this.workers) worker.shutdown();
+    await this.running;
+    await this.client.close();
+    await this.lifecycle.close();
+    await this.connection.close();
+    await this.registry.close();
+    await this.temporal.stop();
+    await rm(this.home, { recursive: true });
+  }
+}
+
+const AUC = {
+  gate: 'atLeast(auc, 0.8)',
+  kind: 'absolute',
+  verdict: 'pass',
+  value: 0.9123,
+  low: null,
+  high: null,
+  bound: 0.8,
+  rows: 58_264,
+  positives: 385,
+  look: 1,
+} as const;
