@@ -41,8 +41,7 @@ export class FeatureReader {
    */
   async read(keys: readonly Value[], at: number): Promise<OnlineFeatures[]> {
     const { store, view } = this.options;
-    const { generation, entries } = await store.read(this.identity, keys);
-    const marks = generation === null ? NO_MARKS : await store.marks(this.identity, generation);
+    const { generation, entries, marks } = await store.read(this.identity, keys);
     return entries.map((entry, index) => {
       // Where nothing is stored of a key nobody knows its partition: the least of all holds for it.
       const mark = entry === null ? leastOf(marks) : (marks.get(entry.partition) ?? null);
@@ -73,8 +72,6 @@ export class FeatureReader {
     return nowMs() - mark.confirmedAt > staleAfterMs ? 'stale' : 'fresh';
   }
 }
-
-const NO_MARKS: ReadonlyMap<number, OnlineMark> = new Map();
 
 /** Per property what is true of every partition; null where there is no mark. */
 function leastOf(marks: ReadonlyMap<number, OnlineMark>): OnlineMark | null {

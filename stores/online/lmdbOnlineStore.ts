@@ -69,7 +69,8 @@ class LmdbOnlineStore implements OnlineStore {
     const entries = keys.map((key) =>
       generation === null ? null : this.entryOf([name, generation, 'entry', keyText(key)]),
     );
-    return Promise.resolve({ generation, entries });
+    const marks = generation === null ? new Map<number, OnlineMark>() : this.marksOf(name, generation);
+    return Promise.resolve({ generation, entries, marks });
   }
 
   private entryOf(place: Key): OnlineEntry | null {

@@ -74,6 +74,8 @@ export interface OnlineRead {
   /** Null: nothing is served yet. */
   readonly generation: number | null;
   readonly entries: readonly (OnlineEntry | null)[];
+  /** How far that generation has been written, by partition. */
+  readonly marks: ReadonlyMap<number, OnlineMark>;
 }
 
 export interface OnlineEntry {

@@ -60,21 +60,27 @@ class RedisOnlineStore implements OnlineStore {
     const name = viewName(view);
     for (;;) {
       const assumed = this.lastServing.get(name) ?? null;
-      const pipeline = this.redis.pipeline().get(servingKey(name));
-      if (assumed !== null) for (const key of keys) pipeline.callBuffer('HGETALL', entryKey(name, assumed, key));
-      const [serving, ...hashes] = await this.replies(pipeline.exec());
-      const generation = serving === null ? null : Number(serving);
-      if (generation === null) return { generation, entries: keys.map(() => null) };
-      if (generation === assumed) return { generation, entries: hashes.map((hash) => entryFrom(hash as Buffer[])) };
+      const pipeline = this.redis.pipeline();
+      if (assumed !== null) {
+        pipeline.callBuffer('HGETALL', marksKey(name, assumed));
+        for (const key of keys) pipeline.callBuffer('HGETALL', entryKey(name, assumed, key));
+      }
+      // Asked last: a generation that still serves had not been dropped when its entries were read.
+      const replies = await this.replies(pipeline.get(servingKey(name)).exec());
+      const serving = replies.pop() as string | null;
+      if (serving === null) return { generation: null, entries: keys.map(() => null), marks: new Map() };
+      const generation = Number(serving);
+      if (generation === assumed) {
+        const [marks, ...hashes] = replies as Buffer[][];
+        return { generation, entries: hashes.map(entryFrom), marks: marksFrom(marks ?? []) };
+      }
       this.lastServing.set(name, generation);
     }
   }
 
   async marks(view: ViewIdentity, generation: number): Promise<ReadonlyMap<number, OnlineMark>> {
-    const found = await this.attempt(() => this.redis.hgetall(marksKey(viewName(view), generation)));
-    return new Map(
-      Object.entries(found).map(([partition, text]) => [Number(partition), JSON.parse(text) as OnlineMark]),
-    );
+    const found = await this.attempt(() => this.redis.callBuffer('HGETALL', marksKey(viewName(view), generation)));
+    return marksFrom(found as Buffer[]);
   }
 
   async serving(view: ViewIdentity): Promise<number | null> {
@@ -224,4 +230,12 @@ function entryFrom(hash: readonly Buffer[]): OnlineEntry | null {
   if (head === null) return null;
   chunks.sort((a, b) => a.start - b.start);
   return { offset: Number(head[0]), partition: Number(head[1]), chunks: chunks.map(({ bytes }) => bytes) };
+}
+
+function marksFrom(hash: readonly Buffer[]): Map<number, OnlineMark> {
+  const marks = new Map<number, OnlineMark>();
+  for (let at = 0; at < hash.length; at += 2) {
+    marks.set(Number(hash[at]), JSON.parse((hash[at + 1] as Buffer).toString('utf8')) as OnlineMark);
+  }
+  return marks;
 }

@@ -227,6 +227,19 @@ describe.each(adapters)('materialization to %s', (name, open) => {
     },
   );
 
+  test.skipIf(!isHere)('a store that another log has filled is refused and left as it is', async () => {
+    const world = await World.create(`${name}-ahead`, store);
+    const identity = { project: world.project, name: view.name, hash: view.hash };
+    const mark = { offset: 10_000, corrections: 0, watermark: START, newest: START, confirmedAt: START };
+    await store.mark(identity, { generation: 1, partition: 0, name: 'another' }, mark, null);
+    await world.send(payments(50, { seed: 11 }));
+    await world.start('one');
+    while (world.fatal.length === 0) await sleep(10);
+    expect(world.fatal[0]).toMatchObject({ code: 'ONLINE_AHEAD', details: { marked: 10_000, partition: 0 } });
+    expect((await store.marks(identity, 1)).get(0)).toEqual(mark);
+    await world.stop();
+  });
+
   test.skipIf(!isHere)('an event that came too late is inserted by a correction', async () => {
     const world = await World.create(`${name}-corrections`, store);
     await world.start('one');

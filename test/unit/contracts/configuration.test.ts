@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { configurationFrom, environmentOf } from '../../../contracts/configuration.js';
+import { describeOnlineAddress } from '../../../contracts/onlineAddress.js';
 
 const env = {
   TIDEMILL_PROJECT_ID: 'p',
@@ -33,3 +34,19 @@ test.each(['TIDEMILL_PROJECT_ID', 'TIDEMILL_PROJECT', 'TIDEMILL_KAFKA'])(
     );
   },
 );
+
+test('the online store is the server that is named, or a folder in the home; a password is not told', () => {
+  expect(configurationFrom(env).online).toEqual({ kind: 'lmdb', folder: '/h/online' });
+  expect(configurationFrom({ ...env, TIDEMILL_REDIS: 'cache:6380' }).online).toEqual({
+    kind: 'redis',
+    url: 'redis://cache:6380',
+  });
+  const configuration = configurationFrom({ ...env, TIDEMILL_REDIS: 'rediss://me:s3cret@cache/2' });
+  expect(describeOnlineAddress(configuration.online)).toBe('cache:6379');
+  expect(configurationFrom(environmentOf(configuration))).toEqual(configuration);
+  for (const wrong of ['http://cache', 'redis://', 'redis://me:s3cret@cache/x', 'a b:1']) {
+    const refusal = (): unknown => configurationFrom({ ...env, TIDEMILL_REDIS: wrong });
+    expect(refusal, wrong).toThrow(expect.objectContaining({ code: 'CONFIGURATION_INVALID' }));
+    expect(refusal, wrong).not.toThrow(/s3cret/);
+  }
+});

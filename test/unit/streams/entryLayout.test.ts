@@ -54,6 +54,7 @@ test('the chunks of a hot key are its state, through late events, equal times an
   const entry = new Entry(operator, new EntryLayout(operator));
   let id = 0;
   let time = START;
+  let most = 0;
   for (let round = 0; round < 120; round++) {
     let earliest = Number.POSITIVE_INFINITY;
     const events = Math.floor(random() * 300);
@@ -63,11 +64,12 @@ test('the chunks of a hot key are its state, through late events, equal times an
       const late = random() < 0.02 ? Math.floor(random() * 5 * 86_400_000) : 0;
       earliest = Math.min(earliest, insert(operator, id++, time - late));
     }
-    if (round % 7 === 0) operator.evict(time + (round % 2) * 30 * 86_400_000);
+    if (round % 7 === 0) operator.evict(time + 28 * 86_400_000);
     if (events > 0) entry.bring(round % 40 === 39 ? WHOLE : earliest, id);
     entry.expectState();
+    most = Math.max(most, entry.size);
   }
-  expect(entry.size).toBeGreaterThan(3);
+  expect(most).toBeGreaterThan(3);
 });
 
 test('of a hot key only the last chunk is written where events come in order', () => {

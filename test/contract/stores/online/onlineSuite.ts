@@ -63,9 +63,10 @@ export function describeOnlineStore(name: string, create: () => Promise<OnlineFi
         'written',
         'written',
       ]);
-      expect(await other.read(view, [7])).toEqual({ generation: null, entries: [null] });
+      expect(await other.read(view, [7])).toEqual({ generation: null, entries: [null], marks: new Map() });
       await serve(1);
-      const { generation, entries } = await other.read(view, ['7', 8, 7]);
+      const { generation, entries, marks } = await other.read(view, ['7', 8, 7]);
+      expect(marks).toEqual(new Map([[0, markAt(0)]]));
       expect(generation).toBe(1);
       expect(entries.map((entry) => entry?.offset ?? null)).toEqual([6, null, 5]);
       expect(await textsOf(7)).toEqual(['seven']);
@@ -190,7 +191,7 @@ export function describeOnlineStore(name: string, create: () => Promise<OnlineFi
         { ...view, hash: 'b'.repeat(64) },
         { ...view, project: 'q' },
       ]) {
-        expect(await store.read(foreign, [1])).toEqual({ generation: null, entries: [null] });
+        expect(await store.read(foreign, [1])).toEqual({ generation: null, entries: [null], marks: new Map() });
       }
     });
 
