@@ -55,7 +55,6 @@ test('a case shows that it is stalled, and goes on when stream time goes on', as
         return proceeded;
       },
       // The rollout itself waits for its turn: it is not what this test looks at.
-      validateModel: () => Promise.resolve(),
       validateRetrain: (input: unknown) => Promise.resolve(input),
       acquireRollout: () => Promise.resolve({ answer: { kind: 'queued' }, token: null }),
       awaitRetrain: () => Context.current().cancelled,
