@@ -1,7 +1,7 @@
-import { WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
+import { ServiceError, WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
 import type { Workflow } from '@temporalio/common';
 import type { ApprovalAnswer } from '../contracts/approval.js';
-import { TidemillError } from '../contracts/errors.js';
+import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import {
   UPDATE_APPROVE,
   UPDATE_PAUSE,
@@ -238,7 +238,8 @@ export class TidemillClient {
     try {
       return await coded(() => this.lifecycle.temporal.withDeadline(deadline, act));
     } catch (error) {
-      if (error instanceof TidemillError && error.code === 'TEMPORAL_UNAVAILABLE' && Date.now() >= deadline)
+      const isOfServer = isTidemillError(error, 'TEMPORAL_UNAVAILABLE') || error instanceof ServiceError;
+      if (isOfServer && Date.now() >= deadline)
         throw new TidemillError('WORKER_SILENT', 'no lifecycle worker answered in time', {}, { cause: error });
       throw error;
     }

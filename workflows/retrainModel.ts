@@ -58,12 +58,6 @@ const APPROVAL_DEADLINE_MS = 7 * DAY_MS;
  * compensated from the journal; after it only evidence takes the promotion back.
  */
 export async function retrainModel(input: RetrainInput): Promise<RetrainResult> {
-  // Short, and carried to their end: a cancellation in between must not leave a lease that nobody knows of.
-  const wholly = <T>(act: () => Promise<T>): Promise<T> => CancellationScope.nonCancellable(act);
-  const checked = await wholly(() => validation().validateRetrain(input));
-  const { model, trigger, allowNoInstances, requestedBy } = normalised(checked);
-  const { workflowId } = workflowInfo();
-  const onset = trigger.onset === undefined ? null : Date.parse(trigger.onset);
   const steps: { step: RolloutStep; result: string }[] = [];
   let phase: RetrainStatus['phase'] = 'starting';
   let token: number | null = null;
@@ -71,13 +65,32 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   let isGranted = false;
   let approval: ApprovalRequest | null = null;
   let decision: ApprovalDecision | null = null;
-  setHandler(status, () => ({ model, phase, token, version, trigger: trigger.kind, steps, approval }));
+  // Asked before anything is checked, too: whatever the input is, it is shown as far as it goes.
+  setHandler(status, () => {
+    const asked = (input ?? {}) as Partial<RetrainInput>;
+    return {
+      model: asked.model ?? '',
+      phase,
+      token,
+      version,
+      trigger: asked.trigger?.kind ?? 'manual',
+      steps,
+      approval,
+    };
+  });
   setHandler(approvalDecided, (decided) => {
     decision ??= decided;
   });
   setHandler(granted, () => {
     isGranted = true;
   });
+
+  // Short, and carried to their end: a cancellation in between must not leave a lease that nobody knows of.
+  const wholly = <T>(act: () => Promise<T>): Promise<T> => CancellationScope.nonCancellable(act);
+  const checked = await wholly(() => validation().validateRetrain(input));
+  const { model, trigger, allowNoInstances, requestedBy } = normalised(checked);
+  const { workflowId } = workflowInfo();
+  const onset = trigger.onset === undefined ? null : Date.parse(trigger.onset);
   const enter = (next: RetrainStatus['phase']): void => {
     phase = next;
     upsertSearchAttributes({

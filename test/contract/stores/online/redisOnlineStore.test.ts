@@ -34,11 +34,11 @@ describe.skipIf(!isRedisHere)('with a Redis server', () => {
       await redis.shutDown();
       const secret = openRedisOnlineStore({ url: redis.url.replace('//', '//me:s3cret@'), place: 'there' });
       for (const asked of [
-        store.read(view, [1]),
-        store.write(view, writer, [whole(1, 2, 'two')]),
-        secret.serving(view),
+        () => store.read(view, [1]),
+        () => store.write(view, writer, [whole(1, 2, 'two')]),
+        () => secret.serving(view),
       ]) {
-        const error = await asked.then(
+        const error = await asked().then(
           () => null,
           (thrown: unknown) => thrown as Error,
         );
