@@ -176,7 +176,7 @@ describe('follow', () => {
     expect(await follow(workflowId)).toMatchObject({ code: exit, stdout: text });
     const { code, stdout } = await follow(workflowId, '--json');
     expect(code).toBe(exit);
-    expect(JSON.parse(stdout)).toEqual({
+    expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toEqual({
       kind: 'failed',
       status: 'failed',
       code: 'INPUT_INVALID',
