@@ -19,6 +19,8 @@ export interface ComparisonOptions {
   readonly partitions: number;
   readonly rounds: number;
   readonly seed: number;
+  /** Threads or processes of every program; null: of each its own number. */
+  readonly workers: number | null;
 }
 
 export interface ComparedRun extends ProgramRun {
@@ -69,7 +71,8 @@ export async function comparePrograms(
       for (const { program, launch } of rotated(ready, round - 1)) {
         const directory = join(at.directory, `${project}-${program.name}`);
         await sleep(SETTLE_MS);
-        const launched = await launch({ project, broker: at.broker, source, partitions, directory });
+        const workers = options.workers ?? program.workers;
+        const launched = await launch({ project, broker: at.broker, source, partitions, workers, directory });
         await at.log.ensureTopics([{ topic: launched.results, partitions }]);
         const run = await measureProgram(at.log, source, launched).catch((error: unknown) => {
           throw new Error(`${program.name} did not finish`, { cause: error });

@@ -12,7 +12,10 @@ export interface StreamProgram {
   readonly name: string;
   readonly version: string;
   readonly guarantee: 'exactly-once' | 'at-least-once';
-  /** What was set, in the program's own words, for the table of the page. */
+  /** Threads or processes that it runs as on two cores, whichever it scales by. */
+  readonly workers: number;
+  readonly workersAre: 'threads' | 'processes';
+  /** What was set besides, in the program's own words. */
   readonly settings: Readonly<Record<string, string>>;
   /**
    * Fetches and compiles what it needs.
@@ -29,6 +32,7 @@ export interface RunPlace {
   readonly broker: string;
   readonly source: string;
   readonly partitions: number;
+  readonly workers: number;
   /** Empty folder for state. */
   readonly directory: string;
 }

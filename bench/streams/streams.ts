@@ -8,7 +8,7 @@ import { openKafkaLog } from '../../stores/log/kafkaLog.js';
 import { comparePrograms, WrongResults, type ReadyProgram } from './comparePrograms.js';
 import { flatness, summarise } from './comparisonSummary.js';
 import { bytewax } from './peers/bytewax.js';
-import { kafkaStreams } from './peers/kafkaStreams.js';
+import { kafkaStreams, kafkaStreamsOnClose } from './peers/kafkaStreams.js';
 import { quix } from './peers/quix.js';
 import type { StreamProgram } from './streamProgram.js';
 
@@ -17,10 +17,11 @@ import type { StreamProgram } from './streamProgram.js';
  * what is compared and how stands in docs/reference/benchmarks.md.
  *
  *   npm run bench -- streams [--json FILE] [--keys 1000,100000] [--events 1000000] [--rounds 5] [--only tidemill,bytewax]
+ *     [--workers 1]
  *
  * Exit code 3 where results differ: then no figure is told.
  */
-const PROGRAMS: readonly StreamProgram[] = [kafkaStreams, quix, bytewax];
+const PROGRAMS: readonly StreamProgram[] = [kafkaStreams, kafkaStreamsOnClose, quix, bytewax];
 
 const { values } = parseArgs({
   options: {
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     partitions: { type: 'string', default: '4' },
     rounds: { type: 'string', default: '5' },
     seed: { type: 'string', default: '1' },
+    workers: { type: 'string' },
     only: { type: 'string' },
     json: { type: 'string' },
   },
@@ -39,6 +41,7 @@ const options = {
   partitions: positive('partitions', values.partitions),
   rounds: positive('rounds', values.rounds),
   seed: positive('seed', values.seed),
+  workers: values.workers === undefined ? null : positive('workers', values.workers),
 };
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -58,10 +61,11 @@ try {
       node: process.versions.node,
     },
     options,
-    programs: ready.map(({ program: { name, version, guarantee, settings } }) => ({
+    programs: ready.map(({ program: { name, version, guarantee, workers, workersAre, settings } }) => ({
       name,
       version,
       guarantee,
+      [workersAre]: options.workers ?? workers,
       settings,
     })),
     skipped,

@@ -4,25 +4,35 @@ import { peerFile } from './peerFiles.js';
 import { pythonWith } from './pythonEnvironment.js';
 
 const VERSION = '3.25.0';
-const PROCESSES = Number(process.env['QUIX_PROCESSES'] ?? 1);
 
 /** Quix Streams: a Python program of our own, members of one consumer group. */
 export const quix: StreamProgram = {
   name: 'quix-streams',
   version: VERSION,
   guarantee: 'exactly-once',
+  workers: 2,
+  workersAre: 'processes',
   settings: {
     processing_guarantee: 'exactly-once',
-    processes: String(PROCESSES),
+    commit_interval: '1 s',
+    aggregation: 'one reduce over a list of totals',
+    final: 'closing_strategy="partition"',
+    grace_ms: '10,000',
+    state: 'RocksDB with a changelog topic',
+    JSON: 'orjson, its own choice',
   },
   async prepare(say) {
     const python = await pythonWith('quix', VERSION, say);
-    return async ({ project, broker, source, directory }) => {
+    return async ({ project, broker, source, partitions, workers, directory }) => {
       const group = `${project}.quix-streams`;
       const results = `${project}.quix-streams.results`;
-      const processes = Array.from({ length: PROCESSES }, (_, at) => ({
+      const processes = Array.from({ length: workers }, (_, at) => ({
         program: python,
-        args: [peerFile('quix', 'tumbling.py'), broker, source, results, group, join(directory, String(at))],
+        args: [peerFile('quix', 'tumbling.py'), broker, source, results].concat([
+          String(partitions),
+          group,
+          join(directory, String(at)),
+        ]),
       }));
       return { processes, results, group };
     };

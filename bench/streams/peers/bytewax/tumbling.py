@@ -1,7 +1,7 @@
 """The benchmark's windows in Bytewax: one minute, {count, sum, mean, max} per user, told once when they close.
 
-Arguments: broker, source topic, topic of the results, number of this process, addresses of all of them (joined by ";"), folder
-of the recovery partitions. Says "running" on standard output with the first records it takes and "finished" when it has
+Arguments: broker, source topic, topic of the results, number of this process, addresses of all of them (joined by ";"),
+folder of the recovery partitions. Says "running" on standard output with the first records it takes and "finished" when it has
 written everything, and ends when its standard input does.
 """
 
@@ -21,7 +21,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 WINDOW = timedelta(minutes=1)
 LATENESS = timedelta(seconds=10)
 WINDOW_MS = 60_000
-# Snapshots of the state, for at-least-once: as often as Quix Streams commits.
+# Between two snapshots of the state, which at-least-once needs.
 SNAPSHOT = timedelta(seconds=5)
 
 broker, source, results, process, addresses, recovery = sys.argv[1:7]
@@ -76,7 +76,7 @@ def told(windows):
 flow = Dataflow("tumbling")
 messages = op.input("read", flow, KafkaSource([broker], [source], tail=False, batch_size=5_000))
 orders = op.flat_map_batch("parse", messages, parsed)
-# The watermark follows event time alone: by default it also moves with the machine's clock, and a pause would lose records.
+# The watermark follows event time alone: by default it moves with the clock as well, and a pause would lose records.
 clock = win.EventClock(time_of, LATENESS, now_getter=lambda: EPOCH, to_system_utc=lambda _: None)
 windower = win.TumblingWindower(length=WINDOW, align_to=EPOCH)
 totals = win.fold_window(

@@ -19,20 +19,25 @@ import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 import org.apache.kafka.streams.kstream.Consumed;
+import org.apache.kafka.streams.kstream.EmitStrategy;
 import org.apache.kafka.streams.kstream.Grouped;
+import org.apache.kafka.streams.kstream.KTable;
 import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.kstream.Suppressed;
 import org.apache.kafka.streams.kstream.Suppressed.BufferConfig;
+import org.apache.kafka.streams.kstream.TimeWindowedKStream;
 import org.apache.kafka.streams.kstream.TimeWindows;
+import org.apache.kafka.streams.kstream.Windowed;
 import org.apache.kafka.streams.state.Stores;
 import org.apache.kafka.streams.state.WindowStore;
 
 /**
  * The benchmark's windows in Kafka Streams: one minute, {count, sum, mean, max} per user, told once when they close.
  *
- * <p>Arguments: broker, source topic, topic of the results, application id, folder of the state. Says "running" on standard
- * output with the first record it takes, and ends when its standard input does.
+ * <p>Arguments: broker, source topic, topic of the results, application id, folder of the state, number of threads,
+ * "suppress" or "onWindowClose" (the two ways to tell a window once). Says "running" on standard output with the first record
+ * it takes, and ends when its standard input does.
  */
 public final class Tumbling {
   private static final Duration WINDOW = Duration.ofMinutes(1);
@@ -52,19 +57,23 @@ public final class Tumbling {
   public static void main(String[] arguments) throws Exception {
     String source = arguments[1];
     String results = arguments[2];
+    boolean suppress = arguments[6].equals("suppress");
     StreamsBuilder builder = new StreamsBuilder();
-    WindowStoreKind store = WindowStoreKind.of();
-    builder.stream(
-            source,
-            Consumed.with(Serdes.String(), Serdes.serdeFrom((topic, order) -> null, orders()))
-                .withTimestampExtractor((record, previous) -> ((Order) record.value()).at()))
-        .groupByKey(Grouped.with(Serdes.String(), null))
-        .windowedBy(TimeWindows.ofSizeAndGrace(WINDOW, GRACE))
-        .aggregate(
+    TimeWindowedKStream<String, Order> windows =
+        builder.stream(
+                source,
+                Consumed.with(Serdes.String(), Serdes.serdeFrom((topic, order) -> null, orders()))
+                    .withTimestampExtractor((record, previous) -> ((Order) record.value()).at()))
+            .groupByKey(Grouped.with(Serdes.String(), null))
+            .windowedBy(TimeWindows.ofSizeAndGrace(WINDOW, GRACE));
+    if (!suppress) windows = windows.emitStrategy(EmitStrategy.onWindowClose());
+    KTable<Windowed<String>, Totals> closed =
+        windows.aggregate(
             () -> new Totals(0, 0, Double.NEGATIVE_INFINITY),
             (user, order, totals) -> totals.with(order.amount()),
-            store.materialized())
-        .suppress(Suppressed.untilWindowCloses(BufferConfig.unbounded()))
+            openWindows());
+    if (suppress) closed = closed.suppress(Suppressed.untilWindowCloses(BufferConfig.unbounded()));
+    closed
         .toStream()
         .map(
             (window, totals) -> {
@@ -100,10 +109,12 @@ public final class Tumbling {
     settings.put(StreamsConfig.APPLICATION_ID_CONFIG, arguments[3]);
     settings.put(StreamsConfig.STATE_DIR_CONFIG, arguments[4]);
     settings.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
-    settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, Integer.getInteger("threads", 2));
-    settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, Long.getLong("commitMs", 1_000L));
-    settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, Long.getLong("cacheMb", 256L) << 20);
+    settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, Integer.parseInt(arguments[5]));
+    settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 1_000);
+    settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 256L << 20);
     settings.put(StreamsConfig.BUFFERED_RECORDS_PER_PARTITION_CONFIG, 10_000);
+    // By default windows are told a second of the clock apart, and the last ones of a topic would not be told at all.
+    settings.put(StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_WINDOWED_AGGREGATION, 0L);
     settings.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
     settings.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_POLL_RECORDS_CONFIG), 10_000);
     settings.put(StreamsConfig.producerPrefix(ProducerConfig.LINGER_MS_CONFIG), 100);
@@ -137,7 +148,11 @@ public final class Tumbling {
         (topic, totals) ->
             totals == null
                 ? null
-                : ByteBuffer.allocate(24).putLong(totals.count()).putDouble(totals.sum()).putDouble(totals.max()).array(),
+                : ByteBuffer.allocate(24)
+                    .putLong(totals.count())
+                    .putDouble(totals.sum())
+                    .putDouble(totals.max())
+                    .array(),
         (topic, bytes) -> {
           if (bytes == null) return null;
           ByteBuffer buffer = ByteBuffer.wrap(bytes);
@@ -152,22 +167,12 @@ public final class Tumbling {
     System.out.flush();
   }
 
-  /** The store of open windows: in memory, with the changelog topic that recovery needs. */
-  private enum WindowStoreKind {
-    MEMORY,
-    ROCKSDB;
-
-    static WindowStoreKind of() {
-      return valueOf(System.getProperty("store", "MEMORY"));
-    }
-
-    Materialized<String, Totals, WindowStore<Bytes, byte[]>> materialized() {
-      Duration retention = WINDOW.plus(GRACE);
-      Materialized<String, Totals, WindowStore<Bytes, byte[]>> store =
-          this == MEMORY
-              ? Materialized.as(Stores.inMemoryWindowStore("windows", retention, WINDOW, false))
-              : Materialized.<String, Totals, WindowStore<Bytes, byte[]>>as("windows").withRetention(retention);
-      return store.withKeySerde(Serdes.String()).withValueSerde(totals()).withCachingEnabled();
-    }
+  /** In memory, with the changelog topic that recovery needs: RocksDB takes more CPU here. */
+  private static Materialized<String, Totals, WindowStore<Bytes, byte[]>> openWindows() {
+    return Materialized.<String, Totals>as(
+            Stores.inMemoryWindowStore("windows", WINDOW.plus(GRACE), WINDOW, false))
+        .withKeySerde(Serdes.String())
+        .withValueSerde(totals())
+        .withCachingEnabled();
   }
 }

@@ -1,7 +1,7 @@
 """The benchmark's windows in Quix Streams: one minute, {count, sum, mean, max} per user, told once when they close.
 
-Arguments: broker, source topic, topic of the results, consumer group, folder of the state. Says "running" on standard output
-with the first record it takes, and ends with SIGTERM.
+Arguments: broker, source topic, topic of the results, its partitions, consumer group, folder of the state. Says "running" on
+standard output with the first record it takes, and ends with SIGTERM.
 """
 
 import sys
@@ -12,7 +12,7 @@ from quixstreams.models import TopicConfig
 WINDOW_MS = 60_000
 GRACE_MS = 10_000
 
-broker, source, results, group, state = sys.argv[1:6]
+broker, source, results, partitions, group, state = sys.argv[1:7]
 running = False
 
 
@@ -55,6 +55,7 @@ application = Application(
     auto_offset_reset="earliest",
     processing_guarantee="exactly-once",
     state_dir=state,
+    commit_interval=1.0,
     loglevel="WARNING",
     consumer_poll_timeout=0.1,
 )
@@ -62,7 +63,7 @@ orders = application.topic(
     source, key_deserializer="bytes", value_deserializer="json", timestamp_extractor=time_of
 )
 windows = application.topic(
-    results, key_serializer="bytes", value_serializer="json", config=TopicConfig(4, 1)
+    results, key_serializer="bytes", value_serializer="json", config=TopicConfig(int(partitions), 1)
 )
 stream = application.dataframe(orders)
 stream = stream.tumbling_window(WINDOW_MS, GRACE_MS).reduce(add, first)
