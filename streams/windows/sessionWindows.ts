@@ -138,6 +138,12 @@ export class SessionWindows implements WindowState {
       if (this.scheduled[row] !== due) continue;
       this.scheduled[row] = Number.NaN;
       const end = this.endOf(row);
+      if (end > due) {
+        // It has grown since: its turn comes by its own end.
+        this.scheduled[row] = end;
+        this.heap.push(end, row);
+        continue;
+      }
       if (!this.updates && end > before && end <= watermark) this.close(row, sink);
       if (end + this.reviseMs > watermark) {
         this.schedule(row);
