@@ -12,11 +12,28 @@ import type { TopologyIdentity } from '../../contracts/topics.js';
 export interface Topology {
   readonly identity: TopologyIdentity;
   readonly sources: readonly SourceSpec[];
+  /** What it consists of, in the order in which records pass: for people and for `tidemill stream describe`. */
+  readonly stages: readonly StageSpec[];
   /** Topics the topology writes to or creates, ensured at start. */
   readonly outputs: readonly { readonly topic: string; readonly partitions: number; readonly compacted?: boolean }[];
   /** The task that a source partition belongs to, e.g. `customer-3`; co-partitioned inputs share it. */
   taskOf(partition: TopicPartition): string;
   createTask(id: string, partitions: readonly TopicPartition[]): StreamTask;
+}
+
+/** Tasks of one kind, as they describe themselves. */
+export interface StageSpec {
+  /** What the ids of its tasks begin with. */
+  readonly name: string;
+  /** What it does, in a few words. */
+  readonly does: string;
+  readonly reads: readonly string[];
+  /** What its tasks hold, which recovery rebuilds from the log. */
+  readonly keeps: readonly string[];
+  /** Stores and services outside of the log that it reads or writes. */
+  readonly uses?: readonly string[];
+  /** Topics; the dead letters, which any stage may write, are left out. */
+  readonly writes: readonly string[];
 }
 
 export interface SourceSpec {

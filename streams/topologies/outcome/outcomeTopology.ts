@@ -44,6 +44,22 @@ export function outcomeTopology(options: {
       topic,
       partitions,
     })),
+    stages: [
+      {
+        name: 'split',
+        does: 'sends predictions and labels on by event id',
+        reads: [predictionsTopic(project, model.name), labels],
+        keeps: [],
+        writes: [hop],
+      },
+      {
+        name: 'join',
+        does: 'joins each prediction with its label',
+        reads: [hop],
+        keeps: ['predictions and labels that wait'],
+        writes: [outcomesTopic(project, model.name)],
+      },
+    ],
     taskOf: ({ topic, partition }) => (topic === hop ? `join-${partition}` : `split-${partition}`),
     createTask: (id) =>
       id.startsWith('join') ? new JoinTask(project, model) : new SplitTask(model, labels, hop, partitions),
