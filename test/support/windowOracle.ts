@@ -21,7 +21,9 @@ export interface ExpectedWindow {
 export interface Expectation {
   readonly windows: ExpectedWindow[];
   readonly outcomes: WindowOutcome[];
-  /** Least watermark of the partitions that are there. */
+  /** By partition. */
+  readonly watermarks: ReadonlyMap<number, number>;
+  /** The least of them. */
   readonly watermark: number;
 }
 
@@ -51,8 +53,9 @@ export function expectedWindows(windows: CompiledWindows, records: readonly LogR
     counted.push(event);
     return 'counted';
   });
-  const watermark = Math.min(...greatest.values()) - stream.allowedLatenessMs;
-  return { windows: windowsOver(windows, counted), outcomes, watermark };
+  const watermarks = new Map([...greatest].map(([partition, time]) => [partition, time - stream.allowedLatenessMs]));
+  const watermark = Math.min(...watermarks.values());
+  return { windows: windowsOver(windows, counted), outcomes, watermarks, watermark };
 }
 
 function windowsOver(windows: CompiledWindows, events: readonly StreamEvent[]): ExpectedWindow[] {
