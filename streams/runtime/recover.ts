@@ -92,6 +92,7 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
       }
     }
     await snapshots.claim(owner, task.stateIdentity);
+    if (!fromSnapshot) task.attach?.(snapshots);
     await snapshots.restored();
     const from = new Map(
       [...committed.keys()].map((name) => [name, fromSnapshot ? (held?.[name] ?? 0) : (ranges.get(name)?.low ?? 0)]),
@@ -150,7 +151,9 @@ async function restore(
     if (at > offset) return `it is ahead: ${name} at ${at}, committed ${offset}`;
   }
   try {
-    for (const { key, value } of snapshots.entries()) task.restore(key, value);
+    // Who reads by key has the file read through all the same: a damaged one must show itself while the mark stands.
+    for (const { key, value } of snapshots.entries()) if (task.attach === undefined) task.restore(key, value);
+    task.attach?.(snapshots);
     return null;
   } catch (error) {
     if (isTidemillError(error, 'STATE_CORRUPT')) return messageOf(error);
