@@ -215,7 +215,7 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
     const { from, to, under } = lease?.intent as { from: number; to: number; under?: number };
     // 3
     const { epoch } = await journaled(dependencies, fence, 'rollback', { from, to }, async () => {
-      return { epoch: (await change(fence, 'rollback', { ...ALONE, champion: to }, reason, null)).epoch };
+      return { epoch: (await change(fence, 'rollback', { ...ALONE, champion: to }, reason, null, from)).epoch };
     });
     // 4
     await registry.withdrawVersion(fence.model, from, reason, fence);
