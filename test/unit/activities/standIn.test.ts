@@ -39,7 +39,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const run = <T>(act: () => Promise<T>): Promise<T> => new MockActivityEnvironment().run(act) as Promise<T>;
+const run = <T>(act: () => Promise<T>): Promise<T> => new MockActivityEnvironment().run(act);
 
 /** Promotes the next version under a rollout of its own, which stays open. */
 async function promote(): Promise<{ model: string; token: number }> {
