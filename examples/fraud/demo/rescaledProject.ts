@@ -25,6 +25,7 @@ export const rescaled = model('fraud', {
   },
   canary: { shares: [0.1, 0.5], requests: 2_000, atMost: '6d' },
   bake: '1d',
+  drift: { season: '7d', quiet: '1d', budget: '3 per 7d', freshPositives: 300 },
   decide: ({ score, amount }) =>
     rules()
       .block(score.gt(0.9))
