@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { environmentOf } from '../../../contracts/configuration.js';
+import { HOUR_MS } from '../../../contracts/duration.js';
 import { messageOf } from '../../../contracts/errors.js';
 import { lifecycleId, lifecycleQueue, SIGNAL_CLOSED, SIGNAL_DRIFT } from '../../../contracts/workflows.js';
 import { findTemporal } from '../../../infra/findTemporal.js';
@@ -53,6 +55,28 @@ export const MESSAGE_FAULTS: readonly RolloutFault[] = [
       if ((await lifecycle.temporal.workflow.getHandle(workflowId).describe()).runId !== runId)
         throw new Error('there was a second run');
       return outcome;
+    },
+  },
+  {
+    step: 'lease',
+    fault: 'begun by drift, the lifecycle worker killed meanwhile',
+    outcomes: ['promoted'],
+    run: async (cluster, id) => {
+      const { lifecycle, traffic } = cluster;
+      const source = `drift/${id}`;
+      const isIn = async (state: string): Promise<string | null> => {
+        const status = await lifecycle.lifecycleStatus(MODEL).catch(() => null);
+        const found = status?.cases.find((each) => each.source === source && each.state === state);
+        return found?.note ?? null;
+      };
+      const onset = traffic.at - 6 * HOUR_MS;
+      await lifecycle.signalDrift(MODEL, { source, sequence: 1, version: 1, onset, detectedAt: traffic.at });
+      while ((await isIn('training')) === null) await sleep(100);
+      await cluster.worker('lifecycle').kill();
+      await cluster.startLifecycle();
+      let note: string | null = null;
+      for (; note === null; note = await isIn('decided')) await sleep(100);
+      return note.startsWith('promoted') ? 'promoted' : note;
     },
   },
   {
