@@ -158,6 +158,11 @@ export interface DeploymentRecord {
   readonly salt: string;
   /** A version to load and warm without serving it; an instance reports it as readyEpoch. */
   readonly prepare: number | null;
+  /**
+   * A former champion that may still serve, and does where the champion has no score; null for none. Records of before
+   * it was kept have none.
+   */
+  readonly standIn?: number | null;
 }
 
 /** One archived range of a partition. Readers see only files that a manifest names. */
