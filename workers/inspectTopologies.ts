@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom, type Configuration } from '../contracts/configuration.js';
 import { TidemillError } from '../contracts/errors.js';
-import { streamTopic } from '../contracts/topics.js';
+import { streamTopic, type TopologyIdentity } from '../contracts/topics.js';
 import { modelOf } from '../models/project.js';
 import { createScoringEngine } from '../scoring/engine.js';
+import { serviceOfVersion, servicesOf, versionsInUse } from '../scoring/versionServices.js';
 import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import type { Log } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
@@ -18,6 +19,7 @@ import type { Registry } from '../stores/registry/registry.js';
 import type { Topology } from '../streams/runtime/topology.js';
 import { loadProject } from './loadProject.js';
 import { versionLoader } from './modelVersions.js';
+import { passingFields } from './scoreHost.js';
 import { createTopologies, createTopology, generationKey, type TopologyName } from './topologies.js';
 
 /** The topologies of a model as descriptions: none of them runs. */
@@ -60,7 +62,10 @@ export async function inspectTopologies<T>(
     const registry = await openRegistry(configuration);
     closing.push(() => registry.close());
     const objects = openDiskObjectStore(join(home, 'objects'));
-    const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
+    const stores = { registry, objects };
+    const scorer = createScoringEngine(model, versionLoader(model, registry, objects), (version) =>
+      serviceOfVersion(stores, model, version),
+    );
     closing.push(() => scorer.close());
     const parts = {
       project,
@@ -68,6 +73,8 @@ export async function inspectTopologies<T>(
       partitions,
       scorer,
       objects,
+      services: async () => (await servicesOf(stores, model, await versionsInUse(registry, modelName))).services,
+      passing: (identity: TopologyIdentity) => passingFields(log, identity, model),
       offline: async (): Promise<OfflineStore> => {
         const store = await openDuckdbStore({ threads: 1, memoryLimit: '128MB' });
         closing.push(() => store.close());

@@ -5,9 +5,10 @@ import { pino } from 'pino';
 import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom } from '../contracts/configuration.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
-import { streamTopic } from '../contracts/topics.js';
+import { streamTopic, type TopologyIdentity } from '../contracts/topics.js';
 import { modelOf } from '../models/project.js';
 import { createScoringEngine } from '../scoring/engine.js';
+import { serviceOfVersion, servicesOf, versionsInUse } from '../scoring/versionServices.js';
 import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
@@ -18,10 +19,12 @@ import { openRegistry } from '../stores/registry/openRegistry.js';
 import { followDeployments } from '../streams/deployments/followDeployments.js';
 import { initialiseGroup } from '../streams/runtime/initialiseGroup.js';
 import { runTopology, type RunningTopology } from '../streams/runtime/runTopology.js';
+import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
 import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
 import { versionLoader } from './modelVersions.js';
-import { createTopologies, settingsOf, topologyNames } from './topologies.js';
+import { passingFields, ScoreHost } from './scoreHost.js';
+import { createTopologies, generationKey, settingsOf, topologyNames, type TopologyName } from './topologies.js';
 
 /**
  * The stream worker: runs topologies of one model until SIGTERM, which drains, commits, snapshots and leaves the group.
@@ -60,7 +63,10 @@ async function main(): Promise<void> {
 
   const registry = await openRegistry(configuration);
   const objects = openDiskObjectStore(join(home, 'objects'));
-  const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
+  const stores = { registry, objects };
+  const scorer = createScoringEngine(model, versionLoader(model, registry, objects), (version) =>
+    serviceOfVersion(stores, model, version),
+  );
   let offline: Promise<OfflineStore> | null = null;
   let lifecycle: Promise<LifecycleClient> | null = null;
   let online: OnlineStore | null = null;
@@ -83,9 +89,13 @@ async function main(): Promise<void> {
         project: id,
       })),
     generation: (topology: string) => registry.generation(topology),
+    services: async () => (await servicesOf(stores, model, await versionsInUse(registry, model.name))).services,
+    passing: (identity: TopologyIdentity) => passingFields(log, identity, model),
   };
   const topologies = [];
   for (const name of names) {
+    // What scores plans itself.
+    if (name === 'score' && values.initialise === undefined) continue;
     for (const topology of await createTopologies(name, parts)) topologies.push({ name, topology });
   }
 
@@ -114,6 +124,7 @@ async function main(): Promise<void> {
   }
 
   const running: RunningTopology[] = [];
+  let host: ScoreHost | null = null;
   let follower: Awaited<ReturnType<typeof followDeployments>> | null = null;
   let stopping = false;
   const stop = async (code: number): Promise<void> => {
@@ -121,7 +132,7 @@ async function main(): Promise<void> {
     stopping = true;
     // What does not drain in time is replayed by the next owner: nothing is lost, so leaving is safe.
     setTimeout(() => process.exit(code === 0 ? 1 : code), SHUTDOWN_BUDGET_MS).unref();
-    await Promise.all(running.map((each) => each.stop()));
+    await Promise.all([...running, ...(host === null ? [] : [host])].map((each) => each.stop()));
     await follower?.stop();
     await closeStores();
     logger.info('stopped');
@@ -133,7 +144,31 @@ async function main(): Promise<void> {
     void stop(isTidemillError(error) ? error.description.exit : 1);
   };
 
+  const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
+  const runtimeOf = (name: TopologyName): RuntimeOptions => ({
+    log,
+    instance: values.instance,
+    directory: join(home, 'streams'),
+    ...settingsOf(name),
+    reach,
+    onEvent: (event) => {
+      if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
+      else logger.info(event, event.kind);
+    },
+    onFatal: fatal,
+  });
   if (names.includes('score')) {
+    const scoring = new ScoreHost({
+      ...stores,
+      project: id,
+      model,
+      generation: await registry.generation(generationKey(id, 'score', model.name)),
+      partitions,
+      scorer,
+      runtime: runtimeOf('score'),
+      onNote: (text) => logger.info({ topology: `score.${model.name}` }, text),
+    });
+    host = scoring;
     // The head of the deployment is applied before anything is consumed.
     follower = await followDeployments({
       log,
@@ -142,16 +177,17 @@ async function main(): Promise<void> {
       model: model.name,
       instance: values.instance,
       scorer,
+      features: scoring,
       onProblem: (text) => logger.error(text),
       onRenew: async () => {
-        const watermarks = running.flatMap(({ status }) =>
+        const watermarks = [...running, scoring].flatMap(({ status }) =>
           status.flatMap(({ watermark }) => (watermark === null ? [] : [watermark])),
         );
         if (watermarks.length > 0) await registry.advanceWatermark(requestTopic, Math.min(...watermarks));
       },
     });
+    await scoring.start();
   }
-  const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
   for (const { name, topology } of topologies) {
     /** A generation that was replaced ends by itself; every task of it says so, and only once do we stop it. */
     let isRetired = false;
@@ -164,15 +200,7 @@ async function main(): Promise<void> {
       logger.info({ topology: topology.identity }, 'replaced by a later generation');
     };
     const started: Promise<RunningTopology> = runTopology(topology, {
-      log,
-      instance: values.instance,
-      directory: join(home, 'streams'),
-      ...settingsOf(name),
-      reach,
-      onEvent: (event) => {
-        if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
-        else logger.info(event, event.kind);
-      },
+      ...runtimeOf(name),
       onFatal: (error) => {
         if (isTidemillError(error, 'ONLINE_GENERATION_RETIRED')) void retire().catch(fatal);
         else fatal(error);
@@ -181,7 +209,13 @@ async function main(): Promise<void> {
     running.push(await started);
   }
   logger.info(
-    { topologies: topologies.map(({ topology }) => topology.identity.name), instance: values.instance },
+    {
+      topologies: [
+        ...(host === null ? [] : [`score.${model.name}`]),
+        ...topologies.map(({ topology }) => topology.identity.name),
+      ],
+      instance: values.instance,
+    },
     'running',
   );
 }

@@ -202,10 +202,14 @@ class Session {
     const field = (at: number): string => identifier(labels.stream.fields[at]?.name ?? '');
     const [id, time] = [field(labels.stream.eventId), field(labels.stream.eventTime)];
     const servedColumns = vectors.columns.map((_, at) => `column_${at}`);
+    const noneServed = `SELECT NULL::BIGINT AS id, NULL::BIGINT AS "at", ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false`;
+    // Files hold as many columns as the services that were served then: the union gives the others to them.
     const servedRows =
       served.length === 0
-        ? `SELECT NULL::BIGINT AS id, NULL::BIGINT AS "at", ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false`
-        : `SELECT id, "at", ${servedColumns.join(', ')} FROM ${parquet(served)} WHERE service = ${textLiteral(service.hash)}
+        ? noneServed
+        : `SELECT id, "at", ${servedColumns.join(', ')} FROM (SELECT * FROM ${parquet(served, 'union_by_name = true')}
+             UNION ALL BY NAME SELECT ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false)
+           WHERE service = ${textLiteral(service.hash)}
            QUALIFY row_number() OVER (PARTITION BY id, "at" ORDER BY __partition, __offset) = 1`;
     const fields = Array.from({ length: vectors.fields }, (_, at) => `v.__field_${at}`);
     const columns = vectors.columns.map(

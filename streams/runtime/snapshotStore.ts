@@ -12,6 +12,8 @@ export interface SnapshotHeader {
   readonly identity: string;
   /** Next offsets by partition name: the state holds everything below them, and nothing else. */
   readonly offsets: Readonly<Record<string, number>> | null;
+  /** Parts of the state that it holds, where the state has parts. */
+  readonly parts?: readonly string[];
 }
 
 const HEADER_KEY = Buffer.from([0]);
@@ -78,12 +80,29 @@ export class SnapshotStore {
     }
   }
 
-  /** Makes `owner` the only one whose writes count. */
-  async claim(owner: string, identity: string): Promise<void> {
+  /**
+   * Makes `owner` the only one whose writes count.
+   *
+   * @param kept parts that stay: what else there is will not be kept up any more.
+   * @param foreign entries of other parts, which are deleted.
+   */
+  async claim(
+    owner: string,
+    identity: string,
+    kept: readonly string[] = [],
+    foreign: readonly Uint8Array[] = [],
+  ): Promise<void> {
     await this.database.transaction(() => {
       const before = this.header();
-      const offsets = before === null || before.identity !== identity ? null : before.offsets;
-      void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify({ owner, identity, offsets })));
+      const isSame = before !== null && before.identity === identity;
+      const header: SnapshotHeader = {
+        owner,
+        identity,
+        offsets: isSame ? before.offsets : null,
+        parts: isSame ? (before.parts ?? []).filter((part) => kept.includes(part)) : [],
+      };
+      void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify(header)));
+      for (const key of foreign) void this.database.remove(entryKey(key));
     });
   }
 
@@ -100,9 +119,7 @@ export class SnapshotStore {
       const owner = this.header()?.owner;
       if (owner !== header.owner) return owner ?? 'nobody';
       for (const { key, value } of entries) {
-        const stored = Buffer.alloc(key.length + 1);
-        stored[0] = ENTRY_PREFIX;
-        stored.set(key, 1);
+        const stored = entryKey(key);
         if (value === null) void this.database.remove(stored);
         else void this.database.put(stored, Buffer.from(value.buffer, value.byteOffset, value.byteLength));
       }
@@ -128,6 +145,13 @@ export class SnapshotStore {
   async close(): Promise<void> {
     await this.database.close();
   }
+}
+
+function entryKey(key: Uint8Array): Buffer {
+  const stored = Buffer.alloc(key.length + 1);
+  stored[0] = ENTRY_PREFIX;
+  stored.set(key, 1);
+  return stored;
 }
 
 function openDatabase(folder: string): RootDatabase<Buffer, Buffer> {
