@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { EachBatchPayload, Kafka } from 'kafkajs';
 import { taskAssigner } from './kafkaAssigner.js';
 import { codedError, leaveForDeadMember, RETRY } from './kafkaClient.js';
-import { toLogRecord } from './kafkaReader.js';
-import type { ConsumerGroupOptions, GroupMember, LogRecord, TopicPartition } from './log.js';
+import { recordsOf } from './kafkajs/fetchedBatch.js';
+import type { ConsumerGroupOptions, GroupMember, TopicPartition } from './log.js';
 
 /**
  * Joins a consumer group.
@@ -85,10 +85,7 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
       eachBatch: async (payload: EachBatchPayload) => {
         const { batch } = payload;
         if (payload.isStale() || !payload.isRunning()) return;
-        const records: LogRecord[] = batch.messages.map((message) =>
-          toLogRecord(batch.topic, batch.partition, message),
-        );
-        options.onRecords(records, epoch);
+        options.onRecords(recordsOf(batch), epoch);
       },
     });
   } catch (error) {

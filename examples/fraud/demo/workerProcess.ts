@@ -50,6 +50,10 @@ export class WorkerProcess {
     return new WorkerProcess(name, file, args, configuration, logFile, env);
   }
 
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
   get isRunning(): boolean {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
