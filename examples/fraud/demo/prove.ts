@@ -70,6 +70,7 @@ export async function prove(options: ProofOptions): Promise<Omit<DemoResult, 'ki
     missing: audit.missing,
     repeated: audit.repeated,
     vectorsCompared: audit.vectorsCompared,
+    othersCompared: audit.othersCompared,
     maxDifference: audit.maxDifference,
     promotions: (await registry.championHistory(model.name)).length + 1,
     probation: await probationOf(registry, model.name, 2),
