@@ -43,6 +43,7 @@ async function main(): Promise<void> {
       model: { type: 'string' },
       instance: { type: 'string', default: hostname() },
       initialise: { type: 'string' },
+      processing: { type: 'string', default: 'exactly-once' },
     },
   });
   if (values.model === undefined)
@@ -150,6 +151,7 @@ async function main(): Promise<void> {
     instance: values.instance,
     directory: join(home, 'streams'),
     ...settingsOf(name),
+    processing: processingOf(values.processing),
     reach,
     onEvent: (event) => {
       if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
@@ -218,6 +220,14 @@ async function main(): Promise<void> {
     },
     'running',
   );
+}
+
+function processingOf(text: string): 'exactly-once' | 'at-least-once' {
+  if (text === 'exactly-once' || text === 'at-least-once') return text;
+  throw new TidemillError('CONFIGURATION_INVALID', `--processing ${text} is neither exactly-once nor at-least-once`, {
+    option: 'processing',
+    value: text,
+  });
 }
 
 function report(error: unknown): void {

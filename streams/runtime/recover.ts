@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { isTidemillError, messageOf, TidemillError } from '../../contracts/errors.js';
 import { groupId, topologyPrefix, transactionalId } from '../../contracts/topics.js';
 import type { TopicPartition, TransactionalProducer } from '../../stores/log/log.js';
+import { openAtLeastOnceProducer, type CommitOffsets } from './atLeastOnceProducer.js';
 import { SnapshotStore } from './snapshotStore.js';
 import type { TaskContext } from './taskContext.js';
 import { partitionName } from './taskInputs.js';
@@ -25,7 +26,7 @@ export interface Recovery {
 /**
  * Recovery, as a workflow recovers: the newest snapshot, and the log since.
  *
- *   1. fence: nobody else can commit for this task from now on
+ *   1. fence: nobody else can commit for this task from now on (at-least-once fences nobody: a zombie's outputs are repeats)
  *   2. read the committed offsets C: what the predecessor was committing is decided by now, one way or the other
  *   3. restore the newest snapshot at offsets S <= C; a corrupt, foreign or advanced one is discarded. Parts that it lacks
  *      (views that were added) are built from the start of the log; parts of it that the task does not have are dropped
@@ -34,13 +35,16 @@ export interface Recovery {
  *
  * @throws TidemillError GROUP_NOT_INITIALISED, OFFSETS_MISSING, OFFSET_LOST
  */
-export async function recover(context: TaskContext): Promise<Recovery> {
+export async function recover(context: TaskContext, commitOffsets: CommitOffsets): Promise<Recovery> {
   const { topology, options, id, partitions, owner } = context;
   const { identity } = topology;
   const { log } = options;
 
   // 1 fence
-  const producer = await log.transactionalProducer(transactionalId(identity, id));
+  const producer =
+    options.processing === 'at-least-once'
+      ? await openAtLeastOnceProducer(log, commitOffsets)
+      : await log.transactionalProducer(transactionalId(identity, id));
   let snapshots: SnapshotStore | null = null;
   try {
     options.reach?.('after-fence');
