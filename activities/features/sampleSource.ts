@@ -32,10 +32,10 @@ export function sampleSource(
   return {
     outcomes: async (stream) => {
       keys ??= createKeyFilter(log, model, sample, views);
-      const { isRequest, isOfKey } = await keys;
+      const filter = await keys;
       const read: CompiledView[] = views.map(({ view }) => view).filter((view) => view.stream.hash === stream.hash);
       const isWanted = (event: LoggedEvent): boolean =>
-        (stream.name === model.request.name && isRequest(event)) || read.some((view) => isOfKey(view, event));
+        (stream.name === model.request.name && filter.isRequest(event)) || read.some((view) => filter.isOfKey(view, event));
       return outcomesOf(parts, stream, isWanted, onRead);
     },
     cuts: async () => {
