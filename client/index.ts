@@ -2,6 +2,7 @@ export type { ApprovalAnswer, ApprovalBinding, SignedAnswer, UnsignedAnswer } fr
 export { bindingOf } from '../contracts/approval.js';
 export type { ErrorCode } from '../contracts/errorCodes.js';
 export { isTidemillError, TidemillError } from '../contracts/errors.js';
+export type { BackfillInput, BackfillResult } from '../contracts/features.js';
 export type { ApprovalDecision, ApprovalRequest, RollbackResult, WatchStatus } from '../contracts/rollout.js';
 export type {
   DriftCase,

@@ -45,7 +45,7 @@ export function* tumblingEvents(options: TumblingOptions = {}): Generator<Tumbli
 
 export function textOf({ id, at, user, cents }: TumblingEvent): string {
   const amount = cents / 100;
-  return `{"id":${id},"at":${at},"user":${user},"amount":${amount},"device":"android-${100_000 + (id % 9_973)}","country":"${id % 3 === 0 ? 'DE' : 'FR'}"}`;
+  return `{"id":${id},"at":${at},"user":${user},"amount":${amount},"device":"android-${100_000 + (id % 9_973)}","country":"${id % 3 === 0 ? 'DE' : 'FR'}","channel":"app-store"}`;
 }
 
 /**

@@ -42,10 +42,23 @@ export interface VectorQuery {
   readonly entity: number | null;
   /** Adds the request's own fields, in their in-memory form, as `__field_0, …`. @default false */
   readonly withFields?: boolean;
+  /**
+   * Only requests, and events of their stream, whose field has this share of all values: for services whose views all read
+   * the request stream by that field, whose shares are independent. Rows with null there belong to none. @default all
+   */
+  readonly share?: { readonly field: number; readonly of: number; readonly at: number };
   /** Where the result goes. */
   readonly output: string;
   /** Called with 0..1 as far as it can be told. */
   readonly onProgress?: (share: number) => void;
+}
+
+/** What labels mean; see models/labelSpec.ts. Durations in ms of event time. */
+export interface LabelMeaning {
+  readonly horizonMs: number;
+  readonly absence: 'missing' | 'negative';
+  readonly retentionMs: number;
+  readonly censored: readonly string[];
 }
 
 /** Files that become a dataset; see joinDataset. */
@@ -54,7 +67,11 @@ export interface DatasetQuery {
   readonly vectors: VectorTable;
   readonly service: CompiledService;
   /** Event files of the label stream; the label's event id is the request's. */
-  readonly labels: { readonly stream: CompiledStream; readonly field: number; readonly files: readonly string[] };
+  readonly labels: LabelMeaning & {
+    readonly stream: CompiledStream;
+    readonly field: number;
+    readonly files: readonly string[];
+  };
   /** Files of served predictions: id, at, service, column_0, …; empty where nothing was served. */
   readonly served: readonly string[];
   /** Labels known after this do not count. */
