@@ -5,10 +5,9 @@ import { streamTopic } from '../../contracts/topics.js';
 import type { Log } from '../../stores/log/log.js';
 import { measureProgram, type Launch, type ProgramRun, type RunPlace, type StreamProgram } from './streamProgram.js';
 import { fillTumblingTopic } from './tumblingEvents.js';
+import { orders } from './tumblingProject.js';
 import { differences, oracleResults, readResults, type WindowResults } from './windowResults.js';
 
-/** Name of the event stream in Tidemill's project: all programs read its topic. */
-const STREAM = 'orders';
 /** Between two runs, for what the broker still has to do for the one before. */
 const SETTLE_MS = 2_000;
 
@@ -36,6 +35,16 @@ export interface ReadyProgram {
   readonly launch: (place: RunPlace) => Promise<Launch>;
 }
 
+/** Where all runs take place. */
+export interface BenchPlace {
+  readonly log: Log;
+  readonly broker: string;
+  readonly directory: string;
+  readonly say: (text: string) => void;
+  /** Ends the run that is under way, and its processes. */
+  readonly signal: AbortSignal;
+}
+
 /** Results of a run are not those of the batch, or not those of another program: nothing that was measured counts. */
 export class WrongResults extends Error {
   constructor(
@@ -54,8 +63,7 @@ export class WrongResults extends Error {
 export async function comparePrograms(
   ready: readonly ReadyProgram[],
   options: ComparisonOptions,
-  at: { readonly log: Log; readonly broker: string; readonly directory: string },
-  say: (text: string) => void,
+  at: BenchPlace,
 ): Promise<ComparedRun[]> {
   const { partitions } = options;
   const runs: ComparedRun[] = [];
@@ -65,7 +73,7 @@ export async function comparePrograms(
     let first: { readonly name: string; readonly results: WindowResults } | null = null;
     for (let round = 1; round <= options.rounds; round++) {
       const project = `bench-${keys}-${round}`;
-      const source = streamTopic(project, STREAM);
+      const source = streamTopic(project, orders.compiled.name);
       await at.log.ensureTopics([{ topic: source, partitions }]);
       await fillTumblingTopic(at.log, source, partitions, events);
       for (const { program, launch } of rotated(ready, round - 1)) {
@@ -74,7 +82,7 @@ export async function comparePrograms(
         const workers = options.workers ?? program.workers;
         const launched = await launch({ project, broker: at.broker, source, partitions, workers, directory });
         await at.log.ensureTopics([{ topic: launched.results, partitions }]);
-        const run = await measureProgram(at.log, source, launched).catch((error: unknown) => {
+        const run = await measureProgram(at.log, source, launched, at.signal).catch((error: unknown) => {
           throw new Error(`${program.name} did not finish`, { cause: error });
         });
         const { results, findings } = await readResults(at.log, launched.results);
@@ -82,7 +90,7 @@ export async function comparePrograms(
         if (first !== null) findings.push(...differences(results, first.results, first.name));
         if (findings.length > 0) throw new WrongResults(program.name, findings);
         first ??= { name: program.name, results };
-        say(`${keys} keys, round ${round}: ${program.name} gave the ${results.size} results expected`);
+        at.say(`${keys} keys, round ${round}: ${program.name} gave the ${results.size} results expected`);
         runs.push({ program: program.name, keys, round, results: results.size, ...run });
         await rm(directory, { recursive: true, force: true });
       }
@@ -92,11 +100,11 @@ export async function comparePrograms(
   return runs;
 }
 
-/** The list as it stands in a round: another program is the first, and every second round runs backwards. */
+/** The list as it stands in a round: another program is the first, and in every second round the rest runs backwards. */
 export function rotated<T>(list: readonly T[], round: number): T[] {
   const from = round % Math.max(1, list.length);
-  const turned = [...list.slice(from), ...list.slice(0, from)];
-  return round % 2 === 0 ? turned : turned.reverse();
+  const rest = [...list.slice(from + 1), ...list.slice(0, from)];
+  return [...list.slice(from, from + 1), ...(round % 2 === 0 ? rest : rest.reverse())];
 }
 
 /** Topics of a round, those included that the programs made for themselves. */

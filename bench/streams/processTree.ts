@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Clock ticks in a second of /proc: the same on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -10,9 +10,9 @@ export interface Usage {
   readonly peakMb: number;
 }
 
-/** What processes and all their descendants have used; Linux only. */
-export async function usageOf(roots: readonly number[]): Promise<Usage> {
-  const processes = await readProcesses();
+/** What processes and all their descendants have used; at once, since they go on while it is read. Linux only. */
+export function usageOf(roots: readonly number[]): Usage {
+  const processes = readProcesses();
   const wanted = new Set(roots);
   // A child may be listed before its parent: again until nothing is added.
   for (let known = 0; known < wanted.size;) {
@@ -23,17 +23,17 @@ export async function usageOf(roots: readonly number[]): Promise<Usage> {
   let peakKb = 0;
   for (const pid of wanted) {
     ticks += processes.get(pid)?.ticks ?? 0;
-    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+    const status = textOf(`/proc/${pid}/status`) ?? '';
     peakKb += Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0);
   }
   return { cpuSeconds: ticks / TICKS_PER_SECOND, peakMb: Math.round(peakKb / 1_024) };
 }
 
-async function readProcesses(): Promise<Map<number, { readonly parent: number; readonly ticks: number }>> {
+function readProcesses(): Map<number, { readonly parent: number; readonly ticks: number }> {
   const processes = new Map<number, { parent: number; ticks: number }>();
-  for (const name of await readdir('/proc')) {
+  for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
-    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => null);
+    const stat = textOf(`/proc/${name}/stat`);
     if (stat === null) continue;
     // Behind the name, which may hold spaces: the parent is the 4th field, times (own and of ended children) 14th to 17th.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -41,4 +41,13 @@ async function readProcesses(): Promise<Map<number, { readonly parent: number; r
     processes.set(Number(name), { parent: Number(fields[1]), ticks });
   }
   return processes;
+}
+
+/** Null where the process is gone. */
+function textOf(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return null;
+  }
 }

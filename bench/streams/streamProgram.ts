@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../stores/log/log.js';
-import { usageOf } from './processTree.js';
+import { usageOf, type Usage } from './processTree.js';
 
 const POLL_MS = 20;
+const START_LIMIT_MS = 2 * 60_000;
 const RUN_LIMIT_MS = 20 * 60_000;
 const STOP_BUDGET_MS = 20_000;
 
@@ -37,15 +38,17 @@ export interface RunPlace {
   readonly directory: string;
 }
 
-/** The processes of one run. Each says `"msg":"running"` on its standard output once it takes records. */
+/** The processes of one run. Each tells how far it is by lines with `"msg":"WORD"` on its standard output. */
 export interface Launch {
   readonly processes: readonly {
     readonly program: string;
     readonly args: readonly string[];
     readonly env?: Readonly<Record<string, string>>;
   }[];
+  /** Word of a process that takes records from now on. */
+  readonly startWord: string;
   readonly results: string;
-  /** Whose committed offsets tell that all is done; null: each process says `"msg":"finished"`. */
+  /** Whose committed offsets tell that all is done; null: each process says `finished`. */
   readonly group: string | null;
 }
 
@@ -61,34 +64,47 @@ export interface ProgramRun {
   readonly startCpuSeconds: number;
 }
 
-/** Runs the processes over a topic that was filled before, until all of it is answered and committed; Linux only. */
-export async function measureProgram(log: Log, source: string, launch: Launch): Promise<ProgramRun> {
+/**
+ * Runs the processes over a topic that was filled before, until all of it is answered and committed; Linux only.
+ *
+ * @param signal ends the processes before that.
+ */
+export async function measureProgram(
+  log: Log,
+  source: string,
+  launch: Launch,
+  signal: AbortSignal,
+): Promise<ProgramRun> {
   const ends = await log.offsets(source);
   const places = ends.map(({ partition }) => ({ topic: source, partition }));
   const started = performance.now();
-  const children = launch.processes.map((each) => new Talker(each.program, each.args, each.env));
+  let first: { readonly at: number; readonly usage: Usage } | null = null;
+  const onWord = (word: string, at: number): void => {
+    if (word === launch.startWord) first ??= { at, usage: usageOf(pids) };
+  };
+  const children = launch.processes.map((each) => new Talker(each.program, each.args, each.env, onWord));
   const pids = children.map(({ pid }) => pid);
   const isDone = async (): Promise<boolean> => {
     if (launch.group === null) return children.every((child) => child.said('finished'));
     const committed = await log.committed(launch.group, places);
     return ends.every(({ high }, at) => (committed[at]?.offset ?? 0) >= high);
   };
-  const deadline = started + RUN_LIMIT_MS;
-  const until = async (is: () => boolean | Promise<boolean>): Promise<void> => {
-    while (!(await is())) {
+  const until = async (is: () => boolean | Promise<boolean>, limitMs: number): Promise<void> => {
+    for (const deadline = performance.now() + limitMs; !(await is());) {
+      signal.throwIfAborted();
       for (const child of children) child.requireRunning();
-      if (performance.now() > deadline) throw new Error(`not done after ${RUN_LIMIT_MS / 1_000} s`);
+      if (performance.now() > deadline)
+        throw new Error(`no end after ${limitMs / 1_000} s: ${children.map(({ lastWords }) => lastWords).join('\n')}`);
       await sleep(POLL_MS);
     }
   };
   try {
-    await until(() => children.some((child) => child.said('running')));
-    const running = Math.min(...children.map((child) => child.saidAt('running')));
-    const before = await usageOf(pids);
-    await until(isDone);
+    await until(() => first !== null, START_LIMIT_MS);
+    const { at: running, usage: before } = first as unknown as { at: number; usage: Usage };
+    await until(isDone, RUN_LIMIT_MS);
     const done =
       launch.group === null ? Math.max(...children.map((child) => child.saidAt('finished'))) : performance.now();
-    const after = await usageOf(pids);
+    const after = usageOf(pids);
     return {
       seconds: (done - running) / 1_000,
       cpuSeconds: after.cpuSeconds - before.cpuSeconds,
@@ -109,7 +125,12 @@ class Talker {
   private line = '';
   private tail = '';
 
-  constructor(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  constructor(
+    program: string,
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    private readonly onWord: (word: string, at: number) => void,
+  ) {
     this.child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
     this.ended = new Promise((resolve) => this.child.once('close', () => resolve()));
     this.child.once('error', (error) => (this.tail += error.message));
@@ -131,9 +152,13 @@ class Talker {
     return this.words.get(word) ?? Number.POSITIVE_INFINITY;
   }
 
+  get lastWords(): string {
+    return this.tail.trim();
+  }
+
   requireRunning(): void {
     if (this.child.exitCode === null && this.child.signalCode === null && this.pid > 0) return;
-    throw new Error(`it ended by itself (${this.child.exitCode ?? this.child.signalCode}): ${this.tail.trim()}`);
+    throw new Error(`it ended by itself (${this.child.exitCode ?? this.child.signalCode}): ${this.lastWords}`);
   }
 
   async stop(): Promise<void> {
@@ -151,8 +176,10 @@ class Talker {
     const lines = (this.line + chunk.toString()).split('\n');
     this.line = lines.pop() ?? '';
     for (const line of lines) {
-      const word = /"msg":"(running|finished)"/.exec(line)?.[1];
-      if (word !== undefined && !this.words.has(word)) this.words.set(word, now);
+      const word = /"msg":"(\w+)"/.exec(line)?.[1];
+      if (word === undefined || this.words.has(word)) continue;
+      this.words.set(word, now);
+      this.onWord(word, now);
     }
   }
 

@@ -7,9 +7,7 @@ import { startKafka } from '../../infra/kafka.js';
 import { openKafkaLog } from '../../stores/log/kafkaLog.js';
 import { comparePrograms, WrongResults, type ReadyProgram } from './comparePrograms.js';
 import { flatness, summarise } from './comparisonSummary.js';
-import { bytewax } from './peers/bytewax.js';
-import { kafkaStreams, kafkaStreamsOnClose } from './peers/kafkaStreams.js';
-import { quix } from './peers/quix.js';
+import { PROGRAMS } from './programs.js';
 import type { StreamProgram } from './streamProgram.js';
 
 /**
@@ -21,8 +19,6 @@ import type { StreamProgram } from './streamProgram.js';
  *
  * Exit code 3 where results differ: then no figure is told.
  */
-const PROGRAMS: readonly StreamProgram[] = [kafkaStreams, kafkaStreamsOnClose, quix, bytewax];
-
 const { values } = parseArgs({
   options: {
     events: { type: 'string', default: '1000000' },
@@ -49,8 +45,18 @@ const { ready, skipped } = await prepare(chosen(values.only));
 const directory = await mkdtemp(join(tmpdir(), 'tidemill-bench-'));
 const kafka = await startKafka({ directory: join(directory, 'kafka'), memoryMb: 1_024, progress: say });
 const log = openKafkaLog({ brokers: [kafka.broker], clientId: 'bench' });
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => interrupted.abort(new Error(`ended by ${signal}`)));
 try {
-  const runs = await comparePrograms(ready, options, { log, broker: kafka.broker, directory }, say);
+  await warmUp();
+  const runs = await comparePrograms(ready, options, {
+    log,
+    broker: kafka.broker,
+    directory,
+    say,
+    signal: interrupted.signal,
+  });
   const summary = summarise(runs, options.events);
   const report = {
     suite: 'streams',
@@ -96,6 +102,20 @@ try {
   await log.close();
   await kafka.stop();
   await rm(directory, { recursive: true });
+}
+
+/** Has the broker make what it makes for the first group and the first transaction: no program should wait for that. */
+async function warmUp(): Promise<void> {
+  const topic = 'warm-up';
+  await log.ensureTopics([{ topic, partitions: 1 }]);
+  await log.commitOffsets(topic, [{ topic, partition: 0, offset: 0 }]);
+  const producer = await log.transactionalProducer(topic);
+  await producer.begin();
+  await producer.send([{ topic, key: null, value: topic }]);
+  await producer.commit();
+  await producer.close();
+  await log.deleteGroups([topic]);
+  await log.deleteTopics([topic]);
 }
 
 /** A program that cannot be had here is left out, and said to be. */

@@ -34,7 +34,7 @@ export const bytewax: StreamProgram = {
         program: python,
         args: [peerFile('bytewax', 'tumbling.py'), broker, source, results, String(at), addresses, directory],
       }));
-      return { processes, results, group: null };
+      return { processes, startWord: 'running', results, group: null };
     };
   },
 };

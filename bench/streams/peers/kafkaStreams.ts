@@ -61,6 +61,7 @@ function kafkaStreamsProgram(name: string, emission: string, inWords: string): S
               ),
             },
           ],
+          startWord: 'running',
           results,
           group,
         };

@@ -34,7 +34,7 @@ export const quix: StreamProgram = {
           join(directory, String(at)),
         ]),
       }));
-      return { processes, results, group };
+      return { processes, startWord: 'running', results, group };
     };
   },
 };
