@@ -15,7 +15,7 @@ export const bytewax: StreamProgram = {
   workers: 2,
   workersAre: 'processes',
   settings: {
-    recovery: 'SQLite partitions, a snapshot every 5 s',
+    recovery: 'SQLite partitions, a snapshot every 10 s',
     EventClock: 'wait_for_system_duration 10 s, its system clock stands still',
     fold_window: 'ordered=False, one tuple of totals',
     KafkaSource: 'tail=False, batch_size 5,000',

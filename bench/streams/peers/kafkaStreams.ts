@@ -15,7 +15,7 @@ export const kafkaStreams = kafkaStreamsProgram(
   'suppress(untilWindowCloses(unbounded()))',
 );
 
-/** A window is told once by the emit strategy: one store and one changelog fewer, so that many keys cost less. */
+/** A window is told once by the emit strategy: one store and one changelog fewer. */
 export const kafkaStreamsOnClose = kafkaStreamsProgram(
   'kafka-streams-on-close',
   'onWindowClose',

@@ -21,8 +21,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 WINDOW = timedelta(minutes=1)
 LATENESS = timedelta(seconds=10)
 WINDOW_MS = 60_000
-# Between two snapshots of the state, which at-least-once needs.
-SNAPSHOT = timedelta(seconds=5)
+# Between two snapshots of the state, which at-least-once needs: the default.
+SNAPSHOT = timedelta(seconds=10)
 
 broker, source, results, process, addresses, recovery = sys.argv[1:7]
 running = False
