@@ -102,6 +102,27 @@ export const ERROR_CODES = {
     summary: 'No Kafka broker answers at the configured addresses.',
     action: 'Check TIDEMILL_KAFKA and the broker; `tidemill up` starts one on this machine.',
   },
+  LOG_AUTHENTICATION_FAILED: {
+    status: 503,
+    exit: 4,
+    summary: 'The Kafka broker refused the user name or the password, or does not know the SASL mechanism.',
+    action:
+      'Check TIDEMILL_KAFKA_SASL, TIDEMILL_KAFKA_USERNAME and TIDEMILL_KAFKA_PASSWORD_FILE against the credentials that the broker has.',
+  },
+  LOG_TLS_FAILED: {
+    status: 503,
+    exit: 4,
+    summary:
+      'No TLS connection to the Kafka broker: its certificate is not trusted, or it speaks no TLS at this address.',
+    action:
+      "Name the file of the authority that signed the broker's certificate in TIDEMILL_KAFKA_CA_FILE, and an address of the certificate in TIDEMILL_KAFKA.",
+  },
+  LOG_NOT_ALLOWED: {
+    status: 403,
+    exit: 4,
+    summary: "The Kafka broker's access rules forbid this user what Tidemill needs.",
+    action: 'Grant what the message names: the guide to operations lists the rules that a worker needs.',
+  },
   TOPIC_MISMATCH: {
     status: 409,
     exit: 1,
@@ -166,6 +187,19 @@ export const ERROR_CODES = {
     exit: 1,
     summary: 'A record made the computation of its features fail in an unforeseen way; it is in the dead-letter topic.',
     action: 'Report it with the record; replay it once the cause is removed.',
+  },
+  POISON_LIMIT_EXCEEDED: {
+    status: 500,
+    exit: 1,
+    summary: 'Too large a share of the recent records of a task cannot be processed, so that it stopped.',
+    action:
+      'Look at `tidemill dlq list`; correct the producer or the contract and start the worker again, or raise TIDEMILL_POISON_SHARE (1 never stops) and replay later.',
+  },
+  DEAD_LETTER_NOT_FOUND: {
+    status: 404,
+    exit: 1,
+    summary: 'There is no dead letter with this id.',
+    action: 'List the open ones with `tidemill dlq list`.',
   },
   BLOCK_INVALID: {
     status: 500,

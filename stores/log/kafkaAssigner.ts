@@ -5,6 +5,8 @@ import type { TopicPartition } from './log.js';
 interface MemberData {
   readonly name: string;
   readonly tasks: readonly string[];
+  /** HOST:PORT where it answers about itself. */
+  readonly address?: string;
 }
 
 /**
@@ -18,6 +20,7 @@ export function taskAssigner(
   name: string,
   heldTasks: () => readonly string[],
   taskOf: (partition: TopicPartition) => string,
+  address?: string,
 ): PartitionAssigner {
   return ({ cluster }) => ({
     name: 'TidemillTaskAssigner',
@@ -27,7 +30,13 @@ export function taskAssigner(
       metadata: AssignerProtocol.MemberMetadata.encode({
         version: 1,
         topics,
-        userData: Buffer.from(JSON.stringify({ name, tasks: heldTasks() } satisfies MemberData)),
+        userData: Buffer.from(
+          JSON.stringify({
+            name,
+            tasks: heldTasks(),
+            ...(address === undefined ? {} : { address }),
+          } satisfies MemberData),
+        ),
       }),
     }),
     assign: async ({ members, topics }) => {
@@ -39,12 +48,7 @@ export function taskAssigner(
           partitionsOf.set(task, [...(partitionsOf.get(task) ?? []), place]);
         }
       }
-      const data = members.map(({ memberId, memberMetadata }) => {
-        const decoded = AssignerProtocol.MemberMetadata.decode(memberMetadata);
-        const userData =
-          decoded === null || decoded.userData.length === 0 ? '{"name":"","tasks":[]}' : decoded.userData.toString();
-        return { memberId, ...(JSON.parse(userData) as MemberData) };
-      });
+      const data = members.map(({ memberId, memberMetadata }) => ({ memberId, ...memberDataOf(memberMetadata) }));
       const byMember = assignTasks([...partitionsOf.keys()], data);
       return data.map(({ memberId }) => {
         const assignment: Record<string, number[]> = {};
@@ -62,6 +66,21 @@ export function taskAssigner(
       });
     },
   });
+}
+
+/** What a member says about itself; empty where it says nothing. */
+export function memberDataOf(metadata: Buffer): MemberData {
+  const decoded = metadata.length === 0 ? null : AssignerProtocol.MemberMetadata.decode(metadata);
+  if (decoded === null || decoded.userData.length === 0) return { name: '', tasks: [] };
+  return JSON.parse(decoded.userData.toString()) as MemberData;
+}
+
+/** The partitions that a member was assigned. */
+export function assignedPartitionsOf(assignment: Buffer): TopicPartition[] {
+  const decoded = assignment.length === 0 ? null : AssignerProtocol.MemberAssignment.decode(assignment);
+  return Object.entries(decoded?.assignment ?? {}).flatMap(([topic, partitions]) =>
+    partitions.map((partition) => ({ topic, partition })),
+  );
 }
 
 /** The pure part: tasks to members; see taskAssigner. */

@@ -108,7 +108,12 @@ class MemoryLog implements Log {
   }
 
   async groupMembers(group: string): ReturnType<Log['groupMembers']> {
-    return (this.members.get(group) ?? []).map(({ options }) => ({ name: options.memberName, host: 'memory' }));
+    return (this.members.get(group) ?? []).map(({ options, assigned }) => ({
+      name: options.memberName,
+      host: 'memory',
+      address: options.address ?? null,
+      partitions: assigned,
+    }));
   }
 
   async committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {

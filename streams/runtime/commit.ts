@@ -53,6 +53,7 @@ export async function commit(
     offset: inputs.nextOffset(input),
   }));
   const records = outputs.take();
+  const startedAt = performance.now();
   // 3 outputs
   options.reach?.('before-begin');
   await producer.begin();
@@ -64,6 +65,8 @@ export async function commit(
   options.reach?.('after-offsets');
   // 5 commit
   await producer.commit();
+  context.counters.countCommitted(records);
+  options.onCommit?.(topology, (performance.now() - startedAt) / 1_000);
   options.reach?.('after-commit');
   // 6 forget
   const byName = new Map(inputs.inputs.map((input, at) => [input.name, (offsets[at] as { offset: number }).offset]));

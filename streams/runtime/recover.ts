@@ -48,7 +48,10 @@ export async function recover(context: TaskContext): Promise<Recovery> {
       for (const { partition, low, high } of await log.offsets(topic))
         ranges.set(partitionName({ topic, partition }), { low, high });
     }
-    const discard = (reason: string): void => options.onEvent?.({ kind: 'snapshotDiscarded', task: id, reason });
+    const discard = (reason: string): void => {
+      context.counters.snapshotsDiscarded++;
+      options.onEvent?.({ kind: 'snapshotDiscarded', task: id, reason });
+    };
     snapshots = await SnapshotStore.open(join(options.directory, 'snapshots', topologyPrefix(identity), id), discard);
     let task = topology.createTask(id, partitions);
     const held = await heldOffsets(context, snapshots, task.stateIdentity, discard);
@@ -154,4 +157,17 @@ async function restore(
       cause: error,
     });
   }
+}
+
+/** Does a new recovery help? Lost offsets, missing offsets or a broken invariant do not heal by themselves. */
+export function isHealing(error: unknown): boolean {
+  return (
+    isTidemillError(error, 'PRODUCER_FENCED') ||
+    isTidemillError(error, 'PRODUCER_UNUSABLE') ||
+    isTidemillError(error, 'LOG_UNAVAILABLE') ||
+    isTidemillError(error, 'SNAPSHOT_NOT_OWNED') ||
+    isTidemillError(error, 'TEMPORAL_UNAVAILABLE') ||
+    isTidemillError(error, 'REGISTRY_BUSY') ||
+    (error instanceof Error && error.name.startsWith('KafkaJS'))
+  );
 }

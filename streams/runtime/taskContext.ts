@@ -1,5 +1,7 @@
 import type { Log, TopicPartition } from '../../stores/log/log.js';
+import type { PoisonLimit } from './poisonBreaker.js';
 import type { Topology } from './topology.js';
+import type { TopologyCounters } from './topologyCounters.js';
 
 /** Points at which a test may kill the process: the runtime calls `reach` there. */
 export type FailPoint =
@@ -42,6 +44,12 @@ export interface RuntimeOptions {
   readonly microBatchRows?: number;
   /** @default 10000 */
   readonly sessionTimeoutMs?: number;
+  /** When a task stops for too many records that cannot be processed. @default POISON_LIMIT */
+  readonly poisonLimit?: Partial<PoisonLimit>;
+  /** HOST:PORT where this process answers about its tasks; told to the group, so that others find it. */
+  readonly address?: string;
+  /** A transaction was committed, from its beginning to its end in so many seconds. */
+  readonly onCommit?: (topology: Topology, seconds: number) => void;
   readonly reach?: (point: FailPoint) => void;
   readonly onEvent?: (event: TaskEvent) => void;
   /** The topology cannot go on; everything is stopped. */
@@ -56,4 +64,6 @@ export interface TaskContext {
   readonly partitions: readonly TopicPartition[];
   /** Unique to this run of the process: owner of snapshots. */
   readonly owner: string;
+  /** Of the whole topology in this process. */
+  readonly counters: TopologyCounters;
 }

@@ -1,12 +1,14 @@
 import { setImmediate as yieldToEventLoop, setTimeout as sleep } from 'node:timers/promises';
-import { isTidemillError, messageOf, TidemillError } from '../../contracts/errors.js';
-import { deadLetterTopic } from '../../contracts/topics.js';
+import { isTidemillError } from '../../contracts/errors.js';
 import type { GroupMember, LogRecord, TopicPartition } from '../../stores/log/log.js';
 import { commit, TransactionOutputs } from './commit.js';
-import { recover, type Recovery } from './recover.js';
+import { deadLetterOf, foldLive, foldSilently } from './foldRecord.js';
+import { POISON_LIMIT, PoisonBreaker } from './poisonBreaker.js';
+import { isHealing, recover, type Recovery } from './recover.js';
 import type { TaskContext } from './taskContext.js';
-import { TaskInputs, type InputRecord } from './taskInputs.js';
-import type { Output, StreamTask } from './topology.js';
+import { TaskInputs } from './taskInputs.js';
+import { taskStatus, type TaskState, type TaskStatus } from './taskStatus.js';
+import type { Output } from './topology.js';
 
 /** Folded records between two looks at the clock and the event loop. */
 const RECORDS_PER_TURN = 128;
@@ -29,7 +31,7 @@ const DEFAULTS = {
  */
 export class TaskRunner {
   private inputs: TaskInputs;
-  private state: 'recovering' | 'live' | 'stopped' = 'recovering';
+  private state: TaskState = 'recovering';
   private stopping = false;
   private lost = false;
   private wake: () => void = () => undefined;
@@ -38,8 +40,9 @@ export class TaskRunner {
   private readonly done: Promise<void>;
   /** Committed offsets; empty until the first recovery. */
   private committedOffsets: ReadonlyMap<string, number> = new Map();
+  /** Where the replay of the newest recovery started. */
+  private restoredFrom: ReadonlyMap<string, number> = new Map();
   private watermarkValue: number | null = null;
-  replayedRecords = 0;
 
   constructor(
     private readonly context: TaskContext,
@@ -56,13 +59,15 @@ export class TaskRunner {
     return this.context.id;
   }
 
-  get status(): { task: string; state: string; offsets: Record<string, number>; watermark: number | null } {
-    return {
+  get status(): TaskStatus {
+    return taskStatus({
       task: this.id,
       state: this.state,
-      offsets: Object.fromEntries(this.committedOffsets),
+      inputs: this.inputs,
+      committed: this.committedOffsets,
+      restoredFrom: this.restoredFrom,
       watermark: this.watermarkValue,
-    };
+    });
   }
 
   /** Another assignment that holds this task, too: reading goes on where it was. */
@@ -128,6 +133,7 @@ export class TaskRunner {
           options.onFatal(error);
           break;
         }
+        this.context.counters.rebuilds++;
         options.onEvent?.({ kind: 'rebuild', task: this.id, error });
         await this.closeAfterFailure(recovery);
         recovery = null;
@@ -158,6 +164,7 @@ export class TaskRunner {
     const inputs = new TaskInputs(this.context.partitions, (record) => task.parse(record));
     this.inputs = inputs;
     this.committedOffsets = committed;
+    this.restoredFrom = from;
     // 5 seek
     for (const input of inputs.inputs) {
       inputs.start(input, from.get(input.name) as number, recovery.highWatermarks.get(input.name) as number);
@@ -175,7 +182,7 @@ export class TaskRunner {
         await this.signal();
         continue;
       }
-      if (!('failure' in next)) foldSilently(recovery, next);
+      if (!('failure' in next)) foldSilently(task, next);
       if (++replayed % 1_000 === 0) {
         this.context.options.reach?.('in-replay');
         this.resumeDrained();
@@ -183,7 +190,7 @@ export class TaskRunner {
       }
     }
     task.committed(committed);
-    this.replayedRecords = replayed;
+    this.watermarkValue = task.watermark;
     this.context.options.onEvent?.({
       kind: 'recovered',
       task: this.id,
@@ -201,8 +208,10 @@ export class TaskRunner {
     const outputs = new TransactionOutputs();
     const output: Output = {
       emit: (record) => outputs.emit(record),
-      deadLetter: (record, error) => outputs.emit(this.deadLetter(record, error)),
+      deadLetter: (record, error) => outputs.emit(deadLetterOf(this.context.topology.identity.project, record, error)),
     };
+    const { counters } = this.context;
+    const breaker = new PoisonBreaker(this.id, { ...POISON_LIMIT, ...options.poisonLimit });
     let folded = 0;
     let firstFoldAt = 0;
     let lastSnapshotAt = performance.now();
@@ -251,8 +260,9 @@ export class TaskRunner {
         if (next === null) break;
         if (folded++ === 0) firstFoldAt = performance.now();
         taken++;
-        fold(task, next, output);
+        foldLive(task, next, output, breaker);
       }
+      counters.folded += taken;
       this.resumeDrained();
       if (task.pendingRows >= this.setting('microBatchRows')) await task.drain(output);
       const dueIn =
@@ -270,22 +280,6 @@ export class TaskRunner {
     await (snapshotting ?? Promise.resolve());
     snapshot(this.committedOffsets);
     await (snapshotting ?? Promise.resolve());
-  }
-
-  private deadLetter(record: LogRecord, error: unknown): Parameters<Output['emit']>[0] {
-    return {
-      topic: deadLetterTopic(this.context.topology.identity.project),
-      key: record.key,
-      value: record.value,
-      headers: {
-        'original-topic': record.topic,
-        'original-partition': String(record.partition),
-        'original-offset': String(record.offset),
-        code: error instanceof TidemillError ? error.code : 'FOLD_FAILED',
-        message: messageOf(error),
-        attempt: '1',
-      },
-    };
   }
 
   private resumeDrained(): void {
@@ -311,42 +305,4 @@ export class TaskRunner {
   private setting(name: keyof typeof DEFAULTS): number {
     return this.context.options[name] ?? DEFAULTS[name];
   }
-}
-
-/** Folds one record; one that cannot be folded is set aside in its place. */
-function fold(task: StreamTask, next: InputRecord, output: Output): void {
-  if ('failure' in next) {
-    output.deadLetter(next.record, next.failure);
-    return;
-  }
-  try {
-    task.fold(next, output, false);
-  } catch (error) {
-    // The fold is deterministic: what fails once fails always.
-    output.deadLetter(next.record, error);
-  }
-}
-
-/** Records that failed when they were live have their dead letter; they change nothing. */
-function foldSilently({ task }: Recovery, next: Exclude<InputRecord, { failure: unknown }>): void {
-  try {
-    task.fold(next, SILENT, true);
-  } catch {
-    // Poison, answered when it was live: a replay leaves it out for the same reason.
-  }
-}
-
-const SILENT: Output = { emit: () => undefined, deadLetter: () => undefined };
-
-/** Does a new recovery help? Lost offsets, missing offsets or a broken invariant do not heal by themselves. */
-function isHealing(error: unknown): boolean {
-  return (
-    isTidemillError(error, 'PRODUCER_FENCED') ||
-    isTidemillError(error, 'PRODUCER_UNUSABLE') ||
-    isTidemillError(error, 'LOG_UNAVAILABLE') ||
-    isTidemillError(error, 'SNAPSHOT_NOT_OWNED') ||
-    isTidemillError(error, 'TEMPORAL_UNAVAILABLE') ||
-    isTidemillError(error, 'REGISTRY_BUSY') ||
-    (error instanceof Error && error.name.startsWith('KafkaJS'))
-  );
 }

@@ -1,4 +1,4 @@
-import type { CutRecord, PredictionRecord, SourcePosition } from '../../../contracts/records.js';
+import type { CutRecord, PredictionRecord, ReplayedRequest, SourcePosition } from '../../../contracts/records.js';
 import { cutsTopic, predictionsTopic } from '../../../contracts/topics.js';
 import type { StreamEvent } from '../../../features/types.js';
 import type { ScoredRow, Scorer } from '../../../scoring/scorer.js';
@@ -11,6 +11,8 @@ interface PendingRow {
   readonly vector: Float64Array;
   readonly source: SourcePosition;
   readonly cut: string | null;
+  /** Null but for a replay of a dead letter. */
+  readonly replay: ReplayedRequest | null;
 }
 
 /** Rows of a task that have their vector and wait for their score. */
@@ -51,7 +53,7 @@ export class PredictionWriter {
         batch.map(({ event }) => splitUnit(event.values[this.model.entity] ?? null, event.id)),
       );
       this.rows = this.rows.slice(batch.length);
-      for (const [at, { event, vector, source, cut }] of batch.entries()) {
+      for (const [at, { event, vector, source, cut, replay }] of batch.entries()) {
         const row = scored[at] as ScoredRow;
         const prediction: PredictionRecord = {
           id: event.id,
@@ -71,6 +73,7 @@ export class PredictionWriter {
           source,
           cut,
           entity: event.values[this.model.entity] as number | string | null,
+          ...(replay === null ? {} : { replay }),
         };
         output.emit({
           topic: predictionsTopic(this.project, this.model.name),

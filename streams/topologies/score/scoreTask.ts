@@ -1,3 +1,4 @@
+import { REPLAY_HEADER, replayMarkOf, type ReplayMark } from '../../../contracts/deadLetters.js';
 import { TidemillError } from '../../../contracts/errors.js';
 import { streamTopic, type TopologyIdentity } from '../../../contracts/topics.js';
 import { checkFuture, parseEvent } from '../../../features/eventContract.js';
@@ -9,6 +10,7 @@ import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js
 import type { ScorePlan, Stage } from './scorePlan.js';
 import { emitDuplicate, emitLate } from './setAside.js';
 import { StageState, type StateEntry } from './stageState.js';
+import { TakenReplays } from './takenReplays.js';
 
 /** What both kinds of score tasks share: streams that feed windows, watermarks, snapshots. */
 export interface ScoreTaskOptions {
@@ -27,10 +29,12 @@ export interface EventContent {
 }
 
 const META_KEY = 'm';
+const REPLAYS_KEY = 'r';
 
 export abstract class ScoreTask implements StreamTask {
   protected readonly state: StageState;
   protected readonly stage: Stage;
+  protected readonly replays = new TakenReplays();
   readonly stateIdentity: string;
 
   constructor(
@@ -75,13 +79,20 @@ export abstract class ScoreTask implements StreamTask {
   protected foldEvent({ stream, event }: EventContent, record: LogRecord, output: Output): void {
     const progress = this.state.progressOf(stream);
     progress.folded = record.offset + 1;
-    if (progress.isLate(event.time)) {
-      emitLate(this.project, record, event, progress.watermark, output);
+    const mark = replayOf(record);
+    const taken = mark === null ? null : this.replays.firstOf(mark, record.offset);
+    if (taken !== null) {
+      emitDuplicate(this.project, record, event, taken, output);
       return;
     }
-    progress.observe(event.time);
-    if (this.state.insert(stream, event, record.partition, record.offset))
-      emitDuplicate(this.project, record, event, null, output);
+    if (progress.isLate(event.time)) emitLate(this.project, record, event, progress.watermark, output);
+    else {
+      progress.observe(event.time);
+      if (this.state.insert(stream, event, record.partition, record.offset))
+        emitDuplicate(this.project, record, event, null, output);
+    }
+    // Last: a replay whose fold fails is a dead letter again, which can be replayed.
+    if (mark !== null) this.replays.take(mark, record.offset);
   }
 
   /** This task's part of a cut: what had been folded of every source but the requests' own. */
@@ -103,6 +114,8 @@ export abstract class ScoreTask implements StreamTask {
     yield* this.state.snapshot();
     const progress = [...this.state.progress].map(([name, each]) => [name, each.encode()]);
     yield { key: Buffer.from(META_KEY), value: Buffer.from(JSON.stringify({ progress, more: this.encodeMeta() })) };
+    const replays = this.replays.snapshot();
+    if (replays !== null) yield { key: Buffer.from(REPLAYS_KEY), value: replays };
   }
 
   restore(key: Uint8Array, value: Uint8Array): void {
@@ -111,12 +124,18 @@ export abstract class ScoreTask implements StreamTask {
       const meta = parseMeta(value);
       for (const [name, encoded] of meta.progress) this.state.progress.get(name)?.decode(encoded);
       this.decodeMeta(meta.more);
-    } else this.restoreEntry(text, value);
+    } else if (text === REPLAYS_KEY) this.replays.restore(value);
+    else this.restoreEntry(text, value);
   }
 
   protected restoreEntry(key: string, value: Uint8Array): void {
     this.state.restore(key, value);
   }
+}
+
+/** The mark of a replay; null for nearly every record. */
+export function replayOf({ headers }: LogRecord): ReplayMark | null {
+  return replayMarkOf(headers[REPLAY_HEADER]);
 }
 
 function parseMeta(value: Uint8Array): { progress: [string, readonly [number | null, number]][]; more: unknown } {
