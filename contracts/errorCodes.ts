@@ -100,7 +100,8 @@ export const ERROR_CODES = {
     status: 503,
     exit: 5,
     summary: 'No Kafka broker answers at the configured addresses.',
-    action: 'Check TIDEMILL_KAFKA and the broker; `tidemill up` starts one on this machine.',
+    action:
+      'Check TIDEMILL_KAFKA, whether its listener speaks TLS, and the broker; `tidemill up` starts one on this machine.',
   },
   LOG_AUTHENTICATION_FAILED: {
     status: 503,

@@ -6,7 +6,6 @@ import { TidemillError } from '../contracts/errors.js';
 import { streamTopic } from '../contracts/topics.js';
 import { modelOf } from '../models/project.js';
 import { createScoringEngine } from '../scoring/engine.js';
-import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import type { Log } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
@@ -19,6 +18,7 @@ import type { Topology } from '../streams/runtime/topology.js';
 import { loadProject } from './loadProject.js';
 import { versionLoader } from './modelVersions.js';
 import { createTopologies, createTopology, generationKey, type TopologyName } from './topologies.js';
+import { openLog } from './openLog.js';
 
 /** The topologies of a model as descriptions: none of them runs. */
 export interface InspectedTopologies {
@@ -51,7 +51,7 @@ export async function inspectTopologies<T>(
   await requireRegistry(configuration);
   const closing: (() => Promise<void>)[] = [];
   try {
-    const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId });
+    const log = await openLog(configuration.kafkaBrokers, clientId);
     closing.push(() => log.close());
     const requests = streamTopic(project, model.request.name);
     const partitions = await log.partitionCount(requests);

@@ -4,11 +4,13 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom } from '../contracts/configuration.js';
+import { monitoringAddressFrom } from '../contracts/monitoring.js';
+import { poisonLimitFrom } from '../contracts/poisonLimit.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
 import { streamTopic } from '../contracts/topics.js';
 import { modelOf } from '../models/project.js';
 import { createScoringEngine } from '../scoring/engine.js';
-import { openKafkaLog } from '../stores/log/kafkaLog.js';
+import type { Scorer } from '../scoring/scorer.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
@@ -21,12 +23,16 @@ import { runTopology, type RunningTopology } from '../streams/runtime/runTopolog
 import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
 import { versionLoader } from './modelVersions.js';
+import { measuredScorer } from './monitoring/measuredScorer.js';
+import { openMonitoring } from './monitoring/monitoringServer.js';
+import { createStreamMonitoring } from './monitoring/streamMonitoring.js';
+import { openLog } from './openLog.js';
 import { createTopologies, settingsOf, topologyNames } from './topologies.js';
 
 /**
  * The stream worker: runs topologies of one model until SIGTERM, which drains, commits, snapshots and leaves the group.
  *
- *   node dist/workers/stream.js --topologies score --model fraud --instance worker-1
+ *   node dist/workers/stream.js --topologies score --model fraud --instance worker-1 --metrics-port 9464
  *   node dist/workers/stream.js --topologies score --model fraud --initialise end
  */
 const SHUTDOWN_BUDGET_MS = 25_000;
@@ -40,6 +46,7 @@ async function main(): Promise<void> {
       model: { type: 'string' },
       instance: { type: 'string', default: hostname() },
       initialise: { type: 'string' },
+      'metrics-port': { type: 'string' },
     },
   });
   if (values.model === undefined)
@@ -48,11 +55,21 @@ async function main(): Promise<void> {
   const configuration = configurationFrom(process.env);
   const { project: id, home } = configuration;
   const model = modelOf(await loadProject(configuration.projectModule), values.model);
-  const log = openKafkaLog({
-    brokers: configuration.kafkaBrokers,
-    clientId: values.instance,
-    onClientLog: (level, text) => logger[level]({ source: 'kafka' }, text),
+  const poisonLimit = poisonLimitFrom(process.env);
+  let scorer: Scorer | null = null;
+  const monitoring = createStreamMonitoring({
+    project: id,
+    model: model.name,
+    instance: values.instance,
+    scorer: () => scorer,
   });
+  const watched = values.initialise === undefined ? monitoringAddressFrom(process.env, values['metrics-port']) : null;
+  // Open before anything is asked for: a worker that waits for its broker says that it is starting.
+  const server = watched === null ? null : await openMonitoring(watched, monitoring);
+  if (server !== null) logger.info({ address: server.address }, 'metrics and health');
+  const log = await openLog(configuration.kafkaBrokers, values.instance, (level, text) =>
+    logger[level]({ source: 'kafka' }, text),
+  );
   const requestTopic = streamTopic(id, model.request.name);
   const partitions = await log.partitionCount(requestTopic);
   if (partitions === null)
@@ -60,7 +77,12 @@ async function main(): Promise<void> {
 
   const registry = await openRegistry(configuration);
   const objects = openDiskObjectStore(join(home, 'objects'));
-  const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
+  const scoring = measuredScorer(
+    createScoringEngine(model, versionLoader(model, registry, objects)),
+    monitoring.scored,
+    (seconds) => monitoring.metrics.observe('tidemill_predict_duration_seconds', { model: model.name }, seconds),
+  );
+  scorer = scoring;
   let offline: Promise<OfflineStore> | null = null;
   let lifecycle: Promise<LifecycleClient> | null = null;
   let online: OnlineStore | null = null;
@@ -68,7 +90,7 @@ async function main(): Promise<void> {
     project: id,
     model,
     partitions,
-    scorer,
+    scorer: scoring,
     objects,
     online: () => (online ??= openOnlineStore(configuration.online)),
     onOnlineProblem: (view: string, problem: string | null) => {
@@ -90,7 +112,7 @@ async function main(): Promise<void> {
   }
 
   const closeStores = async (): Promise<void> => {
-    await scorer.close();
+    await scoring.close();
     await (await offline)?.close();
     await (await lifecycle)?.close();
     await online?.close();
@@ -114,16 +136,19 @@ async function main(): Promise<void> {
   }
 
   const running: RunningTopology[] = [];
+  monitoring.running = running;
   let follower: Awaited<ReturnType<typeof followDeployments>> | null = null;
   let stopping = false;
   const stop = async (code: number): Promise<void> => {
     if (stopping) return;
     stopping = true;
+    monitoring.phase = 'stopping';
     // What does not drain in time is replayed by the next owner: nothing is lost, so leaving is safe.
     setTimeout(() => process.exit(code === 0 ? 1 : code), SHUTDOWN_BUDGET_MS).unref();
     await Promise.all(running.map((each) => each.stop()));
     await follower?.stop();
     await closeStores();
+    await server?.close();
     logger.info('stopped');
     process.exit(code);
   };
@@ -141,7 +166,7 @@ async function main(): Promise<void> {
       project: id,
       model: model.name,
       instance: values.instance,
-      scorer,
+      scorer: scoring,
       onProblem: (text) => logger.error(text),
       onRenew: async () => {
         const watermarks = running.flatMap(({ status }) =>
@@ -151,6 +176,7 @@ async function main(): Promise<void> {
       },
     });
   }
+  monitoring.follower = follower;
   const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
   for (const { name, topology } of topologies) {
     /** A generation that was replaced ends by itself; every task of it says so, and only once do we stop it. */
@@ -168,6 +194,14 @@ async function main(): Promise<void> {
       instance: values.instance,
       directory: join(home, 'streams'),
       ...settingsOf(name),
+      poisonLimit,
+      ...(server === null ? {} : { address: server.address }),
+      onCommit: ({ identity }, seconds) =>
+        monitoring.metrics.observe(
+          'tidemill_stream_commit_duration_seconds',
+          { job: identity.name, generation: String(identity.generation) },
+          seconds,
+        ),
       reach,
       onEvent: (event) => {
         if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
@@ -180,6 +214,7 @@ async function main(): Promise<void> {
     });
     running.push(await started);
   }
+  if (!stopping) monitoring.phase = 'running';
   logger.info(
     { topologies: topologies.map(({ topology }) => topology.identity.name), instance: values.instance },
     'running',
