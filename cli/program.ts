@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import { addApprovalCommands } from './commands/approvals.js';
+import { addDeadLetterCommands } from './commands/deadLetters.js';
 import { addFeatureCommands } from './commands/features.js';
 import { addFollowCommand } from './commands/follow.js';
 import { addGenerateCommands } from './commands/generate.js';
@@ -58,6 +59,7 @@ export async function runCommandLine(args: readonly string[], console: Console =
     });
   addRuntimeCommands(program, context);
   addStreamCommands(program, context);
+  addDeadLetterCommands(program, context);
   addProjectCommands(program, context);
   addModelCommands(program, context);
   addLineageCommands(program, context);

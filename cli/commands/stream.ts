@@ -13,6 +13,7 @@ interface WorkerOptions {
   readonly projectId?: string;
   readonly instance?: string;
   readonly initialise?: string;
+  readonly metricsPort?: string;
 }
 
 interface ResetOptions extends WorkerOptions {
@@ -35,12 +36,14 @@ export function addStreamCommands(program: Command, context: () => Context): voi
       .argument('<topologies>', 'score, archive, outcome, monitor, relay, materialize; comma-separated'),
   )
     .option('--instance <name>', 'name of this worker; a restart under the same name takes over its tasks at once')
+    .option('--metrics-port <port>', 'port for metrics and health; 0 takes any free one (default), off opens none')
     .option('--initialise <where>', 'set the offsets of a new group to `start` or `end` of its topics and leave')
     .addHelpText('after', '\nExample:\n  tidemill stream run score --model fraud --instance worker-1')
     .action(async (topologies: string, options: WorkerOptions) => {
       const { home, exit } = context();
       const args = ['--topologies', topologies, '--model', options.model];
       if (options.instance !== undefined) args.push('--instance', options.instance);
+      if (options.metricsPort !== undefined) args.push('--metrics-port', options.metricsPort);
       if (options.initialise !== undefined) args.push('--initialise', options.initialise);
       const env = await workerEnvironment(home, options);
       exit(await runProgram({ file: 'workers/stream.js', args, env }, { logsTo: 'stderr' }));
@@ -48,7 +51,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
   common(
     stream
       .command('status')
-      .description('how far topologies have come in their topics')
+      .description('how far topologies have come in their topics, who runs them, and what their tasks are doing')
       .argument('[topologies]', 'comma-separated', 'score,archive,outcome,monitor,relay'),
   )
     .addHelpText('after', '\nExample:\n  tidemill stream status score --model fraud --json')
@@ -71,6 +74,12 @@ export function addStreamCommands(program: Command, context: () => Context): voi
             committed: ({ committed }) => number(committed),
             end: ({ end }) => String(end),
             lag: ({ lag }) => number(lag),
+            task: ({ task }) => task,
+            owner: ({ owner }) => owner ?? '-',
+            state: ({ state, restored }) =>
+              state === 'recovering' && restored !== null ? `${state} ${Math.floor(restored * 100)} %` : state,
+            'watermark delay': ({ watermarkDelayMs }) =>
+              watermarkDelayMs === null ? '-' : `${(watermarkDelayMs / 1_000).toFixed(1)} s`,
           },
           format,
         ),

@@ -102,10 +102,8 @@ describe('a broker that wants TLS and a password', () => {
         await log.producer().catch((error: unknown) => error),
       ];
       for (const failure of failures) {
-        expect(failure).toMatchObject({
-          code: 'LOG_AUTHENTICATION_FAILED',
-          action: expect.stringContaining('PASSWORD'),
-        });
+        expect(failure).toMatchObject({ code: 'LOG_AUTHENTICATION_FAILED' });
+        expect((failure as TidemillError).action).toContain('TIDEMILL_KAFKA_PASSWORD_FILE');
         expect(JSON.stringify(failure)).not.toContain('wrong-s3cret');
       }
       await log.close();
