@@ -29,7 +29,8 @@ async function main(): Promise<TopologyProgress[]> {
   });
 }
 
-async function progressOf(log: Log, { identity, sources, taskOf }: Topology): Promise<TopologyProgress[]> {
+async function progressOf(log: Log, topology: Topology): Promise<TopologyProgress[]> {
+  const { identity, sources } = topology;
   const group = groupId(identity);
   const reports = await askWorkers(group, await log.groupMembers(group));
   const now = Date.now();
@@ -54,7 +55,7 @@ async function progressOf(log: Log, { identity, sources, taskOf }: Topology): Pr
         committed,
         end: high,
         lag: committed === null ? null : Math.max(0, high - committed),
-        task: taskOf({ topic, partition }),
+        task: topology.taskOf({ topic, partition }),
         owner,
         state,
         restored,

@@ -18,7 +18,7 @@ import { initialiseGroup } from '../../../streams/runtime/initialiseGroup.js';
 import { runTopology, type RunningTopology } from '../../../streams/runtime/runTopology.js';
 import type { RuntimeOptions } from '../../../streams/runtime/taskContext.js';
 import { scoreTopology } from '../../../streams/topologies/score/scoreTopology.js';
-import { paymentRecord, payments } from '../../support/payments.js';
+import { payments } from '../../support/payments.js';
 
 const project = 'memory';
 const HOUR = 3_600_000;
