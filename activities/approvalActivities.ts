@@ -8,6 +8,7 @@ import type { ApprovalUse, Fence } from '../stores/registry/registry.js';
 import type { VerifiedToken } from './approvals/approvalVerifier.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { withFailures } from './failures.js';
+import { journalEntry } from './journal.js';
 
 /** Approval by a person: bound to the version, its evidence and the rollout that asked for it. */
 export function createApprovalActivities({ registry, approvals, reach }: ActivityDependencies) {
@@ -27,7 +28,7 @@ export function createApprovalActivities({ registry, approvals, reach }: Activit
         requestedBy,
       };
       await registry.journalIntent(fence, 'approval', request);
-      const entry = (await registry.journal(fence.model, fence.token)).find(({ step }) => step === 'approval');
+      const entry = await journalEntry(registry, fence, 'approval');
       return entry?.intent as ApprovalRequest;
     },
 
@@ -99,7 +100,7 @@ export function createApprovalActivities({ registry, approvals, reach }: Activit
   });
 
   async function waiting(model: string, token: number): Promise<ApprovalRequest | null> {
-    const entry = (await registry.journal(model, token)).find(({ step }) => step === 'approval');
+    const entry = await journalEntry(registry, { model, token }, 'approval');
     return (entry?.intent as ApprovalRequest | undefined) ?? null;
   }
 

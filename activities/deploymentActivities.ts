@@ -2,7 +2,7 @@ import type { RolloutFence, RolloutPlan } from '../contracts/rollout.js';
 import type { Verdict } from '../models/gates/verdict.js';
 import type { Fence, ModelVersion } from '../stores/registry/registry.js';
 import type { ActivityDependencies } from './dependencies.js';
-import { deploymentChanges } from './deploymentChanges.js';
+import { ALONE, deploymentChanges } from './deploymentChanges.js';
 import { withFailures } from './failures.js';
 import { journaled } from './journal.js';
 
@@ -10,8 +10,6 @@ export interface FollowResult {
   readonly epoch: number;
   readonly instances: readonly string[];
 }
-
-const ALONE = { mode: 'single', challenger: null, share: 0, salt: '', prepare: null } as const;
 
 /** What serves: every change of the deployment that a rollout makes, and takes back. */
 export function createDeploymentActivities(dependencies: ActivityDependencies) {

@@ -8,6 +8,9 @@ import type { ActivityDependencies } from './dependencies.js';
 /** How long instances may take to load a version, and to switch. */
 const FOLLOW_TIMEOUT_MS = 120_000;
 
+/** A deployment of nothing but a champion. */
+export const ALONE = { mode: 'single', challenger: null, share: 0, salt: '', prepare: null } as const;
+
 export interface DeploymentChanges {
   /** Changes the head deployment in one transaction; `step` makes a repeat harmless. */
   readonly change: (
@@ -55,14 +58,7 @@ export function deploymentChanges(dependencies: Pick<ActivityDependencies, 'regi
 
   const change: DeploymentChanges['change'] = async (fence, step, next, reason, evidence) => {
     const head = await registry.deployment(fence.model);
-    const base = head ?? {
-      mode: 'single' as const,
-      champion: null,
-      challenger: null,
-      share: 0,
-      salt: '',
-      prepare: null,
-    };
+    const base = head ?? { ...ALONE, champion: null };
     const { mode, champion, challenger, share, salt, prepare } = { ...base, ...next };
     return registry.changeDeployment({
       fence,

@@ -1,5 +1,14 @@
 import type { ActivityDependencies } from './dependencies.js';
-import type { Fence } from '../stores/registry/registry.js';
+import type { Fence, JournalEntry, Registry } from '../stores/registry/registry.js';
+
+/** What a rollout's journal says of one step; undefined where it has not begun. */
+export async function journalEntry(
+  registry: Pick<Registry, 'journal'>,
+  { model, token }: Fence,
+  step: string,
+): Promise<JournalEntry | undefined> {
+  return (await registry.journal(model, token)).find((entry) => entry.step === step);
+}
 
 /**
  * One step of a rollout: 1 its intent is journaled, 2 it is done, 3 its result is journaled. A step whose result is there
@@ -12,7 +21,7 @@ export async function journaled<T>(
   intent: unknown,
   act: () => Promise<T>,
 ): Promise<T> {
-  const known = (await registry.journal(fence.model, fence.token)).find((entry) => entry.step === step);
+  const known = await journalEntry(registry, fence, step);
   if (known !== undefined && known.finishedAt !== null) return known.result as T;
   await registry.setPhase(fence, step);
   reach?.(`${step}/before-intent`);

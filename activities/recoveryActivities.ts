@@ -14,9 +14,9 @@ import { predictionsTopic, streamTopic } from '../contracts/topics.js';
 import type { RetrainResult, TriggerKind } from '../contracts/workflows.js';
 import type { Fence, ModelVersion, Rollout } from '../stores/registry/registry.js';
 import type { ActivityDependencies } from './dependencies.js';
-import { deploymentChanges } from './deploymentChanges.js';
+import { ALONE, deploymentChanges } from './deploymentChanges.js';
 import { withFailures } from './failures.js';
-import { journaled } from './journal.js';
+import { journaled, journalEntry } from './journal.js';
 
 const LOOK_MS = 500;
 /** A rollout that journaled none asked for nothing after its commit. */
@@ -211,12 +211,11 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
   }
 
   async function carryOut(fence: Fence, reason: string): Promise<BegunRollback> {
-    const lease = (await registry.journal(fence.model, fence.token)).find(({ step }) => step === 'lease');
+    const lease = await journalEntry(registry, fence, 'lease');
     const { from, to, under } = lease?.intent as { from: number; to: number; under?: number };
     // 3
     const { epoch } = await journaled(dependencies, fence, 'rollback', { from, to }, async () => {
-      const next = { mode: 'single', champion: to, challenger: null, share: 0, salt: '', prepare: null } as const;
-      return { epoch: (await change(fence, 'rollback', next, reason, null)).epoch };
+      return { epoch: (await change(fence, 'rollback', { ...ALONE, champion: to }, reason, null)).epoch };
     });
     // 4
     await registry.withdrawVersion(fence.model, from, reason, fence);

@@ -14,8 +14,9 @@ import type { Verdict } from '../models/gates/verdict.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { deploymentChanges } from './deploymentChanges.js';
 import { withFailures } from './failures.js';
+import { journalEntry } from './journal.js';
 import { StallWatch } from './stallWatch.js';
-import { operationalWatch, outcomeWatch, type WatchEvidence } from './watchEvidence.js';
+import { dueAt, operationalWatch, outcomeWatch, type WatchEvidence } from './watchEvidence.js';
 import { tailTopic } from './tailTopic.js';
 
 const LOOK_MS = 500;
@@ -26,8 +27,6 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
   const { change, awaitInstances } = deploymentChanges(dependencies);
   const topicOf = ({ kind }: Watch, model: string): string =>
     kind === 'probation' ? outcomesTopic(project, model) : predictionsTopic(project, model);
-  const entryOf = async ({ model, token }: RolloutFence, step: string) =>
-    (await registry.journal(model, token)).find((entry) => entry.step === step);
 
   return withFailures({
     /**
@@ -37,7 +36,7 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
     async beginWatch(fence: RolloutFence, watch: Watch): Promise<BegunWatch> {
       const { model } = fence;
       const { step } = watch;
-      const known = await entryOf(fence, step);
+      const known = await journalEntry(registry, fence, step);
       if (known !== undefined && known.finishedAt !== null)
         return { epoch: 0, from: {}, since: null, finished: known.result as WatchResult };
       // 1
@@ -52,7 +51,7 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
         since: await registry.watermark(streamTopic(project, modelOf(model).request.name)),
       });
       reach?.(`${step}/after-intent`);
-      const { from, since } = (await entryOf(fence, step))?.intent as Pick<BegunWatch, 'from' | 'since'>;
+      const { from, since } = (await journalEntry(registry, fence, step))?.intent as Pick<BegunWatch, 'from' | 'since'>;
       // 2
       const epoch = await deploy(fence, watch);
       reach?.(`${step}/after-effect`);
@@ -69,9 +68,10 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
       const context = Context.current();
       const { model } = fence;
       const compiled = modelOf(model);
+      const due = dueAt(watch, look);
       const evidence: WatchEvidence =
         watch.kind === 'probation'
-          ? outcomeWatch(compiled, watch, begun.epoch, fence.token)
+          ? outcomeWatch(compiled, watch, begun.epoch, fence.token, look === LOOKS ? null : due)
           : operationalWatch(compiled, watch, begun.epoch);
       let time = begun.since ?? Number.NEGATIVE_INFINITY;
       let since = begun.since;
@@ -89,20 +89,21 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
           await requireNewest(fence);
           const elapsed = since === null ? 0 : time - since;
           const isOver = elapsed >= watch.atMostMs;
-          const isThere =
-            watch.wanted === null
-              ? elapsed >= (watch.atMostMs * look) / LOOKS
-              : evidence.seen >= Math.ceil((watch.wanted * look) / LOOKS);
+          const isThere = due === null ? elapsed >= (watch.atMostMs * look) / LOOKS : evidence.seen >= due;
           context.heartbeat({ seen: evidence.seen, wanted: watch.wanted, elapsed });
           if (isThere || isOver) {
-            const isLast = isOver || look === LOOKS;
-            const found = answer(evidence, evidence.judge(isLast ? LOOKS : look), isLast, isOver && !isThere);
+            const number = isOver ? LOOKS : look;
+            const isComplete = watch.wanted === null ? isOver : evidence.seen >= watch.wanted;
+            const verdicts = evidence.judge(number);
+            const decision = evidence.decide(verdicts, number, isComplete);
+            if (decision !== 'continue') return told(decision, evidence, verdicts, isComplete);
+            if (isOver) return told('inconclusive', evidence, verdicts, isComplete);
+            if (look < LOOKS) return told('continue', evidence, verdicts, isComplete);
             // Rare events take longer to be shown than the requests that were asked for: there is time for them.
-            if (found.decision !== 'inconclusive' || isOver || !evidence.mayGoOn) return found;
           } else {
             // What a guard shows beyond doubt need not wait for the look.
             const early = evidence.judgeEarly();
-            if (early.some(({ verdict }) => verdict === 'fail')) return answer(evidence, early, true, false);
+            if (early.some(({ verdict }) => verdict === 'fail')) return told('fail', evidence, early, false);
           }
           // Nobody sends requests, or nobody answers them: what is not there now will not come.
           if (stall.isStalled(time))
@@ -156,16 +157,23 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
   }
 }
 
-function answer(evidence: WatchEvidence, verdicts: readonly Verdict[], isLast: boolean, isLate: boolean): Look {
-  const { seen } = evidence;
-  const failed = verdicts.filter(({ verdict }) => verdict === 'fail');
-  const open = verdicts.filter(({ verdict }) => verdict === 'inconclusive');
-  const say = (which: readonly Verdict[]): string => which.map(({ gate, reason }) => `${gate}: ${reason}`).join('; ');
-  if (failed.length > 0) return { decision: 'fail', seen, verdicts, reason: say(failed) };
-  const isShown = verdicts.length > 0 && open.length === 0;
-  if (isShown && evidence.passesEarly) return { decision: 'pass', seen, verdicts, reason: 'every gate passed' };
-  if (!isLast) return { decision: 'continue', seen, verdicts, reason: '' };
-  if (isLate) return { decision: 'inconclusive', seen, verdicts, reason: `time is up with ${seen} rows` };
-  if (!isShown) return { decision: 'inconclusive', seen, verdicts, reason: say(open) || 'nothing was judged' };
-  return { decision: 'pass', seen, verdicts, reason: 'every guard passed' };
+/** What a look came to, with the reason in words. */
+function told(
+  decision: Look['decision'],
+  { seen }: WatchEvidence,
+  verdicts: readonly Verdict[],
+  isComplete: boolean,
+): Look {
+  const say = (kind: Verdict['verdict']): string =>
+    verdicts
+      .filter(({ verdict }) => verdict === kind)
+      .map(({ gate, reason }) => `${gate}: ${reason}`)
+      .join('; ');
+  const reasons: Record<Look['decision'], () => string> = {
+    pass: () => 'every gate passed',
+    fail: () => say('fail'),
+    continue: () => '',
+    inconclusive: () => (isComplete ? say('inconclusive') || 'nothing was judged' : `time is up with ${seen} rows`),
+  };
+  return { decision, seen, verdicts, reason: reasons[decision]() };
 }

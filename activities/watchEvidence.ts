@@ -1,9 +1,16 @@
 import type { OutcomeRecord, PredictionRecord } from '../contracts/records.js';
-import type { Watch } from '../contracts/rollout.js';
+import { LOOKS, type Look, type Watch } from '../contracts/rollout.js';
 import { hashOf } from '../features/hash.js';
 import type { CompiledModel } from '../models/definition.js';
 import { OperationalEvidence } from '../models/gates/operationalEvidence.js';
-import { judgeProbation, pairedOutcomes, PROBATION_SHARES, probationGates } from '../models/gates/outcomeEvidence.js';
+import { decided } from '../models/gates/operationalVerdicts.js';
+import {
+  judgeProbation,
+  pairedOutcomes,
+  PROBATION_SHARES,
+  probationDecided,
+  probationGates,
+} from '../models/gates/outcomeEvidence.js';
 import type { Verdict } from '../models/gates/verdict.js';
 
 /** Evidence of one watch, fed record by record. */
@@ -14,10 +21,13 @@ export interface WatchEvidence {
   judge(look: number): readonly Verdict[];
   /** What may be judged at any time without spending anything; empty where nothing may. */
   judgeEarly(): readonly Verdict[];
-  /** May it pass at a look before the last? */
-  readonly passesEarly: boolean;
-  /** May it be judged again after its last look? */
-  readonly mayGoOn: boolean;
+  /** What the verdicts of a look come to; `isComplete` where all that the watch asks for is there. */
+  decide(verdicts: readonly Verdict[], look: number, isComplete: boolean): Look['decision'];
+}
+
+/** Rows of the candidate's arm, or positives, at which a look is due; null where time alone decides. */
+export function dueAt({ wanted }: Watch, look: number): number | null {
+  return wanted === null ? null : Math.ceil((wanted * look) / LOOKS);
 }
 
 /** Bounds are tightest at about so many requests where the watch asks for time, not requests. */
@@ -33,9 +43,6 @@ export function operationalWatch(model: CompiledModel, watch: Watch, epoch: numb
     requests: watch.wanted ?? BAKE_TUNED_FOR,
   });
   return {
-    // A phase is also there to see that nothing comes up while it lasts.
-    passesEarly: false,
-    mayGoOn: true,
     get seen() {
       return evidence.requests;
     },
@@ -44,31 +51,57 @@ export function operationalWatch(model: CompiledModel, watch: Watch, epoch: numb
     },
     judge: (look) => evidence.judge(look),
     judgeEarly: () => evidence.judge(0),
+    // A phase is also there to see that nothing comes up while it lasts: it does not pass before its end.
+    decide: (verdicts, _look, isComplete) => decided(verdicts, isComplete),
   };
 }
 
 /**
- * Labels of requests made since the promotion that both versions scored. Looks at labels spend their share of the error,
- * so that nothing is judged between two looks.
+ * Labels of requests made since the promotion that both versions scored. Looks at labels spend their share of the error:
+ * nothing is judged between two looks, and a look sees no more than the positives that make it due.
  */
-export function outcomeWatch(model: CompiledModel, watch: Watch, epoch: number, token: number): WatchEvidence {
+export function outcomeWatch(
+  model: CompiledModel,
+  watch: Watch,
+  epoch: number,
+  token: number,
+  due: number | null,
+): WatchEvidence {
+  const { absence, horizonMs } = model.label;
   const outcomes: OutcomeRecord[] = [];
+  /** Where no label means a negative, positives come first: requests count once their negatives would be there, too. */
+  const waiting: OutcomeRecord[] = [];
+  let knownUpTo = Number.NEGATIVE_INFINITY;
   let positives = 0;
+  const count = (record: OutcomeRecord): void => {
+    if (due !== null && positives >= due) return;
+    if (record.label === 1 && record.revision === 0) positives++;
+    outcomes.push(record);
+  };
   const champion = watch.version;
   const predecessor = watch.reference ?? 0;
   return {
-    passesEarly: true,
-    mayGoOn: false,
     get seen() {
       return positives;
     },
     observe: (record) => {
+      if (record.source === 'censored') return;
       if (record.epoch < epoch) return;
       const isScoredBy = (wanted: number): boolean =>
         record.version === wanted || record.others.some(({ version }) => version === wanted);
       if (!isScoredBy(champion) || !isScoredBy(predecessor)) return;
-      if (record.label === 1 && record.revision === 0) positives++;
-      outcomes.push(record);
+      if (absence === 'missing') {
+        count(record);
+        return;
+      }
+      waiting.push(record);
+      if (record.knownAt <= knownUpTo) return;
+      knownUpTo = record.knownAt;
+      const isMature = ({ at }: OutcomeRecord): boolean => at + horizonMs <= knownUpTo;
+      const mature = waiting.filter(isMature);
+      if (mature.length === 0) return;
+      waiting.splice(0, waiting.length, ...waiting.filter((each) => !isMature(each)));
+      for (const each of mature) count(each);
     },
     judge: (look) =>
       judgeProbation(pairedOutcomes(outcomes, { champion, predecessor }), {
@@ -77,5 +110,6 @@ export function outcomeWatch(model: CompiledModel, watch: Watch, epoch: number, 
         seed: hashOf([model.name, champion, predecessor, token, look]),
       }),
     judgeEarly: () => [],
+    decide: (verdicts, look) => probationDecided(verdicts, { shares: PROBATION_SHARES, look }),
   };
 }

@@ -130,6 +130,12 @@ export const ERROR_CODES = {
     summary: 'A topic has another number of partitions than the topology needs.',
     action: 'Use topics with equal numbers of partitions, or a new generation of the topology.',
   },
+  LOG_FORMAT_UNSUPPORTED: {
+    status: 422,
+    exit: 1,
+    summary: 'A topic holds records in the format of a broker before Kafka 0.11.',
+    action: 'Copy the topic with a current producer, or have its old segments expire, and read it again.',
+  },
   OFFSET_LOST: {
     status: 410,
     exit: 1,

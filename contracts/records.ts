@@ -131,6 +131,11 @@ export interface OutcomeRecord {
   readonly label: number;
   readonly entity: number | string | null;
   readonly revision: number;
+  /**
+   * Where the label comes from: an event of its own; none within the horizon, which means a negative; or an event that is
+   * not to be trusted, since the decision kept the truth from showing.
+   */
+  readonly source: 'natural' | 'absence' | 'censored';
 }
 
 /** One finding of the drift monitor. (source, sequence) identifies it; sequence counts up from 1 per source. */

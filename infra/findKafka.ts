@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { copyFile, mkdir, readdir, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { messageOf, TidemillError } from '../contracts/errors.js';
-import { cacheFolder, fileSha256 } from './cache.js';
+import { TidemillError } from '../contracts/errors.js';
+import { cacheFolder, fileSha256, fillCache } from './cache.js';
 import { programOnPath, runCommand, type Progress } from './command.js';
 import { KAFKA_JARS, KAFKA_VERSION } from './kafkaJars.js';
 
@@ -21,22 +20,13 @@ export async function findKafka(progress: Progress = () => undefined): Promise<s
   const present = await locateKafka();
   if (present !== null) return present;
   const folder = cacheFolder(`kafka-${KAFKA_VERSION}`);
-  const problems: string[] = [];
-  for (const fetchJars of [fetchByMaven, fetchByHttps]) {
-    const unfinished = `${folder}.${randomUUID()}`;
-    try {
-      await mkdir(unfinished, { recursive: true });
-      await fetchJars(unfinished, progress);
-      const problem = await problemOf(unfinished);
-      if (problem !== null) throw new Error(problem);
-      await install(unfinished, folder);
-      return folder;
-    } catch (error) {
-      problems.push(messageOf(error));
-    } finally {
-      await rm(unfinished, { recursive: true, force: true });
-    }
-  }
+  const ways = [fetchByMaven, fetchByHttps];
+  const problems = await fillCache(
+    folder,
+    ways.map((fetchJars) => (unfinished) => fetchJars(unfinished, progress)),
+    problemOf,
+  );
+  if (problems === null) return folder;
   throw new TidemillError(
     'RUNTIME_UNAVAILABLE',
     `Kafka ${KAFKA_VERSION} cannot be had. Either set TIDEMILL_KAFKA to a broker's host:port, or KAFKA_HOME to an unpacked ` +
@@ -121,24 +111,6 @@ async function fetchByHttps(folder: string, progress: Progress): Promise<void> {
     if (!response.ok) throw new Error(`${MAVEN_REPOSITORY}${path}: HTTP ${response.status}`);
     await writeFile(join(folder, basename(path)), Buffer.from(await response.arrayBuffer()));
   }
-}
-
-/** Puts checked jars in place of what is there: nothing, a damaged folder, or one that another process filled just now. */
-async function install(checked: string, folder: string): Promise<void> {
-  const damaged = `${folder}.${randomUUID()}`;
-  await rename(folder, damaged).catch(ignoreAbsence);
-  try {
-    await rename(checked, folder);
-  } catch (error) {
-    // Another process may have been faster: then its folder counts.
-    if ((await problemOf(folder)) !== null) throw error;
-  } finally {
-    await rm(damaged, { recursive: true, force: true });
-  }
-}
-
-function ignoreAbsence(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error;
 }
 
 /** What is wrong with a folder of jars; null where every jar is the pinned one. */

@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { access, constants, mkdir, readdir, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { access, constants, mkdir, readdir, realpath, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { messageOf, TidemillError } from '../contracts/errors.js';
-import { cacheFolder } from './cache.js';
+import { TidemillError } from '../contracts/errors.js';
+import { cacheFolder, fillCache } from './cache.js';
 import { programOnPath, runCommand, type Progress } from './command.js';
 
 /** Oldest Redis that the online store is tested with. */
@@ -26,29 +25,15 @@ export async function findRedis(progress: Progress = () => undefined): Promise<R
   const present = await locateRedis();
   if (present !== null) return present;
   const folder = cacheFolder('redis');
-  const unfinished = `${folder}.${randomUUID()}`;
-  let problem: string;
-  try {
-    await mkdir(unfinished, { recursive: true });
-    await unpackPackages(unfinished, progress);
-    const found = await programIn(unfinished);
-    if (found === null) throw new Error('the packages hold no server of that version that runs here');
-    await rm(folder, { recursive: true, force: true });
-    await rename(unfinished, folder);
-    return (await programIn(folder)) as RedisProgram;
-  } catch (error) {
-    // Another process may have been faster: then its folder counts.
-    const theirs = await programIn(folder);
-    if (theirs !== null) return theirs;
-    problem = messageOf(error);
-  } finally {
-    await rm(unfinished, { recursive: true, force: true });
-  }
+  const problems = await fillCache(folder, [(unfinished) => unpackPackages(unfinished, progress)], async (filled) =>
+    (await programIn(filled)) === null ? 'the packages hold no server of that version that runs here' : null,
+  );
+  if (problems === null) return (await programIn(folder)) as RedisProgram;
   throw new TidemillError(
     'RUNTIME_UNAVAILABLE',
     `Redis ${OLDEST_REDIS} cannot be had. Either set TIDEMILL_REDIS to a server's host:port, or put redis-server on PATH (apt or ` +
-      `brew install redis), or set TIDEMILL_REDIS_SERVER to the program. Tried: ${problem}`,
-    { service: 'redis', problem },
+      `brew install redis), or set TIDEMILL_REDIS_SERVER to the program. Tried: ${problems.join('; ')}`,
+    { service: 'redis', problems },
   );
 }
 

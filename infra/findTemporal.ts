@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { access, constants, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { access, constants, rename, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { messageOf, TidemillError } from '../contracts/errors.js';
-import { cacheFolder } from './cache.js';
+import { cacheFolder, fillCache } from './cache.js';
 import { programOnPath, runCommand, type Progress } from './command.js';
 
 /** Version of the Temporal CLI whose server the local runtime starts (server 1.29.1, UI and SQLite inside). */
@@ -30,22 +29,15 @@ export async function findTemporal(progress: Progress = () => undefined): Promis
   const present = await locateTemporal();
   if (present !== null) return present;
   const folder = cacheFolder(`temporal-${TEMPORAL_CLI_VERSION}`);
-  const problems: string[] = [];
-  for (const fill of [download, buildWithGo]) {
-    // Made beside its place and moved there: what is interrupted leaves nothing that looks like a program.
-    const unfinished = `${folder}.${randomUUID()}`;
-    try {
-      await mkdir(unfinished, { recursive: true });
+  const problems = await fillCache(
+    folder,
+    [download, buildWithGo].map((fill) => async (unfinished) => {
       const program = await fill(unfinished, progress);
-      await mkdir(folder, { recursive: true });
-      await rename(program, join(folder, 'temporal'));
-      return join(folder, 'temporal');
-    } catch (error) {
-      problems.push(messageOf(error));
-    } finally {
-      await rm(unfinished, { recursive: true, force: true });
-    }
-  }
+      if (program !== programIn(unfinished)) await rename(program, programIn(unfinished));
+    }),
+    problemOf,
+  );
+  if (problems === null) return programIn(folder);
   throw new TidemillError(
     'RUNTIME_UNAVAILABLE',
     `Temporal cannot be had. Either set TIDEMILL_TEMPORAL to a frontend's host:port, or put the Temporal CLI on PATH ` +
@@ -60,11 +52,16 @@ export async function locateTemporal(): Promise<string | null> {
   if (given !== undefined && given !== '') return given;
   const onPath = await programOnPath('temporal');
   if (onPath !== null) return onPath;
-  const cached = join(cacheFolder(`temporal-${TEMPORAL_CLI_VERSION}`), 'temporal');
-  return access(cached, constants.X_OK).then(
-    () => cached,
-    () => null,
-  );
+  const folder = cacheFolder(`temporal-${TEMPORAL_CLI_VERSION}`);
+  return (await problemOf(folder)) === null ? programIn(folder) : null;
+}
+
+function programIn(folder: string): string {
+  return join(folder, 'temporal');
+}
+
+function problemOf(folder: string): Promise<string | null> {
+  return access(programIn(folder), constants.X_OK).then(() => null, messageOf);
 }
 
 /** Where the archive with the program is, as the SDKs' download service says it for a machine. */
@@ -109,6 +106,7 @@ async function download(folder: string, progress: Progress): Promise<string> {
   const bytes = Buffer.from(await (await get(archiveUrl, signal)).arrayBuffer());
   await writeFile(archive, await promisify(gunzip)(bytes));
   await runCommand(tar, ['-xf', archive, '-C', folder, fileToExtract]);
+  await rm(archive);
   const program = join(folder, fileToExtract);
   const { stdout } = await promisify(execFile)(program, ['--version'], { timeout: 30_000 });
   const [, version] = /version v?(\d+\.\d+\.\d+)/.exec(stdout) ?? [];

@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { access, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { access, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf, TidemillError } from '../contracts/errors.js';
-import { cacheFolder, fileSha256 } from './cache.js';
+import { TidemillError } from '../contracts/errors.js';
+import { cacheFolder, fileSha256, fillCache } from './cache.js';
 import { programOnPath, runCommand, type Progress } from './command.js';
 
 /** Version of XGBoost's C library that is fetched. */
@@ -31,21 +30,18 @@ export async function findXgboostLibrary(progress: Progress = () => undefined): 
   const given = process.env['TIDEMILL_XGBOOST'];
   if (given !== undefined && given !== '') return given;
   const folder = cacheFolder(`xgboost-${XGBOOST_VERSION}`);
-  const cached = join(folder, 'xgboost', 'lib', 'libxgboost.so');
+  const cached = libraryIn(folder);
   if (await exists(cached)) return cached;
-  let problem: string;
-  try {
-    await fetchWheel(folder, cached, progress);
-    return cached;
-  } catch (error) {
-    problem = messageOf(error);
-  }
+  const problems = await fillCache(folder, [(unfinished) => fetchWheel(unfinished, progress)], async (filled) =>
+    (await exists(libraryIn(filled))) ? null : 'the wheel holds no library',
+  );
+  if (problems === null) return cached;
   for (const path of SYSTEM_LIBRARIES) if (await exists(path)) return path;
   throw new TidemillError(
     'RUNTIME_UNAVAILABLE',
     `XGBoost's library cannot be had. Either set TIDEMILL_XGBOOST to the path of libxgboost.so, or install Python's pip, which ` +
-      `fetches the wheel xgboost-cpu ${XGBOOST_VERSION}, or install the system's package libxgboost. Tried: ${problem}`,
-    { service: 'xgboost', problem },
+      `fetches the wheel xgboost-cpu ${XGBOOST_VERSION}, or install the system's package libxgboost. Tried: ${problems.join('; ')}`,
+    { service: 'xgboost', problems },
   );
 }
 
@@ -53,46 +49,30 @@ export async function findXgboostLibrary(progress: Progress = () => undefined): 
 export async function locateXgboostLibrary(): Promise<string | null> {
   const given = process.env['TIDEMILL_XGBOOST'];
   if (given !== undefined && given !== '') return (await exists(given)) ? given : null;
-  const cached = join(cacheFolder(`xgboost-${XGBOOST_VERSION}`), 'xgboost', 'lib', 'libxgboost.so');
+  const cached = libraryIn(cacheFolder(`xgboost-${XGBOOST_VERSION}`));
   for (const path of [cached, ...SYSTEM_LIBRARIES]) if (await exists(path)) return path;
   return null;
 }
 
-async function fetchWheel(folder: string, library: string, progress: Progress): Promise<void> {
+function libraryIn(folder: string): string {
+  return join(folder, 'xgboost', 'lib', 'libxgboost.so');
+}
+
+async function fetchWheel(folder: string, progress: Progress): Promise<void> {
   const machine = `${process.platform}-${process.arch}`;
   const sha256 = WHEELS[machine];
   if (sha256 === undefined) throw new Error(`no wheel is pinned for ${machine}`);
   const python = await programOnPath('python3');
   if (python === null) throw new Error('python3 is not on PATH');
   progress(`fetching XGBoost ${XGBOOST_VERSION}`);
-  const unfinished = `${folder}.${randomUUID()}`;
-  await mkdir(unfinished, { recursive: true });
-  try {
-    await runCommand(python, [
-      '-m',
-      'pip',
-      'download',
-      '--no-deps',
-      '--only-binary=:all:',
-      '-d',
-      unfinished,
-      `xgboost-cpu==${XGBOOST_VERSION}`,
-    ]);
-    const wheel = (await readdir(unfinished)).find((name) => name.endsWith('.whl'));
-    if (wheel === undefined) throw new Error('pip downloaded no wheel');
-    const found = await fileSha256(join(unfinished, wheel));
-    if (found !== sha256) throw new Error(`${wheel}: SHA-256 ${found ?? 'absent'} where ${sha256} is expected`);
-    await runCommand(python, ['-m', 'zipfile', '-e', join(unfinished, wheel), unfinished]);
-    await rm(join(unfinished, wheel));
-    // Another process may have been faster: then its folder counts.
-    await rename(unfinished, folder).catch(async (error: unknown) => {
-      await rm(unfinished, { recursive: true });
-      if (!(await exists(library))) throw error;
-    });
-  } catch (error) {
-    await rm(unfinished, { recursive: true, force: true });
-    throw error;
-  }
+  const wanted = ['--no-deps', '--only-binary=:all:', '-d', folder, `xgboost-cpu==${XGBOOST_VERSION}`];
+  await runCommand(python, ['-m', 'pip', 'download', ...wanted]);
+  const wheel = (await readdir(folder)).find((name) => name.endsWith('.whl'));
+  if (wheel === undefined) throw new Error('pip downloaded no wheel');
+  const found = await fileSha256(join(folder, wheel));
+  if (found !== sha256) throw new Error(`${wheel}: SHA-256 ${found ?? 'absent'} where ${sha256} is expected`);
+  await runCommand(python, ['-m', 'zipfile', '-e', join(folder, wheel), folder]);
+  await rm(join(folder, wheel));
 }
 
 async function exists(path: string): Promise<boolean> {

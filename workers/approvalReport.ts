@@ -7,6 +7,7 @@ import { registryConfigurationFrom } from '../contracts/configuration.js';
 import { TidemillError } from '../contracts/errors.js';
 import type { VerdictReport } from '../contracts/modelReport.js';
 import type { ApprovalRequest } from '../contracts/rollout.js';
+import { journalEntry } from '../activities/journal.js';
 import { hashOf } from '../features/hash.js';
 import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { Registry } from '../stores/registry/registry.js';
@@ -45,7 +46,7 @@ async function issuerOf(): Promise<ApprovalReport['issuer']> {
 async function waitingIn(registry: Registry, model: string): Promise<ApprovalReport['waiting']> {
   const [newest] = await registry.rollouts(model);
   if (newest === undefined || newest.closedAt !== null) return null;
-  const entry = (await registry.journal(model, newest.token)).find(({ step }) => step === 'approval');
+  const entry = await journalEntry(registry, { model, token: newest.token }, 'approval');
   if (entry === undefined || entry.finishedAt !== null) return null;
   const request = entry.intent as ApprovalRequest;
   const evidence = await registry.evidence(model, newest.token);

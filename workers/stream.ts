@@ -47,6 +47,7 @@ async function main(): Promise<void> {
       instance: { type: 'string', default: hostname() },
       initialise: { type: 'string' },
       'metrics-port': { type: 'string' },
+      processing: { type: 'string', default: 'exactly-once' },
     },
   });
   if (values.model === undefined)
@@ -202,6 +203,7 @@ async function main(): Promise<void> {
           { job: identity.name, generation: String(identity.generation) },
           seconds,
         ),
+      processing: processingOf(values.processing),
       reach,
       onEvent: (event) => {
         if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
@@ -219,6 +221,14 @@ async function main(): Promise<void> {
     { topologies: topologies.map(({ topology }) => topology.identity.name), instance: values.instance },
     'running',
   );
+}
+
+function processingOf(text: string): 'exactly-once' | 'at-least-once' {
+  if (text === 'exactly-once' || text === 'at-least-once') return text;
+  throw new TidemillError('CONFIGURATION_INVALID', `--processing ${text} is neither exactly-once nor at-least-once`, {
+    option: 'processing',
+    value: text,
+  });
 }
 
 function report(error: unknown): void {

@@ -73,7 +73,7 @@ export async function buildDataset(
     const table = await offline.joinDataset({
       vectors,
       service: model.service,
-      labels: { stream: model.label.stream, field: model.label.field, files: labelFiles },
+      labels: { ...model.label, files: labelFiles },
       served: await local(predictionsTopic(project, model.name)),
       labelCutOff: cutOff,
       output: join(folder, 'dataset.parquet'),

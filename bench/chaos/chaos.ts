@@ -7,7 +7,7 @@ import { ROLLOUT_FAULTS, SHORT_FORM, type RolloutFault } from './rollout/rollout
 /**
  * Breaks things on purpose and looks whether everything is still whole.
  *
- *   npm run chaos -- --suite rollout [--short] [--only TEXT] [--seed N] [--keep] --json
+ *   npm run chaos -- --suite rollout [--short] [--only PATTERN] [--seed N] [--keep] --json
  */
 interface FaultResult {
   readonly step: string;
@@ -36,7 +36,9 @@ const say = (text: string): void => {
 
 const nameOf = ({ step, fault }: RolloutFault): string => `${step} ${fault}`;
 const chosen = ROLLOUT_FAULTS.filter((each) =>
-  values.only !== undefined ? nameOf(each).includes(values.only) : !values.short || SHORT_FORM.includes(nameOf(each)),
+  values.only !== undefined
+    ? new RegExp(values.only).test(nameOf(each))
+    : !values.short || SHORT_FORM.includes(nameOf(each)),
 );
 
 async function runFault(cluster: Cluster, fault: RolloutFault, id: string): Promise<FaultResult> {

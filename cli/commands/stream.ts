@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { TidemillError } from '../../contracts/errors.js';
 import type { TopologyProgress } from '../../contracts/topologyProgress.js';
 import type { TopologyReset } from '../../contracts/topologyReset.js';
@@ -14,6 +14,7 @@ interface WorkerOptions {
   readonly instance?: string;
   readonly initialise?: string;
   readonly metricsPort?: string;
+  readonly processing?: string;
 }
 
 interface ResetOptions extends WorkerOptions {
@@ -38,6 +39,12 @@ export function addStreamCommands(program: Command, context: () => Context): voi
     .option('--instance <name>', 'name of this worker; a restart under the same name takes over its tasks at once')
     .option('--metrics-port <port>', 'port for metrics and health; 0 takes any free one (default), off opens none')
     .option('--initialise <where>', 'set the offsets of a new group to `start` or `end` of its topics and leave')
+    .addOption(
+      new Option(
+        '--processing <guarantee>',
+        'exactly-once; or at-least-once, which answers within milliseconds and may repeat answers after a failure',
+      ).choices(['exactly-once', 'at-least-once']),
+    )
     .addHelpText('after', '\nExample:\n  tidemill stream run score --model fraud --instance worker-1')
     .action(async (topologies: string, options: WorkerOptions) => {
       const { home, exit } = context();
@@ -45,6 +52,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
       if (options.instance !== undefined) args.push('--instance', options.instance);
       if (options.metricsPort !== undefined) args.push('--metrics-port', options.metricsPort);
       if (options.initialise !== undefined) args.push('--initialise', options.initialise);
+      if (options.processing !== undefined) args.push('--processing', options.processing);
       const env = await workerEnvironment(home, options);
       exit(await runProgram({ file: 'workers/stream.js', args, env }, { logsTo: 'stderr' }));
     });

@@ -128,14 +128,16 @@ function verdictOf(
 }
 
 /**
- * What a phase does next: it fails as soon as one guard fails, passes once the requests that it waits for are there and
- * every guard that applies has passed, and goes on otherwise.
+ * What a phase does next: it fails as soon as one guard fails, passes once all that it waits for is there and every guard
+ * that applies has passed, and goes on otherwise.
+ *
+ * @param isComplete the requests, or the time, that the phase asks for are there.
  */
-export function decided(verdicts: readonly Verdict[], requests: number, wanted: number): 'pass' | 'fail' | 'continue' {
+export function decided(verdicts: readonly Verdict[], isComplete: boolean): 'pass' | 'fail' | 'continue' {
   if (verdicts.some(({ verdict }) => verdict === 'fail')) return 'fail';
   const applicable = verdicts.filter(({ verdict }) => verdict !== 'notApplicable');
   const allPass = applicable.length > 0 && applicable.every(({ verdict }) => verdict === 'pass');
-  return allPass && requests >= wanted ? 'pass' : 'continue';
+  return allPass && isComplete ? 'pass' : 'continue';
 }
 
 function nameOf(gate: OperationalGate): string {

@@ -65,21 +65,6 @@ export function probationGates({ refresh, drift }: CompiledModel['gates']): read
   });
 }
 
-/**
- * The number of the look, from 1, that so many positives make due; null while it is not. A look that was passed over is
- * not made up for. Where the time of the probation is up, its last look is due whatever has come in.
- *
- * @param looked number of the last look that was made, 0 before the first.
- * @param wanted positives of the whole probation.
- */
-export function dueLook(positives: number, wanted: number, looked: number, isTimeUp = false): number | null {
-  const last = PROBATION_SHARES.length;
-  // A third of 300 is 100, whatever the last digit of a third.
-  const reached = PROBATION_SHARES.filter((share) => positives >= Math.round(share * wanted)).length;
-  const look = isTimeUp ? last : reached;
-  return look > looked ? look : null;
-}
-
 export interface ProbationOptions {
   /** From `probationGates`. */
   readonly gates: readonly ComparativeGate[];
@@ -110,14 +95,14 @@ export function judgeProbation(rows: readonly PairedOutcome[], options: Probatio
 }
 
 /**
- * What a probation does after a look: rolled back as soon as one gate fails, confirmed once all pass, open until the last
+ * What a probation does after a look: it fails as soon as one gate fails, passes once all do, is open until the last
  * look has left it inconclusive.
  */
 export function probationDecided(
   verdicts: readonly Verdict[],
   { shares, look }: Looks,
-): 'confirmed' | 'rolledBack' | 'continue' | 'inconclusive' {
-  if (verdicts.some(({ verdict }) => verdict === 'fail')) return 'rolledBack';
-  if (verdicts.length > 0 && verdicts.every(({ verdict }) => verdict === 'pass')) return 'confirmed';
+): 'pass' | 'fail' | 'continue' | 'inconclusive' {
+  if (verdicts.some(({ verdict }) => verdict === 'fail')) return 'fail';
+  if (verdicts.length > 0 && verdicts.every(({ verdict }) => verdict === 'pass')) return 'pass';
   return look < shares.length ? 'continue' : 'inconclusive';
 }

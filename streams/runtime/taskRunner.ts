@@ -1,7 +1,7 @@
 import { setImmediate as yieldToEventLoop, setTimeout as sleep } from 'node:timers/promises';
 import { isTidemillError } from '../../contracts/errors.js';
 import type { GroupMember, LogRecord, TopicPartition } from '../../stores/log/log.js';
-import { commit, TransactionOutputs } from './commit.js';
+import { commit, sendEarly, TransactionOutputs } from './commit.js';
 import { deadLetterOf, foldLive, foldSilently } from './foldRecord.js';
 import { POISON_LIMIT, PoisonBreaker } from './poisonBreaker.js';
 import { isHealing, recover, type Recovery } from './recover.js';
@@ -159,7 +159,7 @@ export class TaskRunner {
   private async recover(): Promise<Recovery> {
     const started = performance.now();
     this.state = 'recovering';
-    const recovery = await recover(this.context);
+    const recovery = await recover(this.context, (offsets) => this.member.commitOffsets(offsets, this.epoch));
     const { task, from, committed } = recovery;
     const inputs = new TaskInputs(this.context.partitions, (record) => task.parse(record));
     this.inputs = inputs;
@@ -212,7 +212,9 @@ export class TaskRunner {
     };
     const { counters } = this.context;
     const breaker = new PoisonBreaker(this.id, { ...POISON_LIMIT, ...options.poisonLimit });
+    /** Records folded since the last commit, and how many of them had their outputs sent before it. */
     let folded = 0;
+    let sentAt = 0;
     let firstFoldAt = 0;
     let lastSnapshotAt = performance.now();
     let snapshotting: Promise<void> | null = null;
@@ -225,7 +227,10 @@ export class TaskRunner {
       lastSnapshotAt = performance.now();
       snapshotting = snapshots
         .write(header, entries)
-        .then(() => options.reach?.('after-snapshot'))
+        .then(() => {
+          options.reach?.('after-snapshot');
+          task.snapshotWritten?.();
+        })
         .catch((error: unknown) => {
           snapshotFailure = error;
         })
@@ -237,6 +242,7 @@ export class TaskRunner {
       this.committedOffsets = await commit(this.context, producer, task, inputs, outputs, output);
       this.watermarkValue = task.watermark;
       folded = 0;
+      sentAt = 0;
       if (snapshotFailure !== null) throw snapshotFailure as Error;
       if (snapshotting === null && performance.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
         snapshot(this.committedOffsets);
@@ -269,6 +275,11 @@ export class TaskRunner {
         folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - performance.now();
       if (dueIn <= 0 || outputs.bytes >= MAX_OUTPUT_BYTES) await commitNow();
       else if (taken === 0) {
+        if (options.processing === 'at-least-once' && folded > sentAt) {
+          await sendEarly(this.context, producer, task, outputs, output);
+          sentAt = folded;
+          continue;
+        }
         const isIdle = folded === 0 && task.settle !== undefined;
         const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - performance.now() : Number.POSITIVE_INFINITY;
         if (settleIn <= 0) await settle();

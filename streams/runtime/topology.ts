@@ -1,4 +1,5 @@
 import type { LogRecord, OutgoingRecord, TopicPartition } from '../../stores/log/log.js';
+import type { StoredState } from './storedState.js';
 import type { TopologyIdentity } from '../../contracts/topics.js';
 
 /**
@@ -73,6 +74,13 @@ export interface StreamTask {
   snapshot(): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array | null }>;
   /** Restores one snapshot entry, before any fold. @throws TidemillError STATE_CORRUPT */
   restore(key: Uint8Array, value: Uint8Array): void;
+  /**
+   * Where it is there, it is called instead of `restore`, once and before any fold: the task reads its snapshot by key, so
+   * that its state may be larger than memory. @throws TidemillError STATE_CORRUPT
+   */
+  attach?(stored: StoredState): void;
+  /** What the last call of `snapshot` gave is in the snapshot now. Never called in the midst of a fold. */
+  snapshotWritten?(): void;
   /** Identity of the state's format and meaning (view hashes): a snapshot with another one is discarded. */
   readonly stateIdentity: string;
   /** Watermark of the task as event time, where it has one: for progress and status. */

@@ -1,6 +1,7 @@
 import { bindingOf, type ApprovalAction } from '../../contracts/approval.js';
 import type { ApprovalRequest } from '../../contracts/rollout.js';
 import { hashOf } from '../../features/hash.js';
+import type { Verdict } from '../../models/gates/verdict.js';
 import type { Fence, Registry, VersionDraft } from '../../stores/registry/registry.js';
 
 /** A version that a rollout would register. */
@@ -21,6 +22,21 @@ export function draftOf(model: string, sha256 = 'a'.repeat(64)): VersionDraft {
   };
 }
 
+/** A verdict that speaks for a version. */
+export const PASSED: Verdict = {
+  gate: 'atLeast(auc, 0.8)',
+  kind: 'absolute',
+  verdict: 'pass',
+  value: 0.9123,
+  low: null,
+  high: null,
+  bound: 0.8,
+  rows: 58_264,
+  positives: 385,
+  look: 1,
+  reason: 'auc 0.9123',
+};
+
 /** A rollout that waits for an approval, with one verdict as its evidence. */
 export async function waitingRollout(
   registry: Registry,
@@ -30,19 +46,7 @@ export async function waitingRollout(
   const { token } = await registry.openRollout(model, holder, 'manual');
   const fence = { model, token };
   const { version, artifact } = await registry.registerVersion(draftOf(model), fence);
-  await registry.storeEvidence(fence, version, 'absolute/atLeast(auc, 0.8)', {
-    gate: 'atLeast(auc, 0.8)',
-    kind: 'absolute',
-    verdict: 'pass',
-    value: 0.9123,
-    low: null,
-    high: null,
-    bound: 0.8,
-    rows: 58_264,
-    positives: 385,
-    look: 1,
-    reason: 'auc 0.9123',
-  });
+  await registry.storeEvidence(fence, version, `absolute/${PASSED.gate}`, PASSED);
   const evidence = hashOf(await registry.evidence(model, token));
   const request: ApprovalRequest = { model, version, sha256: artifact.sha256, evidence, token, requestedBy };
   await registry.setPhase(fence, 'approval');

@@ -22,6 +22,7 @@ import type { CompiledModel } from '../../models/definition.js';
 import { defineProject, modelOf } from '../../models/project.js';
 import { createMemoryLog } from '../../stores/log/memoryLog.js';
 import type { Registry } from '../../stores/registry/registry.js';
+import { PASSED } from './approvals.js';
 import { openSqliteRegistry } from '../../stores/registry/sqliteRegistry.js';
 
 const project = defineProject('rollouts', { models: [fraud] });
@@ -101,7 +102,6 @@ export class RolloutServer {
 
   /** What would need data: answers of a rollout that goes well. */
   private madeUp() {
-    const verdict = { ...AUC, reason: 'auc 0.9123' };
     const dataset = {
       manifest: { uri: 'objects://manifests/1.json', sha256: 'd'.repeat(64) },
       rows: 10,
@@ -122,7 +122,7 @@ export class RolloutServer {
       judgeDataset: async () => ({ allowed: true, verdicts: [], metrics: {} }),
       fitEvaluation: async () => fit(),
       fitRelease: async () => fit(),
-      judgeModel: async () => ({ allowed: true, verdicts: [verdict], metrics: { auc: 0.9123 } }),
+      judgeModel: async () => ({ allowed: true, verdicts: [PASSED], metrics: { auc: 0.9123 } }),
     };
   }
 
@@ -164,16 +164,3 @@ export class RolloutServer {
     await rm(this.home, { recursive: true });
   }
 }
-
-const AUC = {
-  gate: 'atLeast(auc, 0.8)',
-  kind: 'absolute',
-  verdict: 'pass',
-  value: 0.9123,
-  low: null,
-  high: null,
-  bound: 0.8,
-  rows: 58_264,
-  positives: 385,
-  look: 1,
-} as const;

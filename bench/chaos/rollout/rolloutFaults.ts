@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ROLLOUT_STEPS } from '../../../contracts/rollout.js';
 import { lifecycleId, SIGNAL_CLOSED, type RetrainResult } from '../../../contracts/workflows.js';
 import { MODEL, type Cluster } from './cluster.js';
 
@@ -15,25 +16,11 @@ export interface RolloutFault {
   run(cluster: Cluster, id: string): Promise<string>;
 }
 
-const STEPS = [
-  'lease',
-  'snapshot',
-  'dataset',
-  'dataGates',
-  'evaluationFit',
-  'releaseFit',
-  'gates',
-  'register',
-  'plan',
-  'readyFeatures',
-  'shadow',
-  'canary/0.2',
-  'canary/0.5',
-  'prepare',
-  'commit',
-  'bake',
-  'probation',
-];
+/** Steps as the journal names them: nobody approves here, and the canary has two. */
+const JOURNALED = { register: ['register', 'plan'], canary: ['canary/0.2', 'canary/0.5'], approval: [] };
+const STEPS = ROLLOUT_STEPS.flatMap((step): readonly string[] =>
+  step in JOURNALED ? JOURNALED[step as keyof typeof JOURNALED] : [step],
+);
 const PLACES = ['before-intent', 'after-effect', 'after-result'] as const;
 
 /** SIGKILL of the lifecycle worker before, in and after every step. */

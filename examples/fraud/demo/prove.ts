@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { verifyServed } from '../../../activities/audit/verifyServed.js';
+import { verifyServed, type ServedAudit } from '../../../activities/audit/verifyServed.js';
+import { journalEntry } from '../../../activities/journal.js';
 import type { Configuration } from '../../../contracts/configuration.js';
 import type { WatchResult } from '../../../contracts/rollout.js';
 import type { Log } from '../../../stores/log/log.js';
@@ -11,16 +12,7 @@ import type { Timeline } from './timeline.js';
 import { qualityAfterPromotion } from './versionQuality.js';
 
 /** What a run of the demo comes to; `--json` writes it. */
-export interface DemoResult {
-  readonly records: number;
-  readonly predictions: number;
-  readonly duplicates: number;
-  readonly late: number;
-  readonly deadLetters: number;
-  readonly missing: number;
-  readonly repeated: number;
-  readonly vectorsCompared: number;
-  readonly maxDifference: number;
+export interface DemoResult extends Omit<ServedAudit, 'skew' | 'findings'> {
   readonly promotions: number;
   /** Decision of the probation of version 2: pass, fail, inconclusive; none where it had none. */
   readonly probation: string;
@@ -104,6 +96,6 @@ export function judged(result: DemoResult): { readonly holds: boolean; readonly 
 async function probationOf(registry: Registry, model: string, version: number): Promise<string> {
   const token = (await registry.version(model, version))?.token;
   if (token === undefined) return 'none';
-  const entry = (await registry.journal(model, token)).find(({ step }) => step === 'probation');
+  const entry = await journalEntry(registry, { model, token }, 'probation');
   return (entry?.result as Partial<WatchResult> | null | undefined)?.decision ?? 'none';
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LifecycleClient } from '../../../client/lifecycleClient.js';
 import { messageOf } from '../../../contracts/errors.js';
+import { ROLLOUT_STEPS } from '../../../contracts/rollout.js';
 import type { LifecycleStatus, RetrainStatus } from '../../../contracts/workflows.js';
 import { dayOf, type Timeline } from './timeline.js';
 import type { WorkerProcess } from './workerProcess.js';
@@ -26,15 +27,7 @@ export async function follow(
 
 const TRAINING_PHASES: ReadonlySet<string> = new Set([
   'starting',
-  'lease',
-  'snapshot',
-  'dataset',
-  'dataGates',
-  'evaluationFit',
-  'releaseFit',
-  'gates',
-  'register',
-  'readyFeatures',
+  ...ROLLOUT_STEPS.slice(0, ROLLOUT_STEPS.indexOf('shadow')),
 ]);
 const WATCH_PHASES: ReadonlySet<string> = new Set(['shadow', 'canary', 'bake', 'probation']);
 

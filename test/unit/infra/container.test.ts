@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { WORKER_FLAGS } from '../../../infra/workerFlags.js';
 import { readCompose, readDockerfile, type ComposeService } from '../../support/composeFile.js';
 import { TOPOLOGY_NAMES } from '../../../workers/topologies.js';
 
@@ -52,8 +53,10 @@ describe('the compose file', () => {
       }
     }
     for (const [, { command, environment = {}, stop_grace_period: grace }] of ours()) {
-      const program = command?.[0]?.replace(/^dist\//, '').replace(/\.js$/, '.ts') ?? '';
+      const at = command?.findIndex((word) => word.startsWith('dist/')) ?? -1;
+      const program = command?.[at]?.replace(/^dist\//, '').replace(/\.js$/, '.ts') ?? '';
       expect([program, existsSync(program)]).toEqual([program, true]);
+      expect(command?.slice(0, at)).toEqual(program === 'workers/stream.ts' ? WORKER_FLAGS : []);
       for (const name of Object.keys(environment)) expect(read).toContain(name);
       expect(grace).toBe('30s');
     }

@@ -47,7 +47,7 @@ function shadow(random: RandomNumbers, shares: Shares): 'pass' | 'fail' | 'conti
     const source = { topic: 'transactions', partition: 0, offset: request };
     evidence.observe({ ...champion, others: [other], entity, source });
     if (request % LOOK_EVERY !== 0) continue;
-    const decision = decided(evidence.judge(request / LOOK_EVERY), evidence.requests, WANTED);
+    const decision = decided(evidence.judge(request / LOOK_EVERY), evidence.requests >= WANTED);
     if (decision !== 'continue') return decision;
   }
   return 'continue';
