@@ -14,7 +14,8 @@ import {
 import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
 import type { EventId, LoggedEvent, Value } from '../../features/types.js';
 import type { DatasetQuery, OfflineStore, VectorMatrix, VectorQuery, VectorTable } from './offlineStore.js';
-import { APPEND_TIME, emptyRelation, eventRelation, parquet, writeParquet } from './parquetFiles.js';
+import { duckdbArchive } from './duckdbArchive.js';
+import { APPEND_TIME, emptyRelation, eventRelation, parquet, toValue, writeParquet } from './parquetFiles.js';
 
 export interface DuckdbStoreOptions {
   /** Like `2GB`. @default 80 % of the machine's memory, DuckDB's own default */
@@ -37,6 +38,8 @@ export async function openDuckdbStore(options: DuckdbStoreOptions = {}): Promise
 
 /** Gives every operation a connection of its own: one connection runs one statement at a time. */
 class DuckdbStore implements OfflineStore {
+  readonly archive = duckdbArchive((what, sql) => this.use((session) => session.rows(what, sql)));
+
   constructor(private readonly instance: DuckDBInstance) {}
 
   private async use<T>(act: (session: Session) => Promise<T>): Promise<T> {
@@ -117,6 +120,10 @@ class Session {
         return appendedAt === null ? event : { ...event, appendedAt };
       });
     }
+  }
+
+  async rows(what: string, sql: string): Promise<DuckDBValue[][]> {
+    return this.guarded(what, async () => (await this.connection.runAndReadAll(sql)).getRows());
   }
 
   /** Rows of a query, a chunk at a time. */
@@ -289,9 +296,4 @@ function rowCountWrong(table: VectorTable, found: string): TidemillError {
 
 function streamsOf(request: CompiledStream, inputs: readonly CompiledInput[]): CompiledStream[] {
   return [request, ...inputs.flatMap((input) => (input.kind === 'view' ? [input.view.stream] : []))];
-}
-
-function toValue(value: DuckDBValue | undefined): Value {
-  if (value === undefined || value === null) return null;
-  return typeof value === 'bigint' ? Number(value) : (value as Value);
 }

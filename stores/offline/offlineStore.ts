@@ -1,5 +1,6 @@
 import type { CompiledService, CompiledStream } from '../../features/compiledView.js';
 import type { EventId, LoggedEvent, Value } from '../../features/types.js';
+import type { ArchiveReader } from './archiveReader.js';
 
 /**
  * Batch side of the project: Parquet files of events, vectors and datasets, queried by DuckDB.
@@ -28,6 +29,8 @@ export interface OfflineStore {
   joinDataset(query: DatasetQuery): Promise<VectorTable & { readonly asServed: number; readonly positives: number }>;
   /** Loads a vector table or dataset into memory. */
   readVectors(table: VectorTable): Promise<VectorMatrix>;
+  /** Few rows out of many files. */
+  readonly archive: ArchiveReader;
   close(): Promise<void>;
 }
 
