@@ -1,5 +1,6 @@
 export { createApprovalVerifier, type ApprovalVerifier } from './approvals/approvalVerifier.js';
 export { createApprovalActivities } from './approvalActivities.js';
+export { createAuditActivities } from './auditActivities.js';
 export { createDeploymentActivities, type FollowResult } from './deploymentActivities.js';
 export { createGateActivities, type Judgement } from './gateActivities.js';
 export { createLabelActivities } from './labelActivities.js';

@@ -9,6 +9,11 @@
  */
 export const SKEW_CAUSES = ['inFlight', 'lateEvent', 'lateLabel'] as const;
 export type SkewCause = (typeof SKEW_CAUSES)[number];
+export const CAUSE_NAMES: Readonly<Record<SkewCause, string>> = {
+  inFlight: 'in flight',
+  lateEvent: 'late event',
+  lateLabel: 'late label',
+};
 
 /** Input of `consistencyAudit`; all but `model` optional. */
 export interface AuditInput {
@@ -83,4 +88,15 @@ export function auditId(project: string, model: string, range: string): string {
 /** The range of an input as it stands in a workflow id; null where the input leaves it open. */
 export function auditRange({ from, to }: Omit<AuditInput, 'model'>): string | null {
   return from === undefined && to === undefined ? null : `${from ?? 'day'}..${to ?? 'final'}`;
+}
+
+/** Action under which the registry's audit keeps the result. */
+export const CONSISTENCY_AUDITED = 'consistency.audited';
+
+/** A result in one line. */
+export function auditInWords(result: AuditResult): string {
+  if (result.outcome === 'inconclusive') return `inconclusive: ${result.reason}`;
+  const { outcome, vectors, differing, skew } = result;
+  const causes = SKEW_CAUSES.map((cause) => `${CAUSE_NAMES[cause]} ${skew.byCause[cause]}`).join(', ');
+  return `${outcome}: ${differing} of ${vectors} served vectors differ within their cut; ${(skew.share * 100).toFixed(3)} % differ from event time (${causes})`;
 }

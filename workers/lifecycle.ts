@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import {
   createApprovalActivities,
   createApprovalVerifier,
+  createAuditActivities,
   createDeploymentActivities,
   createGateActivities,
   createLabelActivities,
@@ -113,6 +114,7 @@ async function main(): Promise<void> {
         ...createRecoveryActivities(dependencies),
         ...createLabelActivities(dependencies),
         ...createPolicyActivities(dependencies),
+        ...createAuditActivities(dependencies),
       },
       maxConcurrentActivityTaskExecutions: 50,
     }),

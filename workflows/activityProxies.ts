@@ -1,6 +1,7 @@
 import { ActivityCancellationType, proxyActivities, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
 import type {
   createApprovalActivities,
+  createAuditActivities,
   createDeploymentActivities,
   createGateActivities,
   createLabelActivities,
@@ -15,6 +16,7 @@ import { projectOfQueue, trainingQueue } from '../contracts/workflows.js';
 type Rollouts = ReturnType<typeof createRolloutActivities> &
   ReturnType<typeof createDeploymentActivities> &
   ReturnType<typeof createApprovalActivities>;
+type Audits = ReturnType<typeof createAuditActivities>;
 type Recovery = ReturnType<typeof createRecoveryActivities>;
 type Watches = ReturnType<typeof createWatchActivities>;
 type Training = ReturnType<typeof createTrainingActivities>;
@@ -29,7 +31,7 @@ export function project(): string {
 
 /** Checks of input: in the worker itself, so that a mistake is answered at once. */
 export function validation() {
-  return proxyLocalActivities<Rollouts & Recovery>({ startToCloseTimeout: '10 seconds' });
+  return proxyLocalActivities<Rollouts & Recovery & Audits>({ startToCloseTimeout: '10 seconds' });
 }
 
 /** Short steps; the registry makes repeats harmless. */
@@ -66,6 +68,16 @@ export function watches() {
     heartbeatTimeout: '10 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { initialInterval: '500 ms', maximumInterval: '30 seconds' },
+  });
+}
+
+/** Audits read what was served: long, but never in the way of a training. */
+export function audits() {
+  return proxyActivities<Audits>({
+    startToCloseTimeout: '6 hours',
+    heartbeatTimeout: '30 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '1 second', maximumInterval: '1 minute', maximumAttempts: 10 },
   });
 }
 

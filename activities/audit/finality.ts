@@ -19,21 +19,24 @@ export function streamsOfViews(service: CompiledService): readonly CompiledStrea
  *     request time                 watermark = greatest event time - lateness
  *     |----- lateness -----|------>|----- lateness -----|
  *
- * The watermark of a stream is the least of its partitions; those that never had a record are left out. -Infinity while a
- * stream has no event at all; Infinity where no view is read.
+ * Where no view is read, every request that is there is final. -Infinity while a stream has no event at all.
  */
 export async function finalUpTo(log: Log, project: string, service: CompiledService): Promise<number> {
-  const perStream = await Promise.all(
-    streamsOfViews(service).map(async (stream) => {
-      const topic = streamTopic(project, stream.name);
-      const ranges = (await log.partitionCount(topic)) === null ? [] : await log.offsets(topic);
-      const filled = ranges.filter(({ low, high }) => high > low);
-      if (filled.length === 0) return Number.NEGATIVE_INFINITY;
-      const newest = await Promise.all(filled.map((range) => newestTime(log, topic, stream, range)));
-      return Math.min(...newest) - 2 * stream.allowedLatenessMs;
-    }),
+  const streams = streamsOfViews(service);
+  if (streams.length === 0) return (await leastNewest(log, project, service.request)) + 1;
+  const final = await Promise.all(
+    streams.map(async (stream) => (await leastNewest(log, project, stream)) - 2 * stream.allowedLatenessMs),
   );
-  return Math.min(...perStream);
+  return Math.min(...final);
+}
+
+/** Least of the greatest event times of a stream's partitions; those that never had a record are left out. */
+async function leastNewest(log: Log, project: string, stream: CompiledStream): Promise<number> {
+  const topic = streamTopic(project, stream.name);
+  const ranges = (await log.partitionCount(topic)) === null ? [] : await log.offsets(topic);
+  const filled = ranges.filter(({ low, high }) => high > low);
+  if (filled.length === 0) return Number.NEGATIVE_INFINITY;
+  return Math.min(...(await Promise.all(filled.map((range) => newestTime(log, topic, stream, range)))));
 }
 
 /** Greatest event time near the end of a partition: not more than that of the whole, and seldom less. */
