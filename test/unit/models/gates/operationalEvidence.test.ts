@@ -130,13 +130,13 @@ describe('a guard', () => {
     });
     evidence.observeSkew(audited(5_000, (at) => at % 1_000 === 0));
     expect(verdictOf(evidence, 'skew')).toMatchObject({ verdict: 'pass', value: 0.001, rows: 5_000, positives: 5 });
-    evidence.observeSkew(audited(5_000, (at) => at % 25 === 0));
+    evidence.observeSkew(audited(5_000, (at) => at % 200 < 5));
     const failing = verdictOf(evidence, 'skew');
-    expect(failing).toMatchObject({ verdict: 'fail', value: 0.04 });
-    expect(failing.reason).toContain('4.000 % of 5000 requests were served otherwise');
-    expect(failing.reason).toContain('(in flight 200)');
+    expect(failing).toMatchObject({ verdict: 'fail', value: 0.025 });
+    expect(failing.reason).toContain('2.500 % of 5000 requests were served otherwise');
+    expect(failing.reason).toContain('(in flight 125)');
     // The same share, but all of it of a few entities: that says less about the others.
-    evidence.observeSkew(audited(5_000, (at) => at % 600 < 24));
+    evidence.observeSkew(audited(5_000, (at) => at % 600 < 15));
     expect(verdictOf(evidence, 'skew')).toMatchObject({ verdict: 'inconclusive' });
   });
 
