@@ -133,8 +133,12 @@ export class ServedWorld {
     return payments(count, { seed: firstId + 1, firstId, from, everyMs: 60_000 });
   }
 
-  /** Payments and labels long enough after a time that everything before it is final, in every partition. */
+  /**
+   * Payments and labels long enough after a time that everything before it is final, in every partition. They are served
+   * under another deployment.
+   */
   async finish(after: number): Promise<void> {
+    this.scored = { ...this.scored, epoch: this.scored.epoch + 1 };
     const last = this.payments(40, 900_000, after + 5 * HOUR);
     await this.serve([
       ...last.map((each) => labelAfter(this.project, each, 0)),

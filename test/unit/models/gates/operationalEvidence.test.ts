@@ -130,13 +130,13 @@ describe('a guard', () => {
     });
     evidence.observeSkew(audited(5_000, (at) => at % 1_000 === 0));
     expect(verdictOf(evidence, 'skew')).toMatchObject({ verdict: 'pass', value: 0.001, rows: 5_000, positives: 5 });
-    evidence.observeSkew(audited(5_000, (at) => at % 200 < 5));
+    evidence.observeSkew(audited(5_000, (at) => at % 37 === 0));
     const failing = verdictOf(evidence, 'skew');
-    expect(failing).toMatchObject({ verdict: 'fail', value: 0.025 });
-    expect(failing.reason).toContain('2.500 % of 5000 requests were served otherwise');
-    expect(failing.reason).toContain('(in flight 125)');
-    // The same share, but all of it of a few entities: that says less about the others.
-    evidence.observeSkew(audited(5_000, (at) => at % 600 < 15));
+    expect(failing).toMatchObject({ verdict: 'fail', value: 136 / 5_000 });
+    expect(failing.reason).toContain('2.720 % of 5000 requests were served otherwise');
+    expect(failing.reason).toContain('(in flight 136)');
+    // About the same share, but all of it of a few entities: that says less about the others.
+    evidence.observeSkew(audited(5_000, (at) => at % 600 < 16));
     expect(verdictOf(evidence, 'skew')).toMatchObject({ verdict: 'inconclusive' });
   });
 
