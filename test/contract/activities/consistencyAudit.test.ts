@@ -1,9 +1,13 @@
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type * as TemporalTesting from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { drawServed } from '../../../activities/audit/drawServed.js';
 import { finalUpTo } from '../../../activities/audit/finality.js';
 import { recompute, takeEnds } from '../../../activities/audit/recompute.js';
+import { archiveFiles } from '../../../activities/dataset/archiveFiles.js';
 import { createAuditActivities, type ActivityDependencies } from '../../../activities/index.js';
 import type { AuditPlan, AuditResult } from '../../../contracts/consistency.js';
 import { predictionsTopic } from '../../../contracts/topics.js';
@@ -37,9 +41,9 @@ function activities() {
   return { noted, ...createAuditActivities(dependencies) };
 }
 const audited = async (sample: number, changed: Partial<AuditPlan> = {}): Promise<AuditResult> => {
-  const { planAudit, auditServed } = activities();
-  const plan = await planAudit({ model: 'fraud', from: new Date(START).toISOString(), sample });
-  return new MockActivityEnvironment().run(() => auditServed({ ...plan, ...changed }));
+  const given = activities();
+  const plan = await given.planAudit({ model: 'fraud', from: new Date(START).toISOString(), sample });
+  return new MockActivityEnvironment().run(() => given.auditServed({ ...plan, ...changed }));
 };
 
 describe('the audit of what was served', () => {
@@ -152,6 +156,48 @@ describe('the audit of what was served', () => {
     expect(found.filter(({ broken, missing }) => broken.length > 0 || missing !== null)).toEqual([]);
   });
 
+  test('agrees with the dataset of a training on how many served rows event time has otherwise', async () => {
+    const { offline, model, project } = world;
+    const archived = await archiveFiles(world.log, project);
+    const files = (topic: string): Promise<string[]> =>
+      Promise.all(
+        (archived.get(topic)?.files ?? []).map(({ uri, sha256 }) => world.parts.objects.localPath(uri, sha256)),
+      );
+    const [requests, labels, served] = (await Promise.all(
+      ['transactions', 'fraud-labels', 'fraud.predictions'].map((name) => files(`${project}.${name}`)),
+    )) as [string[], string[], string[]];
+    const folder = await mkdtemp(join(tmpdir(), 'tidemill-skewed-'));
+    const vectors = await offline.computeVectors({
+      service: model.service,
+      files: { transactions: requests, 'fraud-labels': labels },
+      from: START,
+      to: END,
+      entity: null,
+      output: join(folder, 'vectors.parquet'),
+    });
+    const { asServed, skewed } = await offline.joinDataset({
+      vectors,
+      service: model.service,
+      labels: { stream: model.label.stream, field: model.label.field, files: labels },
+      served,
+      labelCutOff: END + 24 * HOUR,
+      output: join(folder, 'dataset.parquet'),
+    });
+    await rm(folder, { recursive: true });
+    const labelled = new Set<unknown>();
+    for await (const events of offline.readEvents(model.label.stream, labels))
+      for (const { id } of events) labelled.add(id);
+    const plan = { from: START, to: END, sample: 100_000, seed: '', ends: await takeEnds(world.log, project, model) };
+    const drawn = await drawServed(world.parts, model, plan, nothing);
+    const found = await recompute(world.parts, model, drawn.sample, plan.ends, nothing);
+    // A dataset has the rows that have a label.
+    const rows = found.filter(({ row }) => labelled.has(row.id));
+    expect(asServed).toBe(rows.length);
+    expect(skewed).toBe(rows.filter(({ cause }) => cause !== null).length);
+    expect(skewed).toBeGreaterThan(0);
+    expect(skewed).toBeLessThan(asServed);
+  });
+
   test('tells a vector that is not what the features say, in the archive and in the log', async () => {
     const [first, second] = await world.predictions();
     if (first === undefined || second === undefined) throw new Error('nothing was served');
@@ -181,11 +227,11 @@ describe('the audit of what was served', () => {
   });
 
   test('ends when it is cancelled, and notes nothing', async () => {
-    const { planAudit, auditServed, noted } = activities();
-    const plan = await planAudit({ model: 'fraud', from: new Date(START).toISOString() });
+    const given = activities();
+    const plan = await given.planAudit({ model: 'fraud', from: new Date(START).toISOString() });
     const environment = new MockActivityEnvironment();
     environment.once('heartbeat', () => environment.cancel());
-    await expect(environment.run(() => auditServed(plan))).rejects.toThrow(/CANCELLED|cancel/i);
-    expect(noted).toEqual([]);
+    await expect(environment.run(() => given.auditServed(plan))).rejects.toThrow(/CANCELLED|cancel/i);
+    expect(given.noted).toEqual([]);
   });
 });
