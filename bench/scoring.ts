@@ -1,9 +1,10 @@
 import type { DeploymentRecord } from '../contracts/records.js';
 import { fraud } from '../examples/fraud/project.js';
-import type { Booster, Tree } from '../models/onnx/booster.js';
+import type { Booster } from '../models/onnx/booster.js';
 import { boosterToOnnx } from '../models/onnx/treeEnsemble.js';
 import { createScoringEngine } from '../scoring/engine.js';
 import type { Scorer } from '../scoring/scorer.js';
+import { fullBooster, spread } from './fullBooster.js';
 
 /**
  * Cost of one row in the scoring engine, by rows per batch: 100 full trees of depth 6 over the fraud project's inputs,
@@ -21,35 +22,11 @@ const ROUNDS = 5;
 const POOL_ROWS = 65_536;
 const BATCHES = [1, 8, 32, 128, 256, 1_024, 4_096];
 
-/** Multiplicative congruential generator; only spreads values. */
-let seed = 1;
-function below(bound: number): number {
-  seed = (seed * 48_271) % 2_147_483_647;
-  return seed % bound;
-}
-
 const { service } = fraud.compiled;
 const width = service.columns.length;
 
-function fullTree(): Tree {
-  const nodes = 2 ** (DEPTH + 1) - 1;
-  const inner = 2 ** DEPTH - 1;
-  const isInner = (node: number): boolean => node < inner;
-  const column = <T>(of: (node: number) => T): T[] => Array.from({ length: nodes }, (_, node) => of(node));
-  return {
-    left: column((node) => (isInner(node) ? 2 * node + 1 : -1)),
-    right: column((node) => (isInner(node) ? 2 * node + 2 : -1)),
-    column: column((node) => (isInner(node) ? below(width) : 0)),
-    value: column((node) => (isInner(node) ? below(100) : (below(200) - 100) / 10_000)),
-    missingLeft: column(() => true),
-  };
-}
-
-const boosters = [1, 2].map((): Booster => ({
-  columns: width,
-  baseMargin: 0,
-  trees: Array.from({ length: TREES }, fullTree),
-}));
+const below = spread(1);
+const boosters = [1, 2].map(() => fullBooster({ columns: width, trees: TREES, depth: DEPTH, below }));
 const MODES: readonly DeploymentRecord['mode'][] = ['single', 'shadow', 'canary'];
 
 // Every batch is of other rows: over the same few again and again the processor learns the way through the trees.

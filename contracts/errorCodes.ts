@@ -108,6 +108,12 @@ export const ERROR_CODES = {
     summary: 'A topic has another number of partitions than the topology needs.',
     action: 'Use topics with equal numbers of partitions, or a new generation of the topology.',
   },
+  LOG_FORMAT_UNSUPPORTED: {
+    status: 422,
+    exit: 1,
+    summary: 'A topic holds records in the format of a broker before Kafka 0.11.',
+    action: 'Copy the topic with a current producer, or have its old segments expire, and read it again.',
+  },
   OFFSET_LOST: {
     status: 410,
     exit: 1,
@@ -228,6 +234,13 @@ export const ERROR_CODES = {
     exit: 1,
     summary: "A stored object's SHA-256 is not the one that it was registered with.",
     action: 'Restore the object from a backup; it was not used.',
+  },
+  DISK_FULL: {
+    status: 507,
+    exit: 5,
+    summary: 'A disk has no room for what is to be written, or a quota or limit of the process forbids it.',
+    action:
+      'Make room under the folder that the message names, or raise its quota; `tidemill prune` removes objects that nobody needs. Then ask again: nothing was left half done.',
   },
   OBJECT_OUTSIDE_ROOT: {
     status: 403,

@@ -6,6 +6,7 @@ import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom } from '../contracts/configuration.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
 import { streamTopic } from '../contracts/topics.js';
+import type { CompiledStream } from '../features/compiledView.js';
 import { modelOf } from '../models/project.js';
 import { createScoringEngine } from '../scoring/engine.js';
 import { openKafkaLog } from '../stores/log/kafkaLog.js';
@@ -21,13 +22,15 @@ import { runTopology, type RunningTopology } from '../streams/runtime/runTopolog
 import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
 import { versionLoader } from './modelVersions.js';
-import { createTopologies, settingsOf, topologyNames } from './topologies.js';
+import { streamPartitions } from './streamPartitions.js';
+import { createTopologies, requireModel, settingsOf, topologyNames } from './topologies.js';
 
 /**
- * The stream worker: runs topologies of one model until SIGTERM, which drains, commits, snapshots and leaves the group.
+ * The stream worker: runs topologies until SIGTERM, which drains, commits, snapshots and leaves the group.
  *
  *   node dist/workers/stream.js --topologies score --model fraud --instance worker-1
  *   node dist/workers/stream.js --topologies score --model fraud --initialise end
+ *   node dist/workers/stream.js --topologies window.spend-per-customer
  */
 const SHUTDOWN_BUDGET_MS = 25_000;
 
@@ -40,34 +43,32 @@ async function main(): Promise<void> {
       model: { type: 'string' },
       instance: { type: 'string', default: hostname() },
       initialise: { type: 'string' },
+      processing: { type: 'string', default: 'exactly-once' },
     },
   });
-  if (values.model === undefined)
-    throw new TidemillError('CONFIGURATION_INVALID', '--model is not given', { option: 'model' });
   const names = topologyNames(values.topologies);
   const configuration = configurationFrom(process.env);
   const { project: id, home } = configuration;
-  const model = modelOf(await loadProject(configuration.projectModule), values.model);
+  const definitions = await loadProject(configuration.projectModule);
+  const model = values.model === undefined ? null : modelOf(definitions, values.model);
+  if (names.includes('score')) requireModel(model);
   const log = openKafkaLog({
     brokers: configuration.kafkaBrokers,
     clientId: values.instance,
     onClientLog: (level, text) => logger[level]({ source: 'kafka' }, text),
   });
-  const requestTopic = streamTopic(id, model.request.name);
-  const partitions = await log.partitionCount(requestTopic);
-  if (partitions === null)
-    throw new TidemillError('STREAM_NOT_FOUND', `topic ${requestTopic} does not exist`, { topic: requestTopic });
 
   const registry = await openRegistry(configuration);
   const objects = openDiskObjectStore(join(home, 'objects'));
-  const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
+  const scorer = model === null ? null : createScoringEngine(model, versionLoader(model, registry, objects));
   let offline: Promise<OfflineStore> | null = null;
   let lifecycle: Promise<LifecycleClient> | null = null;
   let online: OnlineStore | null = null;
   const parts = {
     project: id,
+    definitions,
     model,
-    partitions,
+    partitions: (stream: CompiledStream) => streamPartitions(log, id, stream),
     scorer,
     objects,
     online: () => (online ??= openOnlineStore(configuration.online)),
@@ -90,7 +91,7 @@ async function main(): Promise<void> {
   }
 
   const closeStores = async (): Promise<void> => {
-    await scorer.close();
+    await scorer?.close();
     await (await offline)?.close();
     await (await lifecycle)?.close();
     await online?.close();
@@ -133,7 +134,8 @@ async function main(): Promise<void> {
     void stop(isTidemillError(error) ? error.description.exit : 1);
   };
 
-  if (names.includes('score')) {
+  if (names.includes('score') && model !== null && scorer !== null) {
+    const requestTopic = streamTopic(id, model.request.name);
     // The head of the deployment is applied before anything is consumed.
     follower = await followDeployments({
       log,
@@ -168,6 +170,7 @@ async function main(): Promise<void> {
       instance: values.instance,
       directory: join(home, 'streams'),
       ...settingsOf(name),
+      processing: processingOf(values.processing),
       reach,
       onEvent: (event) => {
         if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
@@ -184,6 +187,14 @@ async function main(): Promise<void> {
     { topologies: topologies.map(({ topology }) => topology.identity.name), instance: values.instance },
     'running',
   );
+}
+
+function processingOf(text: string): 'exactly-once' | 'at-least-once' {
+  if (text === 'exactly-once' || text === 'at-least-once') return text;
+  throw new TidemillError('CONFIGURATION_INVALID', `--processing ${text} is neither exactly-once nor at-least-once`, {
+    option: 'processing',
+    value: text,
+  });
 }
 
 function report(error: unknown): void {

@@ -1,4 +1,5 @@
-import { AssignerProtocol, type PartitionAssigner } from 'kafkajs';
+import type { PartitionAssigner } from 'kafkajs';
+import { AssignerProtocol } from './kafkajs/kafkajs.js';
 import type { TopicPartition } from './log.js';
 
 /** What a member tells the group's leader about itself. */

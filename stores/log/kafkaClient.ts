@@ -1,6 +1,6 @@
-import { Kafka, logLevel, type Broker, type Cluster, type logCreator } from 'kafkajs';
+import type { Broker, Cluster, Kafka as Client, logCreator } from 'kafkajs';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
-import { repairReadCommitted } from './kafkaReadCommitted.js';
+import { Kafka, logLevel } from './kafkajs/kafkajs.js';
 
 /** Connection options of one process. */
 export interface KafkaOptions {
@@ -20,8 +20,7 @@ export const RETRY = { initialRetryTime: 20, retries: 15, maxRetryTime: 1_000 } 
 const EXPECTED =
   /CONCURRENT_TRANSACTIONS|REBALANCE_IN_PROGRESS|NOT_COORDINATOR|GROUP_COORDINATOR_NOT_AVAILABLE|rebalancing|COORDINATOR_LOAD|Limiting retries for the idempotent/i;
 
-export function createKafka({ brokers, clientId, onClientLog }: KafkaOptions): Kafka {
-  repairReadCommitted();
+export function createKafka({ brokers, clientId, onClientLog }: KafkaOptions): Client {
   const creator: logCreator =
     () =>
     ({ level, log }) => {
@@ -84,7 +83,7 @@ interface PrivateCluster extends Cluster {
  * Leaves a group for a member that died: a restart then need not wait for its session to expire. The client library has
  * no public way; where the private one is gone the session timeout does it.
  */
-export async function leaveForDeadMember(kafka: Kafka, groupId: string, memberId: string): Promise<void> {
+export async function leaveForDeadMember(kafka: Client, groupId: string, memberId: string): Promise<void> {
   const symbol = Object.getOwnPropertySymbols(kafka).find(
     ({ description }) => description === 'private:Kafka:createCluster',
   );

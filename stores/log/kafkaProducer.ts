@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Partitioners, type Kafka, type Message, type Producer, type TopicMessages, type Transaction } from 'kafkajs';
+import type { Kafka, Message, Producer, TopicMessages, Transaction } from 'kafkajs';
 import { TidemillError } from '../../contracts/errors.js';
+import { Partitioners } from './kafkajs/kafkajs.js';
 import { codedError, protocolType, RETRY } from './kafkaClient.js';
 import type { LogProducer, OutgoingRecord, TopicPartition, TransactionalProducer } from './log.js';
 
@@ -139,20 +140,12 @@ async function coded<T>(what: string, act: () => Promise<T>): Promise<T> {
 }
 
 function byTopic(records: readonly OutgoingRecord[]): TopicMessages[] {
-  const topics = new Map<string, Message[]>();
-  for (const { topic, partition, key, value, headers, timestamp } of records) {
-    let messages = topics.get(topic);
-    if (messages === undefined) {
-      messages = [];
-      topics.set(topic, messages);
-    }
-    messages.push({
-      key,
-      value,
-      ...(partition === undefined ? {} : { partition }),
-      ...(headers === undefined ? {} : { headers }),
-      ...(timestamp === undefined ? {} : { timestamp: String(timestamp) }),
-    });
+  const topics = new Map<string, OutgoingRecord[]>();
+  for (const record of records) {
+    const messages = topics.get(record.topic);
+    if (messages === undefined) topics.set(record.topic, [record]);
+    else messages.push(record);
   }
-  return [...topics].map(([topic, messages]) => ({ topic, messages }));
+  // They go through the library to encodeProduce.ts as they are.
+  return [...topics].map(([topic, messages]) => ({ topic, messages: messages as unknown as Message[] }));
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { EachBatchPayload, Kafka } from 'kafkajs';
 import { TidemillError } from '../../contracts/errors.js';
+import { recordsOf } from './kafkajs/fetchedBatch.js';
 import { codedError, isPassing, RETRY } from './kafkaClient.js';
 import type { LogRecord, PartitionOffsets, ReadRange } from './log.js';
 
@@ -33,7 +34,7 @@ export async function* readPartition(
     readUncommitted: range.isolation === 'uncommitted',
     retry: RETRY,
   });
-  const waiting: LogRecord[][] = [];
+  const waiting: (readonly LogRecord[])[] = [];
   let position = from;
   let failure: unknown = null;
   let wake: () => void = () => undefined;
@@ -65,12 +66,7 @@ export async function* readPartition(
       eachBatch: async (payload: EachBatchPayload) => {
         const { batch } = payload;
         if (batch.partition !== partition || payload.isStale()) return;
-        const records: LogRecord[] = [];
-        for (const message of batch.messages) {
-          const offset = Number(message.offset);
-          if (offset < position || (to !== null && offset >= to)) continue;
-          records.push(toLogRecord(topic, partition, message));
-        }
+        const records = recordsOf(batch).filter(({ offset }) => offset >= position && (to === null || offset < to));
         if (records.length > 0) waiting.push(records);
         if (waiting.length >= MAX_WAITING_BATCHES) consumer.pause([place]);
       },
@@ -107,21 +103,3 @@ export function offsetLost(topic: string, partition: number, wanted: number, sta
     },
   );
 }
-
-export function toLogRecord(
-  topic: string,
-  partition: number,
-  message: { offset: string; timestamp: string; key: Buffer | null; value: Buffer | null; headers?: unknown },
-): LogRecord {
-  return {
-    topic,
-    partition,
-    offset: Number(message.offset),
-    timestamp: Number(message.timestamp),
-    key: message.key,
-    value: message.value,
-    headers: (message.headers ?? NO_HEADERS) as LogRecord['headers'],
-  };
-}
-
-const NO_HEADERS = Object.freeze({});

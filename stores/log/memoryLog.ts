@@ -303,6 +303,14 @@ class MemoryLog implements Log {
         this.notify();
       },
       confirmAssigned: (epoch) => Promise.resolve(epoch === member.epoch),
+      commitOffsets: async (offsets, epoch) => {
+        if (epoch !== member.epoch) {
+          throw new TidemillError('PRODUCER_FENCED', `${options.group}: the group has a newer assignment`, {
+            group: options.group,
+          });
+        }
+        await this.commitOffsets(options.group, offsets);
+      },
       leave: async () => {
         this.members.set(
           options.group,

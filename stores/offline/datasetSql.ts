@@ -2,31 +2,47 @@ import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
 import type { DatasetQuery } from './offlineStore.js';
 import { parquet } from './parquetFiles.js';
 
-/** A dataset as one query: see OfflineStore.joinDataset. Adds `__skewed`, true where event time has a served vector otherwise. */
-export function datasetSql(query: DatasetQuery): string {
-  const { vectors, service, labels, served } = query;
-  const field = (at: number): string => identifier(labels.stream.fields[at]?.name ?? '');
-  const [id, time] = [field(labels.stream.eventId), field(labels.stream.eventTime)];
+/**
+ * The rows of a dataset: each request whose label is known by the cut-off, with the vector that was served where one was.
+ *
+ *   vectors ─┬─ newest label that came in time (a label counts from when it became known)
+ *            ├─ or none, where absence means a negative and the horizon has passed
+ *            ├─ without those whose decision keeps the truth from showing
+ *            └─ served vector, where the version read this service; `__skewed` where event time has it otherwise
+ */
+export function datasetSql({ vectors, service, labels, served, labelCutOff }: DatasetQuery): string {
+  const { stream, horizonMs, retentionMs, absence, censored } = labels;
+  const field = (at: number): string => identifier(stream.fields[at]?.name ?? '');
+  const [id, time] = [field(stream.eventId), field(stream.eventTime)];
+  const rows = parquet([vectors.file]);
   const servedColumns = vectors.columns.map((_, at) => `column_${at}`);
   const servedRows =
     served.length === 0
       ? `SELECT NULL::BIGINT AS id, NULL::BIGINT AS "at", ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false`
       : `SELECT id, "at", ${servedColumns.join(', ')} FROM ${parquet(served)} WHERE service = ${textLiteral(service.hash)}
-           QUALIFY row_number() OVER (PARTITION BY id, "at" ORDER BY __partition, __offset) = 1`;
+         QUALIFY row_number() OVER (PARTITION BY id, "at" ORDER BY __partition, __offset) = 1`;
+  const hidden =
+    censored.length === 0 || served.length === 0
+      ? ''
+      : `ANTI JOIN (SELECT id, "at" FROM ${parquet(served)} WHERE decision IN (${censored.map(textLiteral).join(', ')})) c
+           ON c.id = v.__id AND c."at" = v.__time`;
   const fields = Array.from({ length: vectors.fields }, (_, at) => `v.__field_${at}`);
   const columns = vectors.columns.map(
     (name, at) => `CASE WHEN s.id IS NULL THEN v.${identifier(name)} ELSE s.column_${at} END AS ${identifier(name)}`,
   );
-  // A label counts from when it became known; of several the first record does.
-  return `WITH known AS (SELECT ${id} AS id, CAST(${field(labels.field)} AS DOUBLE) AS label, ${time} AS known_at
-        FROM ${parquet(labels.files)} WHERE ${time} <= ${query.labelCutOff}
-        QUALIFY row_number() OVER (PARTITION BY ${id} ORDER BY ${time}, __partition, __offset) = 1),
-      served AS (${servedRows})
-      SELECT v.__time, v.__id, v.__entity, ${[...fields, ...columns].join(', ')},
-        l.label AS __label, l.known_at AS __known_at, s.id IS NOT NULL AS __served,
-        ${skewedSql(vectors.columns)} AS __skewed
-      FROM ${parquet([vectors.file])} v JOIN known l ON l.id = v.__id
-      LEFT JOIN served s ON s.id = v.__id AND s."at" = v.__time ORDER BY v.__time, v.__id`;
+  const isNegative = absence === 'negative' ? `v.__time + ${horizonMs} <= ${labelCutOff}` : 'false';
+  return `WITH known AS (SELECT v.__id AS id, v.__time AS "at", l.label, l.known_at
+      FROM ${rows} v JOIN (SELECT ${id} AS id, CAST(${field(labels.field)} AS DOUBLE) AS label, ${time} AS known_at,
+          __partition, __offset FROM ${parquet(labels.files)} WHERE ${time} <= ${labelCutOff}) l
+        ON l.id = v.__id AND l.known_at <= v.__time + ${retentionMs}
+      QUALIFY row_number() OVER (PARTITION BY v.__id, v.__time ORDER BY l.known_at DESC, l.__partition, l.__offset) = 1),
+    served AS (${servedRows})
+    SELECT v.__time, v.__id, v.__entity, ${[...fields, ...columns].join(', ')}, coalesce(l.label, 0) AS __label,
+      coalesce(l.known_at, v.__time + ${horizonMs}) AS __known_at, s.id IS NOT NULL AS __served,
+      ${skewedSql(vectors.columns)} AS __skewed
+    FROM ${rows} v LEFT JOIN known l ON l.id = v.__id AND l."at" = v.__time ${hidden}
+    LEFT JOIN served s ON s.id = v.__id AND s."at" = v.__time
+    WHERE l.id IS NOT NULL OR (${isNegative}) ORDER BY v.__time, v.__id`;
 }
 
 /** Sums of doubles agree between engines but for rounding: what is nearer than this share of the value is the same. */

@@ -13,6 +13,8 @@ import {
 } from '../../features/duckdb/lowerService.js';
 import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
 import type { EventId, LoggedEvent, Value } from '../../features/types.js';
+import { datasetSql } from './datasetSql.js';
+import { duckdbArchive } from './duckdbArchive.js';
 import type {
   DatasetQuery,
   JoinedTable,
@@ -21,8 +23,6 @@ import type {
   VectorQuery,
   VectorTable,
 } from './offlineStore.js';
-import { datasetSql } from './datasetSql.js';
-import { duckdbArchive } from './duckdbArchive.js';
 import { APPEND_TIME, emptyRelation, eventRelation, parquet, toValue, writeParquet } from './parquetFiles.js';
 
 export interface DuckdbStoreOptions {

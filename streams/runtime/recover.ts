@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { isTidemillError, messageOf, TidemillError } from '../../contracts/errors.js';
 import { groupId, topologyPrefix, transactionalId } from '../../contracts/topics.js';
 import type { TransactionalProducer } from '../../stores/log/log.js';
+import { openAtLeastOnceProducer, type CommitOffsets } from './atLeastOnceProducer.js';
 import { SnapshotStore } from './snapshotStore.js';
 import type { TaskContext } from './taskContext.js';
 import { partitionName } from './taskInputs.js';
@@ -23,7 +24,7 @@ export interface Recovery {
 /**
  * Recovery, as a workflow recovers: the newest snapshot, and the log since.
  *
- *   1. fence: nobody else can commit for this task from now on
+ *   1. fence: nobody else can commit for this task from now on (at-least-once fences nobody: a zombie's outputs are repeats)
  *   2. read the committed offsets C: what the predecessor was committing is decided by now, one way or the other
  *   3. restore the newest snapshot at offsets S <= C; a corrupt, foreign or advanced one is discarded
  *   4. check that the log still holds S
@@ -31,13 +32,16 @@ export interface Recovery {
  *
  * @throws TidemillError GROUP_NOT_INITIALISED, OFFSETS_MISSING, OFFSET_LOST
  */
-export async function recover(context: TaskContext): Promise<Recovery> {
+export async function recover(context: TaskContext, commitOffsets: CommitOffsets): Promise<Recovery> {
   const { topology, options, id, partitions, owner } = context;
   const { identity } = topology;
   const { log } = options;
 
   // 1 fence
-  const producer = await log.transactionalProducer(transactionalId(identity, id));
+  const producer =
+    options.processing === 'at-least-once'
+      ? await openAtLeastOnceProducer(log, commitOffsets)
+      : await log.transactionalProducer(transactionalId(identity, id));
   let snapshots: SnapshotStore | null = null;
   try {
     options.reach?.('after-fence');
@@ -88,6 +92,7 @@ export async function recover(context: TaskContext): Promise<Recovery> {
       }
     }
     await snapshots.claim(owner, task.stateIdentity);
+    if (!fromSnapshot) task.attach?.(snapshots);
     await snapshots.restored();
     const from = new Map(
       [...committed.keys()].map((name) => [name, fromSnapshot ? (held?.[name] ?? 0) : (ranges.get(name)?.low ?? 0)]),
@@ -146,7 +151,9 @@ async function restore(
     if (at > offset) return `it is ahead: ${name} at ${at}, committed ${offset}`;
   }
   try {
-    for (const { key, value } of snapshots.entries()) task.restore(key, value);
+    // Who reads by key has the file read through all the same: a damaged one must show itself while the mark stands.
+    for (const { key, value } of snapshots.entries()) if (task.attach === undefined) task.restore(key, value);
+    task.attach?.(snapshots);
     return null;
   } catch (error) {
     if (isTidemillError(error, 'STATE_CORRUPT')) return messageOf(error);

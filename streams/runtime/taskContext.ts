@@ -32,6 +32,11 @@ export interface RuntimeOptions {
   readonly instance: string;
   /** Folder for snapshots and member ids. */
   readonly directory: string;
+  /**
+   * `exactly-once`: outputs and offsets become visible together, each commit. `at-least-once`: outputs are sent as soon as
+   * nothing more is waiting, in milliseconds, and may be repeated after a failure. @default exactly-once
+   */
+  readonly processing?: 'exactly-once' | 'at-least-once';
   /** Outputs and offsets are committed at least this often while there is something. @default 100 */
   readonly commitIntervalMs?: number;
   /** @default 5000 */

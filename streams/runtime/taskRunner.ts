@@ -2,7 +2,7 @@ import { setImmediate as yieldToEventLoop, setTimeout as sleep } from 'node:time
 import { isTidemillError, messageOf, TidemillError } from '../../contracts/errors.js';
 import { deadLetterTopic } from '../../contracts/topics.js';
 import type { GroupMember, LogRecord, TopicPartition } from '../../stores/log/log.js';
-import { commit, TransactionOutputs } from './commit.js';
+import { commit, sendEarly, TransactionOutputs } from './commit.js';
 import { recover, type Recovery } from './recover.js';
 import type { TaskContext } from './taskContext.js';
 import { TaskInputs, type InputRecord } from './taskInputs.js';
@@ -153,7 +153,7 @@ export class TaskRunner {
   private async recover(): Promise<Recovery> {
     const started = performance.now();
     this.state = 'recovering';
-    const recovery = await recover(this.context);
+    const recovery = await recover(this.context, (offsets) => this.member.commitOffsets(offsets, this.epoch));
     const { task, from, committed } = recovery;
     const inputs = new TaskInputs(this.context.partitions, (record) => task.parse(record));
     this.inputs = inputs;
@@ -203,7 +203,9 @@ export class TaskRunner {
       emit: (record) => outputs.emit(record),
       deadLetter: (record, error) => outputs.emit(this.deadLetter(record, error)),
     };
+    /** Records folded since the last commit, and how many of them had their outputs sent before it. */
     let folded = 0;
+    let sentAt = 0;
     let firstFoldAt = 0;
     let lastSnapshotAt = performance.now();
     let snapshotting: Promise<void> | null = null;
@@ -216,7 +218,10 @@ export class TaskRunner {
       lastSnapshotAt = performance.now();
       snapshotting = snapshots
         .write(header, entries)
-        .then(() => options.reach?.('after-snapshot'))
+        .then(() => {
+          options.reach?.('after-snapshot');
+          task.snapshotWritten?.();
+        })
         .catch((error: unknown) => {
           snapshotFailure = error;
         })
@@ -228,6 +233,7 @@ export class TaskRunner {
       this.committedOffsets = await commit(this.context, producer, task, inputs, outputs, output);
       this.watermarkValue = task.watermark;
       folded = 0;
+      sentAt = 0;
       if (snapshotFailure !== null) throw snapshotFailure as Error;
       if (snapshotting === null && performance.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
         snapshot(this.committedOffsets);
@@ -259,6 +265,11 @@ export class TaskRunner {
         folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - performance.now();
       if (dueIn <= 0 || outputs.bytes >= MAX_OUTPUT_BYTES) await commitNow();
       else if (taken === 0) {
+        if (options.processing === 'at-least-once' && folded > sentAt) {
+          await sendEarly(producer, task, outputs, output);
+          sentAt = folded;
+          continue;
+        }
         const isIdle = folded === 0 && task.settle !== undefined;
         const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - performance.now() : Number.POSITIVE_INFINITY;
         if (settleIn <= 0) await settle();

@@ -178,7 +178,7 @@ describe('the audit of what was served', () => {
     const { asServed, skewed } = await offline.joinDataset({
       vectors,
       service: model.service,
-      labels: { stream: model.label.stream, field: model.label.field, files: labels },
+      labels: { ...model.label, files: labels },
       served,
       labelCutOff: END + 24 * HOUR,
       output: join(folder, 'dataset.parquet'),

@@ -1,26 +1,30 @@
 import { describe, expect, test } from 'vitest';
-import { hideAborted, type FetchedPartition, type FetchedRecord } from '../../../../stores/log/kafkaReadCommitted.js';
+import {
+  hideAborted,
+  type FetchedPartition,
+  type TransactionalRecord,
+} from '../../../../../stores/log/kafkajs/hideAborted.js';
 
-const data = (offset: number, producerId: string, inTransaction = true): FetchedRecord => ({
-  offset: String(offset),
+const data = (offset: number, producerId: string, inTransaction = true): TransactionalRecord => ({
+  offset,
   key: null,
   isControlRecord: false,
   batchContext: { producerId, inTransaction },
 });
-const marker = (offset: number, producerId: string, kind: 'abort' | 'commit'): FetchedRecord => ({
-  offset: String(offset),
+const marker = (offset: number, producerId: string, kind: 'abort' | 'commit'): TransactionalRecord => ({
+  offset,
   key: Buffer.from([0, 0, 0, kind === 'abort' ? 0 : 1]),
   isControlRecord: true,
   batchContext: { producerId, inTransaction: true },
 });
-const shown = (messages: FetchedRecord[], aborted: [producer: string, first: number][]): number[] => {
+const shown = (messages: TransactionalRecord[], aborted: [producer: string, first: number][]): number[] => {
   const partition: FetchedPartition = {
     messages,
     abortedTransactions: aborted.map(([producerId, first]) => ({ producerId, firstOffset: String(first) })),
   };
   hideAborted(partition);
   expect(partition.abortedTransactions).toEqual([]);
-  return partition.messages.filter((each) => !each.isControlRecord).map(({ offset }) => Number(offset));
+  return partition.messages.filter((each) => !each.isControlRecord).map(({ offset }) => offset);
 };
 
 describe('hiding aborted records', () => {

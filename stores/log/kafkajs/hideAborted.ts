@@ -1,19 +1,13 @@
 import { createRequire } from 'node:module';
+import type { FetchedRecord } from './fetchedRecord.js';
 
-/** A record as the client library decodes it, as far as transactions are concerned. */
-export interface FetchedRecord {
-  readonly offset: string;
-  readonly key: Buffer | null;
-  /** Control records are read past and never delivered. */
-  isControlRecord: boolean;
-  readonly batchContext?: { readonly producerId: string; readonly inTransaction: boolean };
-}
+export type TransactionalRecord = Pick<FetchedRecord, 'offset' | 'key' | 'isControlRecord' | 'batchContext'>;
 
 /** One partition of a fetch answer. */
 export interface FetchedPartition {
   /** Null where nothing was aborted, or the fetch reads uncommitted records. */
   abortedTransactions?: readonly { readonly producerId: string; readonly firstOffset: string }[] | null;
-  readonly messages: readonly FetchedRecord[];
+  readonly messages: readonly TransactionalRecord[];
 }
 
 /**
@@ -38,11 +32,10 @@ export function hideAborted(partition: FetchedPartition): void {
   const aborting = new Set<string>();
   let next = 0;
   for (const record of messages) {
-    for (let entered = upcoming[next]; entered !== undefined && entered.firstOffset <= Number(record.offset);) {
+    for (let entered = upcoming[next]; entered !== undefined && entered.firstOffset <= record.offset;) {
       aborting.add(entered.producerId);
       entered = upcoming[++next];
     }
-    if (record.batchContext === undefined) continue;
     const { producerId, inTransaction } = record.batchContext;
     if (record.isControlRecord) {
       if (isAbortMarker(record)) aborting.delete(producerId);
@@ -53,7 +46,7 @@ export function hideAborted(partition: FetchedPartition): void {
 }
 
 /** Key of a control record: version, then type, two bytes each; type 0 is an abort. */
-function isAbortMarker({ key }: FetchedRecord): boolean {
+function isAbortMarker({ key }: TransactionalRecord): boolean {
   return key !== null && key.length >= 4 && key.readInt16BE(2) === 0;
 }
 
