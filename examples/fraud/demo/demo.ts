@@ -276,18 +276,13 @@ async function main(): Promise<number> {
   const timeline = new Timeline();
   const options = { seed: Number(values.seed), data: values.data ?? null, bad: values.bad };
   const result = await demo(options, timeline);
-  const { holds, isPromoted } = judged(result);
-  const proof = holds ? 'the proof holds' : 'THE PROOF DOES NOT HOLD';
-  const promotion = `version 2 was ${isPromoted ? '' : 'NOT '}promoted after drift; its probation: ${result.probation}`;
-  timeline.say(`${proof}; ${values.data === undefined ? `${promotion}; ` : ''}${result.seconds} s`);
+  const { text, exitCode } = judged(result, values.data === undefined);
+  timeline.say(`${text}; ${result.seconds} s`);
   if (values.json !== undefined) {
     await mkdir(dirname(resolve(values.json)), { recursive: true });
     await writeFile(values.json, `${JSON.stringify(result, null, 2)}\n`);
   }
-  const { bad } = result;
-  if (bad !== undefined) timeline.say(`the bad candidate, version ${bad.version}, was ${bad.outcome}`);
-  if (!holds || (bad !== undefined && bad.outcome !== 'taken back')) return 3;
-  return (isPromoted && result.probation === 'pass') || values.data !== undefined ? 0 : 1;
+  return exitCode;
 }
 
 try {
