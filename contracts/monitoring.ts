@@ -38,6 +38,7 @@ export interface ReadinessReason {
     | 'starting'
     | 'stopping'
     | 'not-assigned'
+    | 'planning'
     | 'task-recovering'
     | 'task-stopped'
     | 'deployment-behind'

@@ -44,10 +44,17 @@ export interface PredictionRecord {
    * a canary, the predecessor in probation; and, in any mode, the champion where a fallback served.
    */
   readonly others: readonly OtherScore[];
-  /** Hash of the feature service; names and order of `vector`. */
+  /** Hash of the feature service that the version which served reads; names and order of `vector`. */
   readonly service: string;
   /** The served vector; null where a feature was null. */
   readonly vector: readonly (number | null)[];
+  /** Columns of `vector` that nobody computed for this request, which the rules answered; left out where there are none. */
+  readonly absent?: readonly number[];
+  /**
+   * On a sample of requests, while more services are computed than the one that served: their vectors, within the same cut.
+   * They show that features are computed right before a version that reads them serves.
+   */
+  readonly also?: readonly ServiceVector[];
   /** The request's place in the log: first part of the cut. */
   readonly source: SourcePosition;
   /** Id of the CutRecord with the other source partitions of the cut; null where there are none. */
@@ -65,6 +72,13 @@ export interface ReplayedRequest extends SourcePosition {
    * should have seen: its vector is not held against the interpreter's.
    */
   readonly late: boolean;
+}
+
+/** The vector of one feature service. */
+export interface ServiceVector {
+  /** Hash of the service. */
+  readonly service: string;
+  readonly vector: readonly (number | null)[];
 }
 
 export interface SourcePosition {
@@ -175,6 +189,11 @@ export interface DeploymentRecord {
   readonly salt: string;
   /** A version to load and warm without serving it; an instance reports it as readyEpoch. */
   readonly prepare: number | null;
+  /**
+   * A former champion that may still serve, and does where the champion has no score; null for none. Records of before
+   * it was kept have none.
+   */
+  readonly standIn?: number | null;
 }
 
 /** One archived range of a partition. Readers see only files that a manifest names. */

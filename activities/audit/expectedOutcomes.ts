@@ -11,8 +11,8 @@ export interface ExpectedRecord {
   readonly outcome: Outcome;
   /** Null for a dead letter. */
   readonly event: LoggedEvent | null;
-  /** It came behind the watermark, so that it feeds no window: late records, and replays that are answered all the same. */
-  readonly isLate: boolean;
+  /** The replay of a dead letter that came behind the watermark: it is answered, and feeds no window. */
+  readonly isLateReplay?: true;
 }
 
 /**
@@ -22,40 +22,56 @@ export interface ExpectedRecord {
  * letter is a duplicate where that one was replayed before; a request's replay is predicted even where it is late.
  *
  * @param records of one partition after the other, each in offset order.
- * @param role do its records ask for predictions, or do they only feed windows?
  */
-export function expectedOutcomes(
-  stream: CompiledStream,
-  records: readonly LogRecord[],
-  role: 'requests' | 'events' = 'requests',
-): ExpectedRecord[] {
-  const greatest = new Map<number, number>();
-  const seen = new Set<string>();
-  const replayed = new Set<string>();
-  return records.map((record): ExpectedRecord => {
+export function expectedOutcomes(stream: CompiledStream, records: readonly LogRecord[]): ExpectedRecord[] {
+  const rules = new OutcomeRules(stream);
+  return records.map((record) => {
+    return { record, ...rules.ofRecord(record) };
+  });
+}
+
+/** The rules, fed record by record in offset order of each partition. */
+export class OutcomeRules {
+  private readonly greatest = new Map<number, number>();
+  private readonly seen = new Set<string>();
+  private readonly replayed = new Set<string>();
+
+  /** @param isWanted events of which duplicates are told apart: of others it is never asked. @default all */
+  constructor(
+    private readonly stream: CompiledStream,
+    private readonly isWanted: (event: LoggedEvent) => boolean = () => true,
+  ) {}
+
+  ofRecord(record: LogRecord): Omit<ExpectedRecord, 'record'> {
+    const { partition, offset } = record;
     let event: LoggedEvent;
     try {
-      const parsed = parseEvent(stream, record.value);
-      checkFuture(stream, parsed.time, record.timestamp);
-      event = { ...parsed, partition: record.partition, offset: record.offset };
+      const parsed = parseEvent(this.stream, record.value);
+      checkFuture(this.stream, parsed.time, record.timestamp);
+      event = { ...parsed, partition, offset };
     } catch {
       // Any breach of the contract: the dead letter itself says which.
-      return { record, outcome: 'deadLetter', event: null, isLate: false };
+      return { outcome: 'deadLetter', event: null };
     }
     const mark = replayMarkOf(record.headers[REPLAY_HEADER]);
-    const origin = mark === null ? null : `${mark.topic}/${mark.partition}/${mark.offset}`;
-    const newest = greatest.get(record.partition) ?? Number.NEGATIVE_INFINITY;
-    const isLate = event.time < newest - stream.allowedLatenessMs;
-    if (origin !== null) {
-      if (replayed.has(origin)) return { record, outcome: 'duplicate', event, isLate };
-      replayed.add(origin);
-    }
-    if (isLate && (origin === null || role === 'events')) return { record, outcome: 'late', event, isLate };
-    if (isLate) return { record, outcome: 'prediction', event, isLate };
-    greatest.set(record.partition, Math.max(newest, event.time));
-    const identity = JSON.stringify([record.partition, event.values[stream.topicKey], event.time, event.id]);
-    if (seen.has(identity)) return { record, outcome: 'duplicate', event, isLate };
-    seen.add(identity);
-    return { record, outcome: 'prediction', event, isLate };
-  });
+    if (mark === null) return { outcome: this.ofEvent(event), event };
+    const origin = `${mark.topic}/${mark.partition}/${mark.offset}`;
+    if (this.replayed.has(origin)) return { outcome: 'duplicate', event };
+    this.replayed.add(origin);
+    const outcome = this.ofEvent(event);
+    return outcome === 'late' ? { outcome: 'prediction', event, isLateReplay: true } : { outcome, event };
+  }
+
+  /** The same for an event that is known to keep the contract. */
+  ofEvent(event: LoggedEvent): Exclude<Outcome, 'deadLetter'> {
+    const { partition, time, id } = event;
+    const newest = this.greatest.get(partition) ?? Number.NEGATIVE_INFINITY;
+    if (time < newest - this.stream.allowedLatenessMs) return 'late';
+    this.greatest.set(partition, Math.max(newest, time));
+    if (!this.isWanted(event)) return 'prediction';
+    const identity = JSON.stringify([partition, event.values[this.stream.topicKey], time, id]);
+    if (this.seen.has(identity)) return 'duplicate';
+    this.seen.add(identity);
+    return 'prediction';
+  }
 }

@@ -3,7 +3,8 @@ import { messageOf, TidemillError } from '../../contracts/errors.js';
 import { deadLetterTopic } from '../../contracts/topics.js';
 import type { LogRecord, OutgoingRecord } from '../../stores/log/log.js';
 import type { PoisonBreaker } from './poisonBreaker.js';
-import type { InputRecord } from './taskInputs.js';
+import type { Recovery } from './recover.js';
+import { partitionName, type InputRecord } from './taskInputs.js';
 import type { Output, StreamTask } from './topology.js';
 
 /**
@@ -28,10 +29,18 @@ export function foldLive(task: StreamTask, next: InputRecord, output: Output, br
   breaker.passed();
 }
 
-/** Records that failed when they were live have their dead letter; they change nothing. */
-export function foldSilently(task: StreamTask, next: Exclude<InputRecord, { failure: unknown }>): void {
+/**
+ * Records that failed when they were live have their dead letter; they change nothing. What lies before the snapshot is
+ * read for the parts alone that the snapshot lacks.
+ */
+export function foldSilently(
+  { task, heldFrom }: Pick<Recovery, 'task' | 'heldFrom'>,
+  next: Exclude<InputRecord, { failure: unknown }>,
+): void {
+  const { record } = next;
   try {
-    task.fold(next, SILENT, true);
+    if (record.offset < (heldFrom.get(partitionName(record)) ?? 0)) task.foldBefore?.(next);
+    else task.fold(next, SILENT, true);
   } catch {
     // Poison, answered when it was live: a replay leaves it out for the same reason.
   }

@@ -30,7 +30,7 @@ export interface RunningTopology {
 export async function runTopology(topology: Topology, options: RuntimeOptions): Promise<RunningTopology> {
   await ensureTopics(topology, options);
   const owner = `${options.instance}/${randomUUID()}`;
-  const counters = new TopologyCounters(topology.identity.project);
+  const counters = options.counters ?? new TopologyCounters(topology.identity.project);
   const runners = new Map<string, TaskRunner>();
   const releasing = new Map<string, Promise<void>>();
   let member: GroupMember | null = null;
@@ -49,6 +49,12 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
     for (const partition of assignment.partitions) {
       const task = topology.taskOf(partition);
       partitionsOf.set(task, [...(partitionsOf.get(task) ?? []), partition]);
+    }
+    for (const [id, partitions] of partitionsOf) {
+      if (topology.isWhole?.(partitions) !== false) continue;
+      // Assigned by a member that runs another plan: it is run once the group agrees.
+      partitionsOf.delete(id);
+      options.onEvent?.({ kind: 'incomplete', task: id });
     }
     // 1 gone
     for (const [id, runner] of runners) {

@@ -24,9 +24,13 @@ export type TaskEvent =
       readonly fromSnapshot: boolean;
       readonly ms: number;
     }
+  /** Parts of the state that the snapshot lacks are being built from the start of the log. */
+  | { readonly kind: 'building'; readonly task: string; readonly parts: readonly string[] }
   | { readonly kind: 'snapshotDiscarded'; readonly task: string; readonly reason: string }
   | { readonly kind: 'rebuild'; readonly task: string; readonly error: unknown }
-  | { readonly kind: 'lost'; readonly task: string };
+  | { readonly kind: 'lost'; readonly task: string }
+  /** The task was assigned without some of its inputs, and waits for another assignment. */
+  | { readonly kind: 'incomplete'; readonly task: string };
 
 export interface RuntimeOptions {
   readonly log: Log;
@@ -53,6 +57,8 @@ export interface RuntimeOptions {
   readonly poisonLimit?: Partial<PoisonLimit>;
   /** HOST:PORT where this process answers about its tasks; told to the group, so that others find it. */
   readonly address?: string;
+  /** Goes on counting where an earlier run of the topology in this process ended. @default new ones */
+  readonly counters?: TopologyCounters;
   /** A transaction was committed, from its beginning to its end in so many seconds. */
   readonly onCommit?: (topology: Topology, seconds: number) => void;
   readonly reach?: (point: FailPoint) => void;

@@ -43,6 +43,8 @@ export class TaskRunner {
   /** Where the replay of the newest recovery started. */
   private restoredFrom: ReadonlyMap<string, number> = new Map();
   private watermarkValue: number | null = null;
+  /** Of the newest recovery. */
+  private replayedRecords = 0;
 
   constructor(
     private readonly context: TaskContext,
@@ -63,6 +65,7 @@ export class TaskRunner {
     return taskStatus({
       task: this.id,
       state: this.state,
+      replayed: this.replayedRecords,
       inputs: this.inputs,
       committed: this.committedOffsets,
       restoredFrom: this.restoredFrom,
@@ -159,6 +162,7 @@ export class TaskRunner {
   private async recover(): Promise<Recovery> {
     const started = performance.now();
     this.state = 'recovering';
+    this.replayedRecords = 0;
     const recovery = await recover(this.context, (offsets) => this.member.commitOffsets(offsets, this.epoch));
     const { task, from, committed } = recovery;
     const inputs = new TaskInputs(this.context.partitions, (record) => task.parse(record));
@@ -182,7 +186,8 @@ export class TaskRunner {
         await this.signal();
         continue;
       }
-      if (!('failure' in next)) foldSilently(task, next);
+      if (!('failure' in next)) foldSilently(recovery, next);
+      this.replayedRecords = replayed + 1;
       if (++replayed % 1_000 === 0) {
         this.context.options.reach?.('in-replay');
         this.resumeDrained();
@@ -223,7 +228,12 @@ export class TaskRunner {
     const snapshot = (offsets: ReadonlyMap<string, number>): void => {
       options.reach?.('before-snapshot');
       const entries = [...task.snapshot()];
-      const header = { owner: this.context.owner, identity: task.stateIdentity, offsets: Object.fromEntries(offsets) };
+      const header = {
+        owner: this.context.owner,
+        identity: task.stateIdentity,
+        offsets: Object.fromEntries(offsets),
+        ...(task.parts === undefined ? {} : { parts: task.parts }),
+      };
       lastSnapshotAt = performance.now();
       snapshotting = snapshots
         .write(header, entries)

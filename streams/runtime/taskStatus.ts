@@ -10,6 +10,8 @@ export interface TaskStatus {
   readonly offsets: Readonly<Record<string, number>>;
   /** Event time; null where the task has none, or knows none yet. */
   readonly watermark: number | null;
+  /** Records of the silent replay that are folded. */
+  readonly replayed: number;
   /** Share of the silent replay that is done, 0..1; 1 once the task is live. */
   readonly restored: number;
   readonly inputs: readonly InputStatus[];
@@ -30,6 +32,7 @@ export interface InputStatus {
 export function taskStatus({
   task,
   state,
+  replayed,
   inputs,
   committed,
   restoredFrom,
@@ -37,6 +40,7 @@ export function taskStatus({
 }: {
   readonly task: string;
   readonly state: TaskState;
+  readonly replayed: number;
   readonly inputs: TaskInputs;
   readonly committed: ReadonlyMap<string, number>;
   readonly restoredFrom: ReadonlyMap<string, number>;
@@ -50,13 +54,14 @@ export function taskStatus({
     wanted += to - from;
     done += Math.min(to, Math.max(from, inputs.nextOffset(input))) - from;
   }
-  const replayed = restoredFrom.size === 0 ? 0 : wanted === 0 ? 1 : done / wanted;
+  const share = restoredFrom.size === 0 ? 0 : wanted === 0 ? 1 : done / wanted;
   return {
     task,
     state,
     offsets: Object.fromEntries(committed),
     watermark,
-    restored: state === 'live' ? 1 : replayed,
+    replayed,
+    restored: state === 'live' ? 1 : share,
     inputs: inputs.inputs.map((input) => ({
       topic: input.topic,
       partition: input.partition,

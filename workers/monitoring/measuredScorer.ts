@@ -52,9 +52,10 @@ export function measuredScorer(scorer: Scorer, counts: ScoredRows, onBatch: (sec
     },
     prepare: (next) => scorer.prepare(next),
     activate: (next) => scorer.activate(next),
-    score: async (vectors, rows, requests, units) => {
+    serviceOf: (version) => scorer.serviceOf(version),
+    score: async (vectors, rows, requests, units, given) => {
       const startedAt = performance.now();
-      const scored = await scorer.score(vectors, rows, requests, units);
+      const scored = await scorer.score(vectors, rows, requests, units, given);
       onBatch((performance.now() - startedAt) / 1_000);
       counts.add(scored);
       return scored;

@@ -11,6 +11,7 @@ import {
 import type { Scorer } from '../../scoring/scorer.js';
 import type { FollowedDeployments } from '../../streams/deployments/followDeployments.js';
 import type { RunningTopology } from '../../streams/runtime/runTopology.js';
+import type { RuntimeOptions } from '../../streams/runtime/taskContext.js';
 import type { TaskState } from '../../streams/runtime/taskStatus.js';
 import { createMetrics, type Metrics, type SetMetric } from './metrics.js';
 import type { Monitored } from './monitoringServer.js';
@@ -21,32 +22,38 @@ const STATES: readonly TaskState[] = ['recovering', 'live', 'stopped'];
 /** A stream worker as those who watch it see it. */
 export interface StreamMonitoring extends Monitored {
   readonly metrics: Metrics;
-  /** What the worker has started so far. */
-  running: readonly RunningTopology[];
+  /** What runs now. */
+  running: () => readonly RunningTopology[];
+  /** Null where the worker scores nothing. */
+  scorer: Scorer | null;
   follower: FollowedDeployments | null;
   phase: 'starting' | 'running' | 'stopping';
   readonly scored: ScoredRows;
+  /** A micro-batch was scored in so many seconds. */
+  readonly onBatch: (seconds: number) => void;
+  readonly onCommit: NonNullable<RuntimeOptions['onCommit']>;
 }
 
-/** @param options.scorer null where the worker scores nothing. */
+/** @param options.model null where the worker has topologies of no model. */
 export function createStreamMonitoring(options: {
   readonly project: string;
-  readonly model: string;
+  readonly model: string | null;
   readonly instance: string;
-  readonly scorer: () => Scorer | null;
 }): StreamMonitoring {
   const { project, model, instance } = options;
   const outcomes = new Map([
-    [predictionsTopic(project, model), 'prediction'],
     [duplicatesTopic(project), 'duplicate'],
     [lateTopic(project), 'late'],
     [deadLetterTopic(project), 'dead_letter'],
-    [outcomesTopic(project, model), 'outcome'],
     [driftTopic(project), 'drift'],
   ]);
+  if (model !== null) {
+    outcomes.set(predictionsTopic(project, model), 'prediction');
+    outcomes.set(outcomesTopic(project, model), 'outcome');
+  }
   const readTopologies = (set: SetMetric): void => {
     const now = Date.now();
-    for (const { identity, counters, status } of monitoring.running) {
+    for (const { identity, counters, status } of monitoring.running()) {
       const job = { job: identity.name, generation: String(identity.generation) };
       for (const [topic, count] of counters.committed) {
         const outcome = outcomes.get(topic);
@@ -72,10 +79,10 @@ export function createStreamMonitoring(options: {
     }
   };
   const readModel = (set: SetMetric): void => {
+    if (model === null) return;
     for (const { version, role, rows } of monitoring.scored.counts())
       set('tidemill_predict_requests_total', { model, version: String(version), role }, rows);
-    const { follower } = monitoring;
-    const scorer = options.scorer();
+    const { follower, scorer } = monitoring;
     if (follower === null || scorer === null) return;
     for (const alias of ['champion', 'challenger'] as const) {
       const version = scorer.deployment?.[alias] ?? null;
@@ -89,9 +96,12 @@ export function createStreamMonitoring(options: {
   const readiness = (): Readiness => {
     const reasons: ReadinessReason[] = [];
     const say = (reason: ReadinessReason['reason'], text: string): void => void reasons.push({ reason, text });
-    const { phase, running, follower } = monitoring;
+    const { phase, follower, scorer } = monitoring;
+    const running = monitoring.running();
     if (phase === 'starting') say('starting', 'the worker is starting');
     if (phase === 'stopping') say('stopping', 'the worker is stopping');
+    if (follower !== null && !running.some(({ identity }) => identity.name === `score.${model}`))
+      say('planning', `score.${model}: is being planned for other versions`);
     for (const { identity, isAssigned, status } of running) {
       if (!isAssigned) say('not-assigned', `${identity.name}: the group has not assigned anything yet`);
       for (const { task, state, restored } of status) {
@@ -100,9 +110,9 @@ export function createStreamMonitoring(options: {
         if (state === 'stopped') say('task-stopped', `${identity.name} ${task}: stopped`);
       }
     }
-    const activeEpoch = options.scorer()?.activeEpoch ?? 0;
+    const activeEpoch = scorer?.activeEpoch ?? 0;
     if (follower !== null && activeEpoch < follower.headEpoch) {
-      const problem = options.scorer()?.problem ?? null;
+      const problem = scorer?.problem ?? null;
       say(
         'deployment-behind',
         `${model}: epoch ${activeEpoch} serves, ${follower.headEpoch} is the head${problem === null ? '' : `: ${problem}`}`,
@@ -118,14 +128,24 @@ export function createStreamMonitoring(options: {
       readModel(set);
       set('tidemill_worker_ready', {}, readiness().ready ? 1 : 0);
     }),
-    running: [],
+    running: () => [],
+    scorer: null,
     follower: null,
     phase: 'starting',
     scored: scoredRows(),
+    onBatch: (seconds) => {
+      if (model !== null) monitoring.metrics.observe('tidemill_predict_duration_seconds', { model }, seconds);
+    },
+    onCommit: ({ identity }, seconds) =>
+      monitoring.metrics.observe(
+        'tidemill_stream_commit_duration_seconds',
+        { job: identity.name, generation: String(identity.generation) },
+        seconds,
+      ),
     readiness,
     status: (): StreamWorkerStatus => ({
       instance,
-      topologies: monitoring.running.map(({ identity, status }) => ({ group: groupId(identity), tasks: status })),
+      topologies: monitoring.running().map(({ identity, status }) => ({ group: groupId(identity), tasks: status })),
     }),
   };
   return monitoring;

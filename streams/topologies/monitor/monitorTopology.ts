@@ -24,6 +24,15 @@ export function monitorTopology(options: {
       { topic: outcomes, partitions },
       { topic: driftTopic(project), partitions },
     ],
+    stages: [
+      {
+        name: 'monitor',
+        does: 'merges all partitions in one task and looks for drift',
+        reads: [outcomes],
+        keeps: ['detectors'],
+        writes: [driftTopic(project)],
+      },
+    ],
     taskOf: () => 'monitor',
     createTask: () => new MonitorTask(project, model, partitions),
   };

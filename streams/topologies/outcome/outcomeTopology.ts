@@ -40,6 +40,22 @@ export function outcomeTopology(options: {
       topic,
       partitions,
     })),
+    stages: [
+      {
+        name: 'split',
+        does: 'sends predictions and labels on by event id',
+        reads: [predictionsTopic(project, model.name), labels],
+        keeps: [],
+        writes: [hop],
+      },
+      {
+        name: 'join',
+        does: 'joins each prediction with its label',
+        reads: [hop],
+        keeps: ['predictions and labels that wait'],
+        writes: [outcomesTopic(project, model.name)],
+      },
+    ],
     taskOf: ({ topic, partition }) => (topic === hop ? `join-${partition}` : `split-${partition}`),
     createTask: (id) => {
       if (id.startsWith('join')) return new JoinTask(project, model, partitions);

@@ -71,7 +71,7 @@ function answers(outputs: readonly OutgoingRecord[]): Map<number, string> {
   };
   for (const { topic, value } of outputs) {
     if (topic === hopTopic(identity, 'terminal')) {
-      const block = decodeBlock(transactions.compiled, fraud.compiled.service.hash, value as Buffer);
+      const block = decodeBlock(transactions.compiled, value as Buffer);
       for (const { offset, vector } of block.rows) note(offset, `row ${Array.from(vector.subarray(0, 9)).join(' ')}`);
     } else note((JSON.parse(String(value)) as { source: { offset: number } }).source.offset, topic);
   }
@@ -83,7 +83,7 @@ function replayedRows(outputs: readonly OutgoingRecord[]): Map<number, ReplayedR
   const found = new Map<number, ReplayedRequest>();
   for (const { topic, value } of outputs) {
     if (topic !== hopTopic(identity, 'terminal')) continue;
-    const { rows } = decodeBlock(transactions.compiled, fraud.compiled.service.hash, value as Buffer);
+    const { rows } = decodeBlock(transactions.compiled, value as Buffer);
     for (const { offset, replay } of rows) if (replay !== null) found.set(offset, replay);
   }
   return found;
@@ -112,13 +112,13 @@ describe('an entry task', () => {
       const { outputs } = await driveTask({ create, records, commitEvery: 7, snapshotEvery: 3 });
       const found = answers(outputs);
       const replays = replayedRows(outputs);
-      for (const { record, outcome, isLate } of expectedOutcomes(transactions.compiled, records)) {
+      for (const { record, outcome, isLateReplay } of expectedOutcomes(transactions.compiled, records)) {
         const mark = replayMarkOf(record.headers[REPLAY_HEADER]);
         if (mark === null) continue;
         expect(found.get(record.offset)).toMatch(outcome === 'prediction' ? /^row / : /^p\.duplicates$/);
         if (outcome !== 'prediction') continue;
-        expect(replays.get(record.offset)).toEqual({ ...entry, offset: mark.offset, late: isLate });
-        if (isLate) late++;
+        expect(replays.get(record.offset)).toEqual({ ...entry, offset: mark.offset, late: isLateReplay === true });
+        if (isLateReplay === true) late++;
         else inTime++;
       }
       expect(replays.size).toBe(12);

@@ -10,7 +10,15 @@ import { createStreamMonitoring, type StreamMonitoring } from '../../../../worke
 const stop = (): Promise<void> => Promise.resolve();
 
 function running(more: Partial<RunningTopology> = {}, task: Partial<TaskStatus> = {}): RunningTopology {
-  const live: TaskStatus = { task: 'a-0', state: 'live', offsets: {}, watermark: null, restored: 1, inputs: [] };
+  const live: TaskStatus = {
+    task: 'a-0',
+    state: 'live',
+    offsets: {},
+    watermark: null,
+    replayed: 0,
+    restored: 1,
+    inputs: [],
+  };
   return {
     identity: { project: 'p', name: 'score.m', generation: 1 },
     counters: new TopologyCounters('p'),
@@ -32,8 +40,14 @@ function worker(changes: Partial<Pick<StreamMonitoring, 'running' | 'follower' |
     deployment: null,
     problem: 'version 4 is not there',
   } as unknown as Scorer;
-  const monitoring = createStreamMonitoring({ project: 'p', model: 'm', instance: 'w', scorer: () => scorer });
-  return Object.assign(monitoring, { phase: 'running', running: [running()], follower: follower(), ...changes });
+  const monitoring = createStreamMonitoring({ project: 'p', model: 'm', instance: 'w' });
+  return Object.assign(monitoring, {
+    phase: 'running',
+    running: () => [running()],
+    scorer,
+    follower: follower(),
+    ...changes,
+  });
 }
 
 describe('a stream worker', () => {
@@ -43,16 +57,21 @@ describe('a stream worker', () => {
   });
 
   test('is ready without tasks where the group has none for it, and without deployments where it scores nothing', () => {
-    expect(worker({ running: [running({ status: [] })] }).readiness().ready).toBe(true);
+    expect(worker({ running: () => [running({ status: [] })] }).readiness().ready).toBe(true);
     expect(worker({ follower: null }).readiness().ready).toBe(true);
   });
 
   test.each<[string, Parameters<typeof worker>[0], RegExp]>([
     ['starting', { phase: 'starting' }, /starting/],
     ['stopping', { phase: 'stopping' }, /stopping/],
-    ['not-assigned', { running: [running({ isAssigned: false, status: [] })] }, /^score\.m: /],
-    ['task-recovering', { running: [running({}, { state: 'recovering', restored: 0.418 })] }, /a-0: recovering, 41 %/],
-    ['task-stopped', { running: [running(), running({}, { state: 'stopped' })] }, /a-0: stopped/],
+    ['not-assigned', { running: () => [running({ isAssigned: false, status: [] })] }, /^score\.m: /],
+    ['planning', { running: () => [] }, /^score\.m: is being planned/],
+    [
+      'task-recovering',
+      { running: () => [running({}, { state: 'recovering', restored: 0.418 })] },
+      /a-0: recovering, 41 %/,
+    ],
+    ['task-stopped', { running: () => [running(), running({}, { state: 'stopped' })] }, /a-0: stopped/],
     ['deployment-behind', { follower: follower({ headEpoch: 4 }) }, /epoch 3 serves, 4 is the head: version 4 is not/],
     ['lease-lost', { follower: follower({ leaseRemainingMs: 0 }) }, /^w: the lease/],
   ])('is not ready: %s', async (reason, changes, text) => {
