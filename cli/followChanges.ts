@@ -99,6 +99,8 @@ export function resultText(result: unknown): string {
       return auditText(result as AuditResult);
     case 'completed':
       return `completed: version ${String(version)} serves`;
+    case 'backfilled':
+      return `backfilled ${String(found['view'])}: ${String(found['rows'])} rows in ${String(found['parts'])} parts`;
     default:
       return decision === undefined ? `done: ${JSON.stringify(result)}` : `${String(decision)}: ${String(reason)}`;
   }

@@ -3,6 +3,7 @@ export { bindingOf } from '../contracts/approval.js';
 export type { AuditResult, SkewCause } from '../contracts/consistency.js';
 export type { ErrorCode } from '../contracts/errorCodes.js';
 export { isTidemillError, TidemillError } from '../contracts/errors.js';
+export type { BackfillInput, BackfillResult } from '../contracts/features.js';
 export type { ApprovalDecision, ApprovalRequest, RollbackResult, WatchStatus } from '../contracts/rollout.js';
 export type {
   DriftCase,

@@ -1,3 +1,4 @@
+import type { BackfillInput, BackfillResult } from '../contracts/features.js';
 import { ServiceError, WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
 import type { Workflow } from '@temporalio/common';
 import type { ApprovalAnswer } from '../contracts/approval.js';
@@ -188,6 +189,20 @@ export class TidemillClient {
   /** Starts a rollback and gives its workflow id, to be watched. */
   async startRollback(model: string, request: RollbackRequest): Promise<string> {
     return this.lifecycle.startRollback({ model, ...request });
+  }
+
+  /**
+   * Starts the computation of a view's history and gives its workflow id, to be watched.
+   *
+   * @throws TidemillError TEMPORAL_UNAVAILABLE; the workflow fails with INPUT_INVALID or DEFINITION_INVALID
+   */
+  async startBackfill(input: BackfillInput): Promise<string> {
+    return this.lifecycle.startBackfill(input);
+  }
+
+  /** Waits for the end of a backfill. @throws TidemillError INPUT_INVALID, DEFINITION_INVALID, ARCHIVE_BEHIND */
+  async backfillResult(workflowId: string): Promise<BackfillResult> {
+    return this.lifecycle.backfillResult(workflowId);
   }
 
   /**

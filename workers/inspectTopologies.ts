@@ -5,7 +5,6 @@ import { configurationFrom, type Configuration } from '../contracts/configuratio
 import { TidemillError } from '../contracts/errors.js';
 import type { CompiledStream } from '../features/compiledView.js';
 import { modelOf } from '../models/project.js';
-import { createScoringEngine } from '../scoring/engine.js';
 import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import type { Log } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
@@ -18,7 +17,7 @@ import type { Registry } from '../stores/registry/registry.js';
 import type { Topology } from '../streams/runtime/topology.js';
 import { loadProject } from './loadProject.js';
 import { streamPartitions } from './streamPartitions.js';
-import { versionLoader } from './modelVersions.js';
+import { scoringParts } from './scoringParts.js';
 import { createTopologies, createTopology, generationKey, type TopologyName } from './topologies.js';
 
 /** Topologies as descriptions: none of them runs. */
@@ -57,14 +56,15 @@ export async function inspectTopologies<T>(
     const registry = await openRegistry(configuration);
     closing.push(() => registry.close());
     const objects = openDiskObjectStore(join(home, 'objects'));
-    const scorer = model === null ? null : createScoringEngine(model, versionLoader(model, registry, objects));
+    const scoring = scoringParts({ model, registry, objects, log });
+    const { scorer } = scoring;
     if (scorer !== null) closing.push(() => scorer.close());
     const parts = {
       project,
       definitions,
       model,
       partitions: (stream: CompiledStream) => streamPartitions(log, project, stream),
-      scorer,
+      ...scoring,
       objects,
       offline: async (): Promise<OfflineStore> => {
         const store = await openDuckdbStore({ threads: 1, memoryLimit: '128MB' });

@@ -37,6 +37,8 @@ async function main(): Promise<TopologyGraph[]> {
     online: () => unopened<OnlineStore>('the online store', { serving: async () => null }),
     lifecycle: async () => unopened('Temporal'),
     generation,
+    services: async () => [],
+    passing: async () => [],
   } as Parameters<typeof createTopologies>[1];
   const graphs: TopologyGraph[] = [];
   for (const name of names)

@@ -1,6 +1,7 @@
 import type { LifecycleClient } from '../client/lifecycleClient.js';
 import { TidemillError } from '../contracts/errors.js';
-import type { CompiledStream } from '../features/compiledView.js';
+import type { TopologyIdentity } from '../contracts/topics.js';
+import type { CompiledService, CompiledStream } from '../features/compiledView.js';
 import type { CompiledWindows } from '../features/compiledWindows.js';
 import type { CompiledModel } from '../models/definition.js';
 import { windowsOf, type Project } from '../models/project.js';
@@ -15,6 +16,7 @@ import { materializeTopology } from '../streams/topologies/materialize/materiali
 import { monitorTopology } from '../streams/topologies/monitor/monitorTopology.js';
 import { outcomeTopology } from '../streams/topologies/outcome/outcomeTopology.js';
 import { relayTopology } from '../streams/topologies/relay/relayTopology.js';
+import { planScore } from '../streams/topologies/score/scorePlan.js';
 import { scoreTopology } from '../streams/topologies/score/scoreTopology.js';
 import { windowTopology } from '../streams/topologies/windows/windowTopology.js';
 
@@ -39,6 +41,10 @@ export interface TopologyParts {
   readonly onOnlineProblem?: (view: string, problem: string | null) => void;
   readonly lifecycle: () => Promise<LifecycleClient>;
   readonly generation: (topology: string) => Promise<number>;
+  /** What the versions in use read. */
+  readonly services: () => Promise<readonly CompiledService[]>;
+  /** Fields of the request whose hops may hold rows of an earlier plan. */
+  readonly passing: (identity: TopologyIdentity) => Promise<readonly number[]>;
 }
 
 /** @throws TidemillError CONFIGURATION_INVALID for a name that there is not. */
@@ -106,10 +112,18 @@ export async function createTopology(name: TopologyName, parts: TopologyParts): 
   const generation = await parts.generation(generationKey(project, name, model.name));
   const common = { project, model, generation, partitions };
   switch (name) {
-    case 'score':
-      return scoreTopology({ ...common, scorer: parts.scorer as Scorer });
+    case 'score': {
+      const passing = await parts.passing({ project, name: `score.${model.name}`, generation });
+      const plan = planScore(model, { services: await parts.services(), passing });
+      return scoreTopology({ ...common, plan, scorer: parts.scorer as Scorer });
+    }
     case 'archive':
-      return archiveTopology({ ...common, offline: await parts.offline(), objects: parts.objects });
+      return archiveTopology({
+        ...common,
+        services: await parts.services(),
+        offline: await parts.offline(),
+        objects: parts.objects,
+      });
     case 'outcome':
       return outcomeTopology(common);
     case 'monitor':

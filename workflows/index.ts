@@ -1,3 +1,4 @@
+export { backfillFeatures } from './backfillFeatures.js';
 export { canaryRollout } from './canaryRollout.js';
 export { consistencyAudit } from './consistencyAudit.js';
 export { modelLifecycle } from './modelLifecycle.js';

@@ -45,7 +45,7 @@ export function* tumblingEvents(options: TumblingOptions = {}): Generator<Tumbli
 
 export function textOf({ id, at, user, cents }: TumblingEvent): string {
   const amount = cents / 100;
-  return `{"id":${id},"at":${at},"user":${user},"amount":${amount},"device":"android-${100_000 + (id % 9_973)}","country":"${id % 3 === 0 ? 'DE' : 'FR'}"}`;
+  return `{"id":${id},"at":${at},"user":${user},"amount":${amount},"device":"android-${100_000 + (id % 9_973)}","country":"${id % 3 === 0 ? 'DE' : 'FR'}","channel":"app-store"}`;
 }
 
 /**
@@ -72,7 +72,7 @@ export async function fillTumblingTopic(
     }
     for (let partition = 0; partition < partitions; partition++) {
       const closing = { id: -1 - partition, at: last + 60 * WINDOW_MS, user: CLOSING_USER, cents: 0 };
-      batch.push({ topic, partition, key: null, value: textOf(closing) });
+      batch.push({ topic, partition, key: String(CLOSING_USER), value: textOf(closing) });
     }
     await producer.send(batch);
   } finally {

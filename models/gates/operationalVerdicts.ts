@@ -108,7 +108,10 @@ function verdictOf(
   { margin = 0 }: SequenceOptions,
   unit = 'entities',
 ): Judged {
-  const { estimate, low, high, requests } = bounds;
+  const { estimate, requests } = bounds;
+  // Shares, and differences of shares, lie within these: a bound beyond says no more.
+  const low = bounds.low === null ? null : Math.max(-1, bounds.low);
+  const high = bounds.high === null ? null : Math.min(1, bounds.high);
   const value = Number.isNaN(estimate) ? null : estimate;
   const numbers = { value, low, high, rows: requests, positives: events };
   if (value === null) return { ...numbers, verdict: 'inconclusive', reason: 'there are no requests' };

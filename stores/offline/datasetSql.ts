@@ -16,15 +16,18 @@ export function datasetSql({ vectors, service, labels, served, labelCutOff }: Da
   const [id, time] = [field(stream.eventId), field(stream.eventTime)];
   const rows = parquet([vectors.file]);
   const servedColumns = vectors.columns.map((_, at) => `column_${at}`);
+  const nulls = servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ');
+  // Files hold as many columns as the services that were served then: the union gives the others to them.
   const servedRows =
     served.length === 0
-      ? `SELECT NULL::BIGINT AS id, NULL::BIGINT AS "at", ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false`
-      : `SELECT id, "at", ${servedColumns.join(', ')} FROM ${parquet(served)} WHERE service = ${textLiteral(service.hash)}
+      ? `SELECT NULL::BIGINT AS id, NULL::BIGINT AS "at", ${nulls} WHERE false`
+      : `SELECT id, "at", ${servedColumns.join(', ')} FROM (SELECT * FROM ${parquet(served, 'union_by_name = true')}
+           UNION ALL BY NAME SELECT ${nulls} WHERE false) WHERE service = ${textLiteral(service.hash)}
          QUALIFY row_number() OVER (PARTITION BY id, "at" ORDER BY __partition, __offset) = 1`;
   const hidden =
     censored.length === 0 || served.length === 0
       ? ''
-      : `ANTI JOIN (SELECT id, "at" FROM ${parquet(served)} WHERE decision IN (${censored.map(textLiteral).join(', ')})) c
+      : `ANTI JOIN (SELECT id, "at" FROM ${parquet(served, 'union_by_name = true')} WHERE decision IN (${censored.map(textLiteral).join(', ')})) c
            ON c.id = v.__id AND c."at" = v.__time`;
   const fields = Array.from({ length: vectors.fields }, (_, at) => `v.__field_${at}`);
   const columns = vectors.columns.map(

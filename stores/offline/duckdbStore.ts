@@ -161,7 +161,9 @@ class Session {
     const relations: Record<string, string> = {};
     for (const stream of streamsOf(service.request, service.inputs)) {
       const files = query.files[stream.name] ?? [];
-      relations[stream.name] = files.length === 0 ? emptyRelation(stream) : eventRelation(stream, files);
+      const events = files.length === 0 ? emptyRelation(stream) : eventRelation(stream, files);
+      const share = stream.name === service.request.name ? query.share : undefined;
+      relations[stream.name] = share === undefined ? events : shareOf(stream, events, share);
     }
     const relationOf = (stream: CompiledStream): string => relations[stream.name] as string;
     const facts: (ViewFacts | null)[] = [];
@@ -273,6 +275,12 @@ class Session {
     if (at !== rows) throw rowCountWrong(table, String(at));
     return { rows, columns, values, times, ids, entities, labels, knownAt, requests };
   }
+}
+
+/** By MD5: the same in every version of the engine, so that parts of different runs fit together. */
+function shareOf(stream: CompiledStream, events: string, { field, of, at }: NonNullable<VectorQuery['share']>): string {
+  const name = identifier(stream.fields[field]?.name ?? '');
+  return `(SELECT * FROM ${events} WHERE md5_number_lower(CAST(${name} AS VARCHAR)) % ${of} = ${at})`;
 }
 
 function rowCountWrong(table: VectorTable, found: string): TidemillError {

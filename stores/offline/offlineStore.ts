@@ -45,6 +45,11 @@ export interface VectorQuery {
   readonly entity: number | null;
   /** Adds the request's own fields, in their in-memory form, as `__field_0, …`. @default false */
   readonly withFields?: boolean;
+  /**
+   * Only requests, and events of their stream, whose field has this share of all values: for services whose views all read
+   * the request stream by that field, whose shares are independent. Rows with null there belong to none. @default all
+   */
+  readonly share?: { readonly field: number; readonly of: number; readonly at: number };
   /** Where the result goes. */
   readonly output: string;
   /** Called with 0..1 as far as it can be told. */

@@ -13,6 +13,8 @@ export interface SnapshotHeader {
   readonly identity: string;
   /** Next offsets by partition name: the state holds everything below them, and nothing else. */
   readonly offsets: Readonly<Record<string, number>> | null;
+  /** Parts of the state that it holds, where the state has parts. */
+  readonly parts?: readonly string[];
 }
 
 const HEADER_KEY = Buffer.from([0]);
@@ -87,12 +89,29 @@ export class SnapshotStore implements StoredState {
     }
   }
 
-  /** Makes `owner` the only one whose writes count. */
-  async claim(owner: string, identity: string): Promise<void> {
+  /**
+   * Makes `owner` the only one whose writes count.
+   *
+   * @param kept parts that stay: what else there is will not be kept up any more.
+   * @param foreign entries of other parts, which are deleted.
+   */
+  async claim(
+    owner: string,
+    identity: string,
+    kept: readonly string[] = [],
+    foreign: readonly Uint8Array[] = [],
+  ): Promise<void> {
     await this.database.transaction(() => {
       const before = this.header();
-      const offsets = before === null || before.identity !== identity ? null : before.offsets;
-      void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify({ owner, identity, offsets })));
+      const isSame = before !== null && before.identity === identity;
+      const header: SnapshotHeader = {
+        owner,
+        identity,
+        offsets: isSame ? before.offsets : null,
+        parts: isSame ? (before.parts ?? []).filter((part) => kept.includes(part)) : [],
+      };
+      void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify(header)));
+      for (const key of foreign) void this.database.remove(storedKey(key));
     });
   }
 

@@ -19,6 +19,8 @@ export interface Topology {
   readonly outputs: readonly { readonly topic: string; readonly partitions: number; readonly compacted?: boolean }[];
   /** The task that a source partition belongs to, e.g. `customer-3`; co-partitioned inputs share it. */
   taskOf(partition: TopicPartition): string;
+  /** Are these all inputs of their task? Without some of them its state would be wrong. @default always */
+  isWhole?(partitions: readonly TopicPartition[]): boolean;
   createTask(id: string, partitions: readonly TopicPartition[]): StreamTask;
 }
 
@@ -41,9 +43,18 @@ export interface SourceSpec {
   readonly topic: string;
   /**
    * Where a new group starts: `earliest` processes history live; `stored` requires committed offsets to be set at the
-   * chosen start (history below is replayed silently).
+   * chosen start (history below is replayed silently). `joining` does so, too, in a new group; one that a group comes to
+   * read later starts at its end: what it held by then builds state and is answered by nobody.
    */
-  readonly start: 'earliest' | 'stored';
+  readonly start: 'earliest' | 'stored' | 'joining';
+}
+
+/** What parts of a state are built from. */
+export interface NeededHistory {
+  readonly topic: string;
+  readonly parts: readonly { readonly identity: string; readonly name: string }[];
+  /** Log time, ms: records of before count for nothing. */
+  readonly appendedSince: number;
 }
 
 /** A record after parsing; `time` orders inputs of a task (for a block: the greatest time in it). */
@@ -89,8 +100,12 @@ export interface StreamTask {
   settle?(offsets: ReadonlyMap<string, number>, hasCaughtUp: boolean): Promise<void>;
   /** Entries changed since the last call, value null for deleted. Called right after `committed`, before any further fold. */
   snapshot(): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array | null }>;
-  /** Restores one snapshot entry, before any fold. @throws TidemillError STATE_CORRUPT */
-  restore(key: Uint8Array, value: Uint8Array): void;
+  /**
+   * Restores one snapshot entry, before any fold. False where it is of a part that the task does not have: it is deleted.
+   *
+   * @throws TidemillError STATE_CORRUPT
+   */
+  restore(key: Uint8Array, value: Uint8Array): boolean | void;
   /**
    * Where it is there, it is called instead of `restore`, once and before any fold: the task reads its snapshot by key, so
    * that its state may be larger than memory. @throws TidemillError STATE_CORRUPT
@@ -98,8 +113,18 @@ export interface StreamTask {
   attach?(stored: StoredState): void;
   /** What the last call of `snapshot` gave is in the snapshot now. Never called in the midst of a fold. */
   snapshotWritten?(): void;
-  /** Identity of the state's format and meaning (view hashes): a snapshot with another one is discarded. */
+  /** Identity of the state's format and meaning: a snapshot with another one is discarded. */
   readonly stateIdentity: string;
+  /** Parts of the state that are kept and rebuilt each by itself: identities of views. @default none */
+  readonly parts?: readonly string[];
+  /**
+   * Says after a restore, before any fold, which parts the snapshot did not have; they are built from the start of the log.
+   *
+   * @returns from what.
+   */
+  lacks?(parts: ReadonlySet<string>): readonly NeededHistory[];
+  /** Folds a record before the snapshot's offsets into the parts that it lacked, and into nothing else. */
+  foldBefore?(parsed: ParsedRecord): void;
   /** Watermark of the task as event time, where it has one: for progress and status. */
   readonly watermark: number | null;
 }

@@ -1,3 +1,4 @@
+import { TidemillError } from '../../../contracts/errors.js';
 import { hashOf } from '../../../features/hash.js';
 import type { EventId, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
@@ -37,9 +38,15 @@ export class CollectTask implements StreamTask {
   }
 
   parse(record: LogRecord): ParsedRecord<Block> {
-    const block = decodeBlock(this.plan.carried, this.plan.windows.hash, record.value);
+    const { carried, windows } = this.plan;
+    const block = decodeBlock(carried, record.value);
+    if (block.layout !== windows.hash) {
+      throw new TidemillError('BLOCK_INVALID', `its rows are of another declaration of ${windows.name}`, {
+        windows: windows.name,
+      });
+    }
     let time = Number.NEGATIVE_INFINITY;
-    for (const { values } of block.rows) time = Math.max(time, values[this.plan.carried.eventTime] as number);
+    for (const { values } of block.rows) time = Math.max(time, values[carried.eventTime] as number);
     return { record, time, content: block };
   }
 

@@ -70,12 +70,15 @@ export class SplitTask implements StreamTask {
   private emit(partition: number, output: Output): void {
     const { project, windows, partitions, carried } = this.plan;
     const value = encodeBlock(carried, {
+      stage: 'split',
       upstream: this.partition,
       upstreams: partitions,
       progress: this.watermark,
       sourceTopic: streamTopic(project, windows.stream.name),
       sourcePartition: this.partition,
-      plan: windows.hash,
+      layout: windows.hash,
+      inputs: [],
+      absent: null,
       folded: {},
       rows: this.rows[partition] as BlockRow[],
     });

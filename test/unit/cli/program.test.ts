@@ -89,6 +89,7 @@ test.each([
   ['prune'],
   ['models', 'list'],
   ['models', 'show'],
+  ['features', 'backfill'],
   ['features', 'get'],
   ['features', 'rebuild'],
   ['follow'],
