@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
 import { TidemillError } from '../contracts/errors.js';
-import type { BackfilledPart, BackfillInput, BackfillPart, BackfillPlan, BackfillSource } from '../contracts/features.js';
+import type {
+  BackfilledPart,
+  BackfillInput,
+  BackfillPart,
+  BackfillPlan,
+  BackfillSource,
+} from '../contracts/features.js';
 import { backfillParts, checkBackfillInput } from '../contracts/schemas/backfillInput.js';
 import { streamTopic } from '../contracts/topics.js';
 import type { CompiledService, CompiledView } from '../features/compiledView.js';

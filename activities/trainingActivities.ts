@@ -19,6 +19,8 @@ export interface FittedModel {
   readonly rows: number;
   readonly positives: number;
   readonly parity: ExportedModel['parity'];
+  /** Rounds that an earlier attempt had trained, and that were gone on from; 0 where it began at the start. */
+  readonly resumedAt?: number;
 }
 
 /** Datasets and fits: the heavy activities. */
@@ -61,13 +63,15 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     const resume = await earlierAttempt(of);
     let checkpoint: Checkpoint | null = resume?.checkpoint ?? null;
     // From the first moment on, and with what an earlier attempt got to: a second crash must not lose it.
-    const timer = setInterval(() => Context.current().heartbeat(checkpoint), 1_000);
+    const context = Context.current();
+    const timer = setInterval(() => context.heartbeat(checkpoint), 1_000);
     try {
       const matrix = await loadDataset({ objects, offline }, dataset, model.request.fields.length);
       const train = slice(matrix, range);
       const test = slice(matrix, dataset.split.test);
       const exported = await trainAndExport(model, train, test, dataset.columns, resume, (next) => {
         checkpoint = { ...next, of };
+        context.heartbeat(checkpoint);
       });
       const artifact = await objects.put('models', 'onnx', exported.onnx);
       return {
@@ -75,6 +79,7 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
         rows: train.rows,
         positives: train.labels.reduce((sum, label) => sum + label, 0),
         parity: exported.parity,
+        resumedAt: resume?.checkpoint.rounds ?? 0,
       };
     } finally {
       clearInterval(timer);

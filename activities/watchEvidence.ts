@@ -67,8 +67,17 @@ export function outcomeWatch(
   token: number,
   due: number | null,
 ): WatchEvidence {
+  const { absence, horizonMs } = model.label;
   const outcomes: OutcomeRecord[] = [];
+  /** Where no label means a negative, positives come first: requests count once their negatives would be there, too. */
+  const waiting: OutcomeRecord[] = [];
+  let knownUpTo = Number.NEGATIVE_INFINITY;
   let positives = 0;
+  const count = (record: OutcomeRecord): void => {
+    if (due !== null && positives >= due) return;
+    if (record.label === 1 && record.revision === 0) positives++;
+    outcomes.push(record);
+  };
   const champion = watch.version;
   const predecessor = watch.reference ?? 0;
   return {
@@ -76,12 +85,23 @@ export function outcomeWatch(
       return positives;
     },
     observe: (record) => {
-      if (record.epoch < epoch || (due !== null && positives >= due)) return;
+      if (record.source === 'censored') return;
+      if (record.epoch < epoch) return;
       const isScoredBy = (wanted: number): boolean =>
         record.version === wanted || record.others.some(({ version }) => version === wanted);
       if (!isScoredBy(champion) || !isScoredBy(predecessor)) return;
-      if (record.label === 1 && record.revision === 0) positives++;
-      outcomes.push(record);
+      if (absence === 'missing') {
+        count(record);
+        return;
+      }
+      waiting.push(record);
+      if (record.knownAt <= knownUpTo) return;
+      knownUpTo = record.knownAt;
+      const isMature = ({ at }: OutcomeRecord): boolean => at + horizonMs <= knownUpTo;
+      const mature = waiting.filter(isMature);
+      if (mature.length === 0) return;
+      waiting.splice(0, waiting.length, ...waiting.filter((each) => !isMature(each)));
+      for (const each of mature) count(each);
     },
     judge: (look) =>
       judgeProbation(pairedOutcomes(outcomes, { champion, predecessor }), {

@@ -241,6 +241,13 @@ export const ERROR_CODES = {
     summary: "A stored object's SHA-256 is not the one that it was registered with.",
     action: 'Restore the object from a backup; it was not used.',
   },
+  DISK_FULL: {
+    status: 507,
+    exit: 5,
+    summary: 'A disk has no room for what is to be written, or a quota or limit of the process forbids it.',
+    action:
+      'Make room under the folder that the message names, or raise its quota; `tidemill prune` removes objects that nobody needs. Then ask again: nothing was left half done.',
+  },
   OBJECT_OUTSIDE_ROOT: {
     status: 403,
     exit: 4,

@@ -128,6 +128,11 @@ export interface OutcomeRecord {
   readonly label: number;
   readonly entity: number | string | null;
   readonly revision: number;
+  /**
+   * Where the label comes from: an event of its own; none within the horizon, which means a negative; or an event that is
+   * not to be trusted, since the decision kept the truth from showing.
+   */
+  readonly source: 'natural' | 'absence' | 'censored';
 }
 
 /** One finding of the drift monitor. (source, sequence) identifies it; sequence counts up from 1 per source. */
@@ -167,6 +172,11 @@ export interface DeploymentRecord {
   readonly salt: string;
   /** A version to load and warm without serving it; an instance reports it as readyEpoch. */
   readonly prepare: number | null;
+  /**
+   * A former champion that may still serve, and does where the champion has no score; null for none. Records of before
+   * it was kept have none.
+   */
+  readonly standIn?: number | null;
 }
 
 /** One archived range of a partition. Readers see only files that a manifest names. */

@@ -26,8 +26,6 @@ class ScoringEngine implements Scorer {
   private readonly assemble: AssembleRows;
   /** Deployments that are loaded, or are being loaded, and do not serve yet: by epoch. Their versions stay loaded. */
   private readonly prepared = new Map<number, DeploymentRecord>();
-  /** The champion before the one in force: serves where that one fails. */
-  private previous: number | null = null;
   /** The champion of the newest deployment could not be loaded. */
   private championMissing = false;
   /** Why the newest deployment is not followed. */
@@ -73,13 +71,24 @@ class ScoringEngine implements Scorer {
       this.giveUp(next, version, messageOf(error));
       throw error;
     }
+    const unloaded = await this.loadStandIn(next);
     // A higher epoch may have come into force meanwhile: what only this one names is of no use.
     if (next.epoch <= this.activeEpoch) this.unloadUnused();
     if (next.epoch < this.readyEpoch) return;
     this.readyEpoch = next.epoch;
     this.championMissing = false;
     this.notFollowed = null;
-    this.versions.problem = null;
+    this.versions.problem = unloaded;
+  }
+
+  /** The version that stands in where the champion has no score is good to have: without it the rules do. */
+  private async loadStandIn({ standIn }: DeploymentRecord): Promise<string | null> {
+    try {
+      if (standIn !== undefined && standIn !== null) await this.versions.load(standIn);
+      return null;
+    } catch (error) {
+      return messageOf(error);
+    }
   }
 
   /** A version of a deployment cannot be loaded. */
@@ -102,8 +111,6 @@ class ScoringEngine implements Scorer {
         throw new Error(`invariant broken: epoch ${next.epoch} is not prepared: version ${version} is not loaded`);
       }
     }
-    const before = this.deployment?.champion ?? null;
-    if (before !== next.champion && before !== null) this.previous = before;
     this.deployment = next;
     this.activeEpoch = next.epoch;
     // A lower epoch can come into force no more.
@@ -113,9 +120,11 @@ class ScoringEngine implements Scorer {
 
   /** A version that nothing names any more is released, once its runs have ended. */
   private unloadUnused(): void {
-    const named = new Set<number>(this.previous === null ? [] : [this.previous]);
+    const named = new Set<number>();
     for (const deployment of [this.deployment, ...this.prepared.values()]) {
-      if (deployment !== null) for (const version of versionsOf(deployment)) named.add(version);
+      if (deployment === null) continue;
+      for (const version of versionsOf(deployment)) named.add(version);
+      if (deployment.standIn !== undefined && deployment.standIn !== null) named.add(deployment.standIn);
     }
     this.versions.keepOnly(named);
   }
@@ -128,10 +137,11 @@ class ScoringEngine implements Scorer {
     given: GivenColumns = this.own,
   ): Promise<readonly ScoredRow[]> {
     // The deployment of this call, even if another one comes into force while it runs.
-    const { deployment, previous } = this;
+    const { deployment } = this;
     if (deployment === null) return this.assemble(NOBODY, requests, units);
+    const standIn = deployment.standIn ?? null;
     const challengerVersion = deployment.mode === 'single' ? null : deployment.challenger;
-    const held = this.versions.hold([deployment.champion, challengerVersion, previous]);
+    const held = this.versions.hold([deployment.champion, challengerVersion, standIn]);
     try {
       const values = Float32Array.from(vectors);
       const ask = (version: number | null): Promise<Answer | null> =>
@@ -139,9 +149,9 @@ class ScoringEngine implements Scorer {
       // One after the other: runs share one thread, and side by side each would be charged the other's time.
       const champion = await ask(deployment.champion);
       const challenger = await ask(challengerVersion);
-      const isMissed = champion !== null && champion.problem !== null && previous !== deployment.champion;
-      const stand = !isMissed ? null : previous === challengerVersion ? challenger : await ask(previous);
-      return this.assemble({ deployment, champion, challenger, previous: stand }, requests, units);
+      const isMissed = champion !== null && champion.problem !== null && standIn !== deployment.champion;
+      const stand = !isMissed ? null : standIn === challengerVersion ? challenger : await ask(standIn);
+      return this.assemble({ deployment, champion, challenger, standIn: stand }, requests, units);
     } finally {
       held.release();
     }
@@ -156,7 +166,7 @@ class ScoringEngine implements Scorer {
   }
 }
 
-const NOBODY = { deployment: null, champion: null, challenger: null, previous: null } as const;
+const NOBODY = { deployment: null, champion: null, challenger: null, standIn: null } as const;
 
 function versionsOf({ champion, challenger, prepare }: DeploymentRecord): number[] {
   return [champion, challenger, prepare].filter((version) => version !== null);

@@ -32,7 +32,7 @@ export interface Scorer {
    *
    * A version that fails, or answers something that is no probability, is broken and asked no more; where it answers NaN
    * to a row with a null, as a linear model does, only that row has no score. In place of a challenger without a score
-   * the champion serves; in place of a champion the one before it; then the model's fallback rules.
+   * the champion serves; in place of a champion the deployment's stand-in; then the model's fallback rules.
    *
    * Every version reads its own columns; one whose columns are not there has no score, and says so.
    *

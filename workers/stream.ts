@@ -5,10 +5,9 @@ import { pino } from 'pino';
 import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom } from '../contracts/configuration.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
-import { streamTopic, type TopologyIdentity } from '../contracts/topics.js';
+import { streamTopic } from '../contracts/topics.js';
+import type { CompiledStream } from '../features/compiledView.js';
 import { modelOf } from '../models/project.js';
-import { createScoringEngine } from '../scoring/engine.js';
-import { serviceOfVersion, servicesOf, versionsInUse } from '../scoring/versionServices.js';
 import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
@@ -22,15 +21,24 @@ import { runTopology, type RunningTopology } from '../streams/runtime/runTopolog
 import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
 import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
-import { versionLoader } from './modelVersions.js';
-import { passingFields, ScoreHost } from './scoreHost.js';
-import { createTopologies, generationKey, settingsOf, topologyNames, type TopologyName } from './topologies.js';
+import { ScoreHost } from './scoreHost.js';
+import { scoringParts } from './scoringParts.js';
+import { streamPartitions } from './streamPartitions.js';
+import {
+  createTopologies,
+  generationKey,
+  requireModel,
+  settingsOf,
+  topologyNames,
+  type TopologyName,
+} from './topologies.js';
 
 /**
- * The stream worker: runs topologies of one model until SIGTERM, which drains, commits, snapshots and leaves the group.
+ * The stream worker: runs topologies until SIGTERM, which drains, commits, snapshots and leaves the group.
  *
  *   node dist/workers/stream.js --topologies score --model fraud --instance worker-1
  *   node dist/workers/stream.js --topologies score --model fraud --initialise end
+ *   node dist/workers/stream.js --topologies window.spend-per-customer
  */
 const SHUTDOWN_BUDGET_MS = 25_000;
 
@@ -46,36 +54,31 @@ async function main(): Promise<void> {
       processing: { type: 'string', default: 'exactly-once' },
     },
   });
-  if (values.model === undefined)
-    throw new TidemillError('CONFIGURATION_INVALID', '--model is not given', { option: 'model' });
   const names = topologyNames(values.topologies);
   const configuration = configurationFrom(process.env);
   const { project: id, home } = configuration;
-  const model = modelOf(await loadProject(configuration.projectModule), values.model);
+  const definitions = await loadProject(configuration.projectModule);
+  const model = values.model === undefined ? null : modelOf(definitions, values.model);
+  if (names.includes('score')) requireModel(model);
   const log = openKafkaLog({
     brokers: configuration.kafkaBrokers,
     clientId: values.instance,
     onClientLog: (level, text) => logger[level]({ source: 'kafka' }, text),
   });
-  const requestTopic = streamTopic(id, model.request.name);
-  const partitions = await log.partitionCount(requestTopic);
-  if (partitions === null)
-    throw new TidemillError('STREAM_NOT_FOUND', `topic ${requestTopic} does not exist`, { topic: requestTopic });
 
   const registry = await openRegistry(configuration);
   const objects = openDiskObjectStore(join(home, 'objects'));
-  const stores = { registry, objects };
-  const scorer = createScoringEngine(model, versionLoader(model, registry, objects), (version) =>
-    serviceOfVersion(stores, model, version),
-  );
+  const scoring = scoringParts({ model, registry, objects, log });
+  const { scorer } = scoring;
   let offline: Promise<OfflineStore> | null = null;
   let lifecycle: Promise<LifecycleClient> | null = null;
   let online: OnlineStore | null = null;
   const parts = {
     project: id,
+    definitions,
     model,
-    partitions,
-    scorer,
+    partitions: (stream: CompiledStream) => streamPartitions(log, id, stream),
+    ...scoring,
     objects,
     online: () => (online ??= openOnlineStore(configuration.online)),
     onOnlineProblem: (view: string, problem: string | null) => {
@@ -90,8 +93,6 @@ async function main(): Promise<void> {
         project: id,
       })),
     generation: (topology: string) => registry.generation(topology),
-    services: async () => (await servicesOf(stores, model, await versionsInUse(registry, model.name))).services,
-    passing: (identity: TopologyIdentity) => passingFields(log, identity, model),
   };
   const topologies = [];
   for (const name of names) {
@@ -101,7 +102,7 @@ async function main(): Promise<void> {
   }
 
   const closeStores = async (): Promise<void> => {
-    await scorer.close();
+    await scorer?.close();
     await (await offline)?.close();
     await (await lifecycle)?.close();
     await online?.close();
@@ -159,18 +160,20 @@ async function main(): Promise<void> {
     },
     onFatal: fatal,
   });
-  if (names.includes('score')) {
-    const scoring = new ScoreHost({
-      ...stores,
+  if (names.includes('score') && model !== null && scorer !== null) {
+    const requestTopic = streamTopic(id, model.request.name);
+    const scores = new ScoreHost({
+      registry,
+      objects,
       project: id,
       model,
       generation: await registry.generation(generationKey(id, 'score', model.name)),
-      partitions,
+      partitions: await parts.partitions(model.request),
       scorer,
       runtime: runtimeOf('score'),
       onNote: (text) => logger.info({ topology: `score.${model.name}` }, text),
     });
-    host = scoring;
+    host = scores;
     // The head of the deployment is applied before anything is consumed.
     follower = await followDeployments({
       log,
@@ -179,16 +182,16 @@ async function main(): Promise<void> {
       model: model.name,
       instance: values.instance,
       scorer,
-      features: scoring,
+      features: scores,
       onProblem: (text) => logger.error(text),
       onRenew: async () => {
-        const watermarks = [...running, scoring].flatMap(({ status }) =>
+        const watermarks = [...running, scores].flatMap(({ status }) =>
           status.flatMap(({ watermark }) => (watermark === null ? [] : [watermark])),
         );
         if (watermarks.length > 0) await registry.advanceWatermark(requestTopic, Math.min(...watermarks));
       },
     });
-    await scoring.start();
+    await scores.start();
   }
   for (const { name, topology } of topologies) {
     /** A generation that was replaced ends by itself; every task of it says so, and only once do we stop it. */
@@ -213,7 +216,7 @@ async function main(): Promise<void> {
   logger.info(
     {
       topologies: [
-        ...(host === null ? [] : [`score.${model.name}`]),
+        ...(host === null || model === null ? [] : [`score.${model.name}`]),
         ...topologies.map(({ topology }) => topology.identity.name),
       ],
       instance: values.instance,

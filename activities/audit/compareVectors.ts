@@ -46,8 +46,7 @@ export function wholeLog(log: Log, project: string, model: CompiledModel): Vecto
       known.set(stream.hash, outcomes);
       return outcomes;
     },
-    cuts: async () =>
-      (await readTopic(log, cutsTopic(project, model.name))).map((record) => jsonOf<CutRecord>(record)),
+    cuts: async () => (await readTopic(log, cutsTopic(project, model.name))).map((record) => jsonOf<CutRecord>(record)),
   };
 }
 
@@ -86,15 +85,15 @@ export async function compareVectors(
       event !== null && outcome === 'prediction' ? [[`${event.partition}/${event.offset}`, event]] : [],
     ),
   );
-  const named = new Set(predictions.flatMap(({ service, also }) => [service, ...(also ?? []).map((each) => each.service)]));
+  const named = new Set(
+    predictions.flatMap(({ service, also }) => [service, ...(also ?? []).map((each) => each.service)]),
+  );
   const indexes = new Map<string, Map<Value, IndexedEvent[]>>();
   for (const input of [...known.values()].flatMap(({ hash, inputs }) => (named.has(hash) ? inputs : []))) {
     if (input.kind === 'request' || indexes.has(input.view.hash)) continue;
     const { view } = input;
     const isOwn = view.stream.name === request.name;
-    const outcomes = isOwn
-      ? expected
-      : await read.outcomes(view.stream);
+    const outcomes = isOwn ? expected : await read.outcomes(view.stream);
     indexes.set(view.hash, byKey(view, outcomes));
   }
 
@@ -126,7 +125,10 @@ export async function compareVectors(
       return reach.within;
     };
     /** The interpreter's vector; null where the record's is of a service that nobody knows. */
-    const compare = ({ service: hash, vector: shown }: ServiceVector, absent: readonly number[]): Float64Array | null => {
+    const compare = (
+      { service: hash, vector: shown }: ServiceVector,
+      absent: readonly number[],
+    ): Float64Array | null => {
       const service = known.get(hash);
       if (service === undefined) {
         maxDifference = Number.POSITIVE_INFINITY;

@@ -7,6 +7,7 @@ import { canonicalJson } from '../../features/hash.js';
 import type { CompiledService, CompiledStream } from '../../features/compiledView.js';
 import type { CompiledModel } from '../../models/definition.js';
 import type { Log } from '../../stores/log/log.js';
+import { diskFailure } from '../../stores/objects/diskFull.js';
 import type { ObjectStore } from '../../stores/objects/objectStore.js';
 import type { DatasetManifest, OfflineStore, VectorMatrix } from '../../stores/offline/offlineStore.js';
 import { archiveFiles, type ArchivedFiles } from './archiveFiles.js';
@@ -87,7 +88,7 @@ export async function buildDataset(
       const table = await offline.joinDataset({
         vectors,
         service,
-        labels: { stream: model.label.stream, field: model.label.field, files: labelFiles },
+        labels: { ...model.label, files: labelFiles },
         served,
         labelCutOff: cutOff,
         output: join(folder, `${name}.parquet`),
@@ -137,6 +138,8 @@ export async function buildDataset(
             },
           }),
     };
+  } catch (error) {
+    throw diskFailure(folder, error);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

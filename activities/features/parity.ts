@@ -76,9 +76,7 @@ async function gather(
     read++;
     const prediction = JSON.parse(value?.toString('utf8') ?? 'null') as PredictionRecord;
     const shown =
-      prediction.service === service.hash
-        ? prediction
-        : prediction.also?.find((each) => each.service === service.hash);
+      prediction.service === service.hash ? prediction : prediction.also?.find((each) => each.service === service.hash);
     if (shown === undefined) return;
     const { also: _, ...rest } = prediction;
     const rows = byPartition.get(partition) ?? [];

@@ -35,7 +35,8 @@ export function sampleSource(
       const filter = await keys;
       const read: CompiledView[] = views.map(({ view }) => view).filter((view) => view.stream.hash === stream.hash);
       const isWanted = (event: LoggedEvent): boolean =>
-        (stream.name === model.request.name && filter.isRequest(event)) || read.some((view) => filter.isOfKey(view, event));
+        (stream.name === model.request.name && filter.isRequest(event)) ||
+        read.some((view) => filter.isOfKey(view, event));
       return outcomesOf(parts, stream, isWanted, onRead);
     },
     cuts: async () => {

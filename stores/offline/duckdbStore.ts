@@ -13,6 +13,7 @@ import {
 } from '../../features/duckdb/lowerService.js';
 import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
 import type { EventId, LoggedEvent, Value } from '../../features/types.js';
+import { datasetSql } from './datasetSql.js';
 import type { DatasetQuery, OfflineStore, VectorMatrix, VectorQuery, VectorTable } from './offlineStore.js';
 import { APPEND_TIME, emptyRelation, eventRelation, parquet, writeParquet } from './parquetFiles.js';
 
@@ -200,33 +201,8 @@ class Session {
   }
 
   async joinDataset(query: DatasetQuery): Promise<VectorTable & { asServed: number; positives: number }> {
-    const { vectors, service, labels, served } = query;
-    const field = (at: number): string => identifier(labels.stream.fields[at]?.name ?? '');
-    const [id, time] = [field(labels.stream.eventId), field(labels.stream.eventTime)];
-    const servedColumns = vectors.columns.map((_, at) => `column_${at}`);
-    const noneServed = `SELECT NULL::BIGINT AS id, NULL::BIGINT AS "at", ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false`;
-    // Files hold as many columns as the services that were served then: the union gives the others to them.
-    const servedRows =
-      served.length === 0
-        ? noneServed
-        : `SELECT id, "at", ${servedColumns.join(', ')} FROM (SELECT * FROM ${parquet(served, 'union_by_name = true')}
-             UNION ALL BY NAME SELECT ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false)
-           WHERE service = ${textLiteral(service.hash)}
-           QUALIFY row_number() OVER (PARTITION BY id, "at" ORDER BY __partition, __offset) = 1`;
-    const fields = Array.from({ length: vectors.fields }, (_, at) => `v.__field_${at}`);
-    const columns = vectors.columns.map(
-      (name, at) => `CASE WHEN s.id IS NULL THEN v.${identifier(name)} ELSE s.column_${at} END AS ${identifier(name)}`,
-    );
-    // A label counts from when it became known; of several the first record does.
-    const sql = `WITH known AS (SELECT ${id} AS id, CAST(${field(labels.field)} AS DOUBLE) AS label, ${time} AS known_at
-        FROM ${parquet(labels.files)} WHERE ${time} <= ${query.labelCutOff}
-        QUALIFY row_number() OVER (PARTITION BY ${id} ORDER BY ${time}, __partition, __offset) = 1),
-      served AS (${servedRows})
-      SELECT v.__time, v.__id, v.__entity, ${[...fields, ...columns].join(', ')},
-        l.label AS __label, l.known_at AS __known_at, s.id IS NOT NULL AS __served
-      FROM ${parquet([vectors.file])} v JOIN known l ON l.id = v.__id
-      LEFT JOIN served s ON s.id = v.__id AND s."at" = v.__time ORDER BY v.__time, v.__id`;
-    const rows = await this.copy(service.name, sql, query.output);
+    const { vectors, service } = query;
+    const rows = await this.copy(service.name, datasetSql(query), query.output);
     const [counts] = (
       await this.connection.runAndReadAll(
         `SELECT coalesce(sum(CAST(__served AS INTEGER)), 0)::DOUBLE, coalesce(sum(__label), 0) FROM ${parquet([query.output])}`,

@@ -53,13 +53,25 @@ export interface VectorQuery {
   readonly onProgress?: (share: number) => void;
 }
 
+/** What labels mean; see models/labelSpec.ts. Durations in ms of event time. */
+export interface LabelMeaning {
+  readonly horizonMs: number;
+  readonly absence: 'missing' | 'negative';
+  readonly retentionMs: number;
+  readonly censored: readonly string[];
+}
+
 /** Files that become a dataset; see joinDataset. */
 export interface DatasetQuery {
   /** One row per request: see computeVectors. */
   readonly vectors: VectorTable;
   readonly service: CompiledService;
   /** Event files of the label stream; the label's event id is the request's. */
-  readonly labels: { readonly stream: CompiledStream; readonly field: number; readonly files: readonly string[] };
+  readonly labels: LabelMeaning & {
+    readonly stream: CompiledStream;
+    readonly field: number;
+    readonly files: readonly string[];
+  };
   /** Files of served predictions: id, at, service, column_0, …; empty where nothing was served. */
   readonly served: readonly string[];
   /** Labels known after this do not count. */

@@ -104,6 +104,7 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
     }
     const heldParts = new Set(snapshots.header()?.parts ?? []);
     await snapshots.claim(owner, task.stateIdentity, task.parts ?? [], foreign);
+    if (!fromSnapshot) task.attach?.(snapshots);
     await snapshots.restored();
     const lowOf = (name: string): number => ranges.get(name)?.low ?? 0;
     const heldFrom = new Map(
@@ -216,7 +217,10 @@ function restore(
   }
   try {
     const foreign: Uint8Array[] = [];
-    for (const { key, value } of snapshots.entries()) if (task.restore(key, value) === false) foreign.push(key);
+    // Who reads by key has the file read through all the same: a damaged one must show itself while the mark stands.
+    for (const { key, value } of snapshots.entries())
+      if (task.attach === undefined && task.restore(key, value) === false) foreign.push(key);
+    task.attach?.(snapshots);
     return { foreign };
   } catch (error) {
     if (isTidemillError(error, 'STATE_CORRUPT')) return { problem: messageOf(error) };

@@ -3,6 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
+import type { StoredState } from './storedState.js';
 
 /** What a snapshot says about itself. */
 export interface SnapshotHeader {
@@ -23,7 +24,7 @@ const ENTRY_PREFIX = 1;
  * Snapshots of one task in LMDB. Entries and the offsets that they belong to change in one LMDB transaction, which
  * checks the owner first.
  */
-export class SnapshotStore {
+export class SnapshotStore implements StoredState {
   private constructor(
     private readonly folder: string,
     private database: RootDatabase<Buffer, Buffer>,
@@ -74,6 +75,14 @@ export class SnapshotStore {
     }
   }
 
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.database.get(storedKey(key));
+  }
+
+  *keys(from: Uint8Array, to: Uint8Array): Iterable<Uint8Array> {
+    for (const key of this.database.getKeys({ start: storedKey(from), end: storedKey(to) })) yield key.subarray(1);
+  }
+
   *entries(): Iterable<{ key: Uint8Array; value: Uint8Array }> {
     for (const { key, value } of this.database.getRange({ start: Buffer.from([ENTRY_PREFIX]) })) {
       yield { key: key.subarray(1), value };
@@ -102,7 +111,7 @@ export class SnapshotStore {
         parts: isSame ? (before.parts ?? []).filter((part) => kept.includes(part)) : [],
       };
       void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify(header)));
-      for (const key of foreign) void this.database.remove(entryKey(key));
+      for (const key of foreign) void this.database.remove(storedKey(key));
     });
   }
 
@@ -119,7 +128,7 @@ export class SnapshotStore {
       const owner = this.header()?.owner;
       if (owner !== header.owner) return owner ?? 'nobody';
       for (const { key, value } of entries) {
-        const stored = entryKey(key);
+        const stored = storedKey(key);
         if (value === null) void this.database.remove(stored);
         else void this.database.put(stored, Buffer.from(value.buffer, value.byteOffset, value.byteLength));
       }
@@ -147,7 +156,7 @@ export class SnapshotStore {
   }
 }
 
-function entryKey(key: Uint8Array): Buffer {
+function storedKey(key: Uint8Array): Buffer {
   const stored = Buffer.alloc(key.length + 1);
   stored[0] = ENTRY_PREFIX;
   stored.set(key, 1);

@@ -236,7 +236,10 @@ export class TaskRunner {
       lastSnapshotAt = performance.now();
       snapshotting = snapshots
         .write(header, entries)
-        .then(() => options.reach?.('after-snapshot'))
+        .then(() => {
+          options.reach?.('after-snapshot');
+          task.snapshotWritten?.();
+        })
         .catch((error: unknown) => {
           snapshotFailure = error;
         })

@@ -1,4 +1,5 @@
 import type { LogRecord, OutgoingRecord, TopicPartition } from '../../stores/log/log.js';
+import type { StoredState } from './storedState.js';
 import type { TopologyIdentity } from '../../contracts/topics.js';
 
 /**
@@ -12,6 +13,8 @@ import type { TopologyIdentity } from '../../contracts/topics.js';
 export interface Topology {
   readonly identity: TopologyIdentity;
   readonly sources: readonly SourceSpec[];
+  /** What it consists of, in the order in which records pass: for people and for `tidemill stream describe`. */
+  readonly stages: readonly StageSpec[];
   /** Topics the topology writes to or creates, ensured at start. */
   readonly outputs: readonly { readonly topic: string; readonly partitions: number; readonly compacted?: boolean }[];
   /** The task that a source partition belongs to, e.g. `customer-3`; co-partitioned inputs share it. */
@@ -19,6 +22,21 @@ export interface Topology {
   /** Are these all inputs of their task? Without some of them its state would be wrong. @default always */
   isWhole?(partitions: readonly TopicPartition[]): boolean;
   createTask(id: string, partitions: readonly TopicPartition[]): StreamTask;
+}
+
+/** Tasks of one kind, as they describe themselves. */
+export interface StageSpec {
+  /** What the ids of its tasks begin with. */
+  readonly name: string;
+  /** What it does, in a few words. */
+  readonly does: string;
+  readonly reads: readonly string[];
+  /** What its tasks hold, which recovery rebuilds from the log. */
+  readonly keeps: readonly string[];
+  /** Stores and services outside of the log that it reads or writes. */
+  readonly uses?: readonly string[];
+  /** Topics; the dead letters, which any stage may write, are left out. */
+  readonly writes: readonly string[];
 }
 
 export interface SourceSpec {
@@ -88,6 +106,13 @@ export interface StreamTask {
    * @throws TidemillError STATE_CORRUPT
    */
   restore(key: Uint8Array, value: Uint8Array): boolean | void;
+  /**
+   * Where it is there, it is called instead of `restore`, once and before any fold: the task reads its snapshot by key, so
+   * that its state may be larger than memory. @throws TidemillError STATE_CORRUPT
+   */
+  attach?(stored: StoredState): void;
+  /** What the last call of `snapshot` gave is in the snapshot now. Never called in the midst of a fold. */
+  snapshotWritten?(): void;
   /** Identity of the state's format and meaning: a snapshot with another one is discarded. */
   readonly stateIdentity: string;
   /** Parts of the state that are kept and rebuilt each by itself: identities of views. @default none */

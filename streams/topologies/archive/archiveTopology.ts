@@ -39,6 +39,16 @@ export function archiveTopology(options: {
     identity,
     sources: topics.map(({ topic }) => ({ topic, start: 'earliest' })),
     outputs: [archiveTopic(project), ...produced].map((topic) => ({ topic, partitions })),
+    stages: [
+      {
+        name: 'archive',
+        does: 'writes Parquet files and their manifests',
+        reads: topics.map(({ topic }) => topic),
+        keeps: [],
+        uses: ['object store'],
+        writes: [archiveTopic(project)],
+      },
+    ],
     taskOf: ({ partition }) => `archive-${partition}`,
     createTask: (_id, inputs) => new ArchiveTask(options, identity, topics, inputs),
   };

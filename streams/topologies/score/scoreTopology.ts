@@ -63,6 +63,21 @@ export function scoreTopology(options: {
       lateTopic(project),
       duplicatesTopic(project),
     ].map(output),
+    stages: plan.stages.map((stage, at) => {
+      const next = plan.stages[at + 1];
+      const answers = [predictionsTopic(project, model.name), cutsTopic(project, model.name)];
+      const aside = [lateTopic(project), duplicatesTopic(project)];
+      return {
+        name: stage.name,
+        does: `${at === 0 ? 'checks requests, ' : ''}adds the features of ${stage.name}${next === undefined ? ', scores' : ''}`,
+        reads: topicsOf(stage, at),
+        keeps: [...(at === 0 ? ['seen requests'] : []), ...stage.views.map(({ view }) => `windows of ${view.name}`)],
+        writes: [
+          ...(next === undefined ? answers : [hopTopic(identity, next.name)]),
+          ...(at === 0 || stage.streams.length > 0 ? aside : []),
+        ],
+      };
+    }),
     taskOf: ({ topic, partition }) => `${(plan.stages[stageOf.get(topic) ?? -1] as Stage).name}-${partition}`,
     // A group of workers with different plans may leave out what only some of them read.
     isWhole: (inputs) => {

@@ -139,6 +139,64 @@ describe('the batch store', () => {
     }
   });
 
+  test('joins the newest label that came in time; absence is a negative where the model says so', async () => {
+    const [events, outcomes] = [join(folder, 'few.parquet'), join(folder, 'few-labels.parquet')];
+    const few = requests.slice(0, 4);
+    const [first, second, third] = few.map(({ time }) => time) as [number, number, number];
+    const hour = 3_600_000;
+    const label = (at: number, time: number, fraudulent: boolean): LoggedEvent => {
+      const { id, values } = few[at] as LoggedEvent;
+      return {
+        time,
+        id,
+        values: [id, time, values[2] as Value, values[3] as Value, fraudulent],
+        partition: 0,
+        offset: 0,
+      };
+    };
+    await store.writeEvents(transactions.compiled, events, few);
+    await store.writeEvents(labels.compiled, outcomes, [
+      label(0, first + hour, true),
+      label(0, first + 2 * hour, false),
+      label(1, second + 30 * hour, true),
+      label(2, third + hour, true),
+    ]);
+    const vectors = await store.computeVectors({
+      service: fraud.compiled.service,
+      files: { transactions: [events], 'fraud-labels': [outcomes] },
+      from: START,
+      to: START + 86_400_000,
+      entity: null,
+      output: join(folder, 'few-vectors.parquet'),
+    });
+    const dataset = async (absence: 'missing' | 'negative', labelCutOff: number): Promise<unknown[]> => {
+      const rules = { horizonMs: 10 * hour, retentionMs: 20 * hour, absence, censored: [] };
+      const table = await store.joinDataset({
+        vectors,
+        service: fraud.compiled.service,
+        labels: { stream: labels.compiled, field: fraud.compiled.label.field, files: [outcomes], ...rules },
+        served: [],
+        labelCutOff,
+        output: join(folder, `few-${absence}-${labelCutOff}.parquet`),
+      });
+      const { ids, labels: found } = await store.readVectors(table);
+      return ids.map((id, at) => [id, found?.[at]]);
+    };
+    const ids = few.map(({ id }) => id);
+    const late = third + 100 * hour;
+    expect(await dataset('missing', late)).toEqual([
+      [ids[0], 0],
+      [ids[2], 1],
+    ]);
+    expect(await dataset('missing', first + hour)).toEqual([[ids[0], 1]]);
+    expect(await dataset('negative', late)).toEqual([
+      [ids[0], 0],
+      [ids[1], 0],
+      [ids[2], 1],
+      [ids[3], 0],
+    ]);
+  });
+
   test('names a file that is missing', async () => {
     const error: unknown = await store
       .computeVectors({
