@@ -440,6 +440,12 @@ export const ERROR_CODES = {
     action:
       'Look whether TIDEMILL_OIDC_ISSUER answers from the lifecycle worker, and answer again: the token is not used up.',
   },
+  AUDIT_TOO_LARGE: {
+    status: 422,
+    exit: 1,
+    summary: 'The sample of an audit rests on more events than are held in memory.',
+    action: 'Ask for a smaller sample, or for a shorter range.',
+  },
   INPUTS_CHANGED: {
     status: 409,
     exit: 3,

@@ -72,7 +72,7 @@ export async function fillTumblingTopic(
     }
     for (let partition = 0; partition < partitions; partition++) {
       const closing = { id: -1 - partition, at: last + 60 * WINDOW_MS, user: CLOSING_USER, cents: 0 };
-      batch.push({ topic, partition, key: null, value: textOf(closing) });
+      batch.push({ topic, partition, key: String(CLOSING_USER), value: textOf(closing) });
     }
     await producer.send(batch);
   } finally {

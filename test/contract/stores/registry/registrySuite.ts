@@ -405,6 +405,10 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
           registry.changeDeployment(changeOf(fence, 'commit-2', 1, { champion: 2 })),
           'VERSION_WITHDRAWN',
         );
+        await expectCode(
+          registry.changeDeployment(changeOf(fence, 'commit-3', 1, { champion: 1, standIn: 2 })),
+          'VERSION_WITHDRAWN',
+        );
 
         const withdrawn = await registry.withdrawVersion('fraud', 2, 'leak', fence);
         expect(withdrawn.status).toBe('withdrawn');
