@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { isTidemillError, messageOf } from '../contracts/errors.js';
 import type { CompiledModel } from '../models/definition.js';
+import { serviceOfVersion } from '../scoring/versionServices.js';
 import type { VectorMatrix } from '../stores/offline/offlineStore.js';
 import type { Fence } from '../stores/registry/registry.js';
 import { buildDataset, loadDataset, type BuiltDataset } from './dataset/buildDataset.js';
@@ -24,14 +25,16 @@ export interface FittedModel {
 
 /** Datasets and fits: the heavy activities. */
 export function createTrainingActivities(dependencies: ActivityDependencies) {
-  const { objects, offline } = dependencies;
+  const { registry, objects, offline } = dependencies;
   return withFailures({
     async buildDataset(fence: Fence, onset: number | null): Promise<BuiltDataset> {
-      return journaled(dependencies, fence, 'dataset', { onset }, () =>
-        buildDataset(dependencies, dependencies.modelOf(fence.model), onset, (share) =>
-          Context.current().heartbeat({ share }),
-        ),
-      );
+      return journaled(dependencies, fence, 'dataset', { onset }, async () => {
+        const model = dependencies.modelOf(fence.model);
+        const champion = (await registry.deployment(fence.model))?.champion ?? null;
+        const service = champion === null ? model.service : await serviceOfVersion(dependencies, model, champion);
+        const reference = service.hash === model.service.hash ? null : service;
+        return buildDataset(dependencies, model, onset, reference, (share) => Context.current().heartbeat({ share }));
+      });
     },
 
     /** Learns from the training part alone: it is judged on the rest, and so judges the procedure. */

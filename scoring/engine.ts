@@ -1,14 +1,24 @@
 import type { DeploymentRecord } from '../contracts/records.js';
 import { messageOf } from '../contracts/errors.js';
+import type { CompiledService } from '../features/compiledView.js';
 import type { Value } from '../features/types.js';
+import { layOut } from '../features/vectorLayout.js';
 import type { CompiledModel } from '../models/definition.js';
 import { compileAssembly, type AssembleRows } from './assembleRows.js';
-import { LoadedVersions, type Answer, type LoadVersion } from './loadedVersions.js';
-import type { ScoredRow, Scorer } from './scorer.js';
+import { LoadedVersions, type Answer, type LoadVersion, type ServiceOfVersion } from './loadedVersions.js';
+import type { GivenColumns, ScoredRow, Scorer } from './scorer.js';
 
-/** Scores with the versions of one model's deployment; see Scorer. */
-export function createScoringEngine(model: CompiledModel, loadVersion: LoadVersion): Scorer {
-  return new ScoringEngine(model, loadVersion);
+/**
+ * Scores with the versions of one model's deployment; see Scorer.
+ *
+ * @param serviceOf what a version reads. @default the model's own service, whatever the version
+ */
+export function createScoringEngine(
+  model: CompiledModel,
+  loadVersion: LoadVersion,
+  serviceOf: ServiceOfVersion = () => Promise.resolve(model.service),
+): Scorer {
+  return new ScoringEngine(model, loadVersion, serviceOf);
 }
 
 class ScoringEngine implements Scorer {
@@ -24,8 +34,11 @@ class ScoringEngine implements Scorer {
   readyEpoch = 0;
   activeEpoch = 0;
 
-  constructor(model: CompiledModel, loadVersion: LoadVersion) {
-    this.versions = new LoadedVersions(model, loadVersion);
+  private readonly own: GivenColumns;
+
+  constructor(model: CompiledModel, loadVersion: LoadVersion, serviceOf: ServiceOfVersion) {
+    this.versions = new LoadedVersions(model, loadVersion, serviceOf);
+    this.own = { layout: layOut([model.service]), absent: null };
     this.assemble = compileAssembly(model);
   }
 
@@ -121,6 +134,7 @@ class ScoringEngine implements Scorer {
     rows: number,
     requests: readonly (readonly Value[])[],
     units: readonly string[],
+    given: GivenColumns = this.own,
   ): Promise<readonly ScoredRow[]> {
     // The deployment of this call, even if another one comes into force while it runs.
     const { deployment } = this;
@@ -131,7 +145,7 @@ class ScoringEngine implements Scorer {
     try {
       const values = Float32Array.from(vectors);
       const ask = (version: number | null): Promise<Answer | null> =>
-        version === null ? Promise.resolve(null) : held.ask(version, values, rows);
+        version === null ? Promise.resolve(null) : held.ask(version, values, rows, given);
       // One after the other: runs share one thread, and side by side each would be charged the other's time.
       const champion = await ask(deployment.champion);
       const challenger = await ask(challengerVersion);
@@ -141,6 +155,10 @@ class ScoringEngine implements Scorer {
     } finally {
       held.release();
     }
+  }
+
+  serviceOf(version: number): CompiledService | null {
+    return this.versions.serviceOf(version);
   }
 
   close(): Promise<void> {

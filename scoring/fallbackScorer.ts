@@ -20,6 +20,7 @@ export function createFallbackScorer(model: CompiledModel): Scorer {
       ),
     activate: () => undefined,
     score: (_vectors, _rows, requests, units) => Promise.resolve(assemble(NOBODY, requests, units)),
+    serviceOf: () => null,
     close: () => Promise.resolve(),
   };
 }

@@ -339,7 +339,9 @@ class MemoryLog implements Log {
         memberId: id,
         name: options.memberName,
         tasks: [...new Set(held.map((partition) => options.taskOf(partition)))],
+        topics: options.topics,
       })),
+      ({ topics }, task) => (partitionsOf.get(task) ?? []).every(({ topic }) => topics.includes(topic)),
     );
     for (const member of members) {
       member.epoch++;

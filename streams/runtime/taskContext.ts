@@ -22,9 +22,13 @@ export type TaskEvent =
       readonly fromSnapshot: boolean;
       readonly ms: number;
     }
+  /** Parts of the state that the snapshot lacks are being built from the start of the log. */
+  | { readonly kind: 'building'; readonly task: string; readonly parts: readonly string[] }
   | { readonly kind: 'snapshotDiscarded'; readonly task: string; readonly reason: string }
   | { readonly kind: 'rebuild'; readonly task: string; readonly error: unknown }
-  | { readonly kind: 'lost'; readonly task: string };
+  | { readonly kind: 'lost'; readonly task: string }
+  /** The task was assigned without some of its inputs, and waits for another assignment. */
+  | { readonly kind: 'incomplete'; readonly task: string };
 
 export interface RuntimeOptions {
   readonly log: Log;

@@ -5,7 +5,7 @@ import type { GroupMember, LogRecord, TopicPartition } from '../../stores/log/lo
 import { commit, sendEarly, TransactionOutputs } from './commit.js';
 import { recover, type Recovery } from './recover.js';
 import type { TaskContext } from './taskContext.js';
-import { TaskInputs, type InputRecord } from './taskInputs.js';
+import { partitionName, TaskInputs, type InputRecord } from './taskInputs.js';
 import type { Output, StreamTask } from './topology.js';
 
 /** Folded records between two looks at the clock and the event loop. */
@@ -22,6 +22,17 @@ const DEFAULTS = {
   maxQueueBytes: 8 * 2 ** 20,
   microBatchRows: 256,
 } as const;
+
+/** How a task stands. */
+export interface TaskStatus {
+  readonly task: string;
+  readonly state: 'recovering' | 'live' | 'stopped';
+  /** Records replayed in the last recovery, so far. */
+  readonly replayed: number;
+  /** Committed offsets, by partition name. */
+  readonly offsets: Readonly<Record<string, number>>;
+  readonly watermark: number | null;
+}
 
 /**
  * Runs one task from its assignment until it is lost or stopped: recover, replay, then fold and commit. A failure whose
@@ -56,10 +67,11 @@ export class TaskRunner {
     return this.context.id;
   }
 
-  get status(): { task: string; state: string; offsets: Record<string, number>; watermark: number | null } {
+  get status(): TaskStatus {
     return {
       task: this.id,
       state: this.state,
+      replayed: this.replayedRecords,
       offsets: Object.fromEntries(this.committedOffsets),
       watermark: this.watermarkValue,
     };
@@ -153,6 +165,7 @@ export class TaskRunner {
   private async recover(): Promise<Recovery> {
     const started = performance.now();
     this.state = 'recovering';
+    this.replayedRecords = 0;
     const recovery = await recover(this.context, (offsets) => this.member.commitOffsets(offsets, this.epoch));
     const { task, from, committed } = recovery;
     const inputs = new TaskInputs(this.context.partitions, (record) => task.parse(record));
@@ -176,6 +189,7 @@ export class TaskRunner {
         continue;
       }
       if (!('failure' in next)) foldSilently(recovery, next);
+      this.replayedRecords = replayed + 1;
       if (++replayed % 1_000 === 0) {
         this.context.options.reach?.('in-replay');
         this.resumeDrained();
@@ -183,7 +197,6 @@ export class TaskRunner {
       }
     }
     task.committed(committed);
-    this.replayedRecords = replayed;
     this.context.options.onEvent?.({
       kind: 'recovered',
       task: this.id,
@@ -214,11 +227,19 @@ export class TaskRunner {
     const snapshot = (offsets: ReadonlyMap<string, number>): void => {
       options.reach?.('before-snapshot');
       const entries = [...task.snapshot()];
-      const header = { owner: this.context.owner, identity: task.stateIdentity, offsets: Object.fromEntries(offsets) };
+      const header = {
+        owner: this.context.owner,
+        identity: task.stateIdentity,
+        offsets: Object.fromEntries(offsets),
+        ...(task.parts === undefined ? {} : { parts: task.parts }),
+      };
       lastSnapshotAt = performance.now();
       snapshotting = snapshots
         .write(header, entries)
-        .then(() => options.reach?.('after-snapshot'))
+        .then(() => {
+          options.reach?.('after-snapshot');
+          task.snapshotWritten?.();
+        })
         .catch((error: unknown) => {
           snapshotFailure = error;
         })
@@ -335,10 +356,15 @@ function fold(task: StreamTask, next: InputRecord, output: Output): void {
   }
 }
 
-/** Records that failed when they were live have their dead letter; they change nothing. */
-function foldSilently({ task }: Recovery, next: Exclude<InputRecord, { failure: unknown }>): void {
+/**
+ * Records that failed when they were live have their dead letter; they change nothing. What lies before the snapshot is
+ * read for the parts alone that the snapshot lacks.
+ */
+function foldSilently({ task, heldFrom }: Recovery, next: Exclude<InputRecord, { failure: unknown }>): void {
+  const { record } = next;
   try {
-    task.fold(next, SILENT, true);
+    if (record.offset < (heldFrom.get(partitionName(record)) ?? 0)) task.foldBefore?.(next);
+    else task.fold(next, SILENT, true);
   } catch {
     // Poison, answered when it was live: a replay leaves it out for the same reason.
   }

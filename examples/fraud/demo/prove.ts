@@ -85,6 +85,7 @@ export async function prove(options: ProofOptions): Promise<Omit<DemoResult, 'ki
     missing: audit.missing,
     repeated: audit.repeated,
     vectorsCompared: audit.vectorsCompared,
+    othersCompared: audit.othersCompared,
     maxDifference: audit.maxDifference,
     wrongRoles: roles.wrong,
     promotions: (await registry.championHistory(model.name)).length + 1,

@@ -587,6 +587,18 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         expect(await registry.liveInstances('fraud')).toEqual([]);
       });
 
+      test('an instance says which features it computes, and may say nothing of them', async () => {
+        const features = { views: ['aa', 'bb'], tasks: 3, recovering: 1, replayed: 40 };
+        await registry.renewInstance({ ...state, features }, 10_000);
+        await registry.renewInstance({ ...state, instance: 'stream-2' }, 10_000);
+        expect(await registry.liveInstances('fraud')).toEqual([
+          { ...state, features, expiresAt: START_MS + 10_000 },
+          { ...state, instance: 'stream-2', expiresAt: START_MS + 10_000 },
+        ]);
+        await registry.renewInstance({ ...state, features: { ...features, recovering: 0 } }, 10_000);
+        expect((await registry.liveInstances('fraud'))[0]?.features?.recovering).toBe(0);
+      });
+
       test('a watermark never goes back', async () => {
         expect(await registry.watermark('transactions')).toBeNull();
         for (const watermark of [100, 300, 200]) await registry.advanceWatermark('transactions', watermark);
