@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../../../../contracts/errorCodes.js';
+import type { AuditResult } from '../../../../contracts/consistency.js';
 import { isTidemillError, messageOf } from '../../../../contracts/errors.js';
 import { GENESIS_HASH, verifyAudit } from '../../../../stores/registry/auditChain.js';
 import type {
@@ -511,6 +512,20 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
     });
 
     describe('audit', () => {
+      test('keeps what an audit of served vectors found, once for each run of it', async () => {
+        const found: AuditResult = { outcome: 'inconclusive', model: 'fraud', from: 'a', to: 'b', reason: 'nothing' };
+        await registry.noteConsistency('fraud', 'w1 r1', found);
+        await registry.noteConsistency('fraud', 'w1 r1', { ...found, reason: 'attempted again' });
+        await registry.noteConsistency('fraud', 'w1 r2', found);
+        const rows = await registry.auditRows('fraud');
+        expect(rows.map(({ actor, action, reason }) => [actor, action, reason])).toEqual([
+          ['w1 r1', 'consistency.audited', 'inconclusive: nothing'],
+          ['w1 r2', 'consistency.audited', 'inconclusive: nothing'],
+        ]);
+        expect(rows[0]?.after).toEqual(found);
+        expect(verifyAudit(rows)).toMatchObject({ kind: 'intact', rows: 2 });
+      });
+
       test('every change has a row with its before, after, evidence and the hash of the row before', async () => {
         const fence = await registry.openRollout('fraud', 'w1', 'manual');
         await registry.registerVersion(draftOf('fraud', 'a'), fence);
