@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { isTidemillError, messageOf, TidemillError } from '../../contracts/errors.js';
 import { groupId, topologyPrefix, transactionalId } from '../../contracts/topics.js';
 import type { TransactionalProducer } from '../../stores/log/log.js';
-import { SnapshotStore } from './snapshotStore.js';
+import { SnapshotStore, type Snapshots } from './snapshotStore.js';
 import type { TaskContext } from './taskContext.js';
 import { partitionName } from './taskInputs.js';
 import type { StreamTask } from './topology.js';
@@ -10,7 +10,7 @@ import type { StreamTask } from './topology.js';
 /** Everything that a task needs to go on exactly where its predecessor committed. */
 export interface Recovery {
   readonly producer: TransactionalProducer;
-  readonly snapshots: SnapshotStore;
+  readonly snapshots: Snapshots;
   readonly task: StreamTask;
   /** Replay starts here, by partition name. */
   readonly from: ReadonlyMap<string, number>;
@@ -38,9 +38,9 @@ export async function recover(context: TaskContext): Promise<Recovery> {
 
   // 1 fence
   const producer = await log.transactionalProducer(transactionalId(identity, id));
-  let snapshots: SnapshotStore | null = null;
+  let snapshots: Snapshots | null = null;
   try {
-    options.reach?.('after-fence');
+    options.reach?.('after-fence', id);
     // 2 committed offsets
     const found = await log.committed(groupId(identity), partitions);
     const ranges = new Map<string, { low: number; high: number }>();
@@ -49,7 +49,8 @@ export async function recover(context: TaskContext): Promise<Recovery> {
         ranges.set(partitionName({ topic, partition }), { low, high });
     }
     const discard = (reason: string): void => options.onEvent?.({ kind: 'snapshotDiscarded', task: id, reason });
-    snapshots = await SnapshotStore.open(join(options.directory, 'snapshots', topologyPrefix(identity), id), discard);
+    const open = options.openSnapshots ?? ((folder, onDiscard) => SnapshotStore.open(folder, onDiscard));
+    snapshots = await open(join(options.directory, 'snapshots', topologyPrefix(identity), id), discard);
     let task = topology.createTask(id, partitions);
     const held = await heldOffsets(context, snapshots, task.stateIdentity, discard);
 
@@ -116,7 +117,7 @@ export async function recover(context: TaskContext): Promise<Recovery> {
 /** Offsets of the snapshot; null where there is none. A header that cannot be read discards it. */
 async function heldOffsets(
   { owner }: TaskContext,
-  snapshots: SnapshotStore,
+  snapshots: Snapshots,
   identity: string,
   discard: (reason: string) => void,
 ): Promise<Readonly<Record<string, number>> | null> {
@@ -133,7 +134,7 @@ async function heldOffsets(
 /** Why the snapshot cannot be used; null when the task holds it now. */
 async function restore(
   { topology, id, partitions }: TaskContext,
-  snapshots: SnapshotStore,
+  snapshots: Snapshots,
   task: StreamTask,
   held: Readonly<Record<string, number>>,
   committed: ReadonlyMap<string, number>,

@@ -14,6 +14,9 @@ export interface SnapshotHeader {
   readonly offsets: Readonly<Record<string, number>> | null;
 }
 
+/** Snapshots of one task, wherever they are kept. */
+export type Snapshots = Pick<SnapshotStore, keyof SnapshotStore>;
+
 const HEADER_KEY = Buffer.from([0]);
 const ENTRY_PREFIX = 1;
 

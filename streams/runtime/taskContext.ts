@@ -1,4 +1,6 @@
 import type { Log, TopicPartition } from '../../stores/log/log.js';
+import type { RuntimeClock } from './clock.js';
+import type { Snapshots } from './snapshotStore.js';
 import type { Topology } from './topology.js';
 
 /** Points at which a test may kill the process: the runtime calls `reach` there. */
@@ -42,7 +44,11 @@ export interface RuntimeOptions {
   readonly microBatchRows?: number;
   /** @default 10000 */
   readonly sessionTimeoutMs?: number;
-  readonly reach?: (point: FailPoint) => void;
+  /** When tasks commit, snapshot and try again. @default that of the process */
+  readonly clock?: RuntimeClock;
+  /** Opens a task's snapshots. @default LMDB in a folder below `directory` */
+  readonly openSnapshots?: (folder: string, onDiscard: (reason: string) => void) => Promise<Snapshots>;
+  readonly reach?: (point: FailPoint, task: string) => void;
   readonly onEvent?: (event: TaskEvent) => void;
   /** The topology cannot go on; everything is stopped. */
   readonly onFatal: (error: unknown) => void;

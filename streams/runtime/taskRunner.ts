@@ -1,7 +1,7 @@
-import { setImmediate as yieldToEventLoop, setTimeout as sleep } from 'node:timers/promises';
 import { isTidemillError, messageOf, TidemillError } from '../../contracts/errors.js';
 import { deadLetterTopic } from '../../contracts/topics.js';
 import type { GroupMember, LogRecord, TopicPartition } from '../../stores/log/log.js';
+import { processClock, type RuntimeClock } from './clock.js';
 import { commit, TransactionOutputs } from './commit.js';
 import { recover, type Recovery } from './recover.js';
 import type { TaskContext } from './taskContext.js';
@@ -35,6 +35,7 @@ export class TaskRunner {
   private wake: () => void = () => undefined;
   /** Something came since the inputs were last looked at. */
   private hasNews = false;
+  private readonly clock: RuntimeClock;
   private readonly done: Promise<void>;
   /** Committed offsets; empty until the first recovery. */
   private committedOffsets: ReadonlyMap<string, number> = new Map();
@@ -49,6 +50,7 @@ export class TaskRunner {
     this.inputs = new TaskInputs(context.partitions, () => {
       throw new Error('invariant broken: a record before recovery');
     });
+    this.clock = context.options.clock ?? processClock;
     this.done = this.run();
   }
 
@@ -134,7 +136,7 @@ export class TaskRunner {
         // A zombie must not fence the rightful owner: only who is confirmed takes the task back.
         if (isTidemillError(error, 'PRODUCER_FENCED') && !(await this.member.confirmAssigned(this.epoch)) && this.lost)
           break;
-        await sleep(Math.min(5_000, 50 * 2 ** Math.min(attempt, 7)));
+        await this.clock.wait(Math.min(5_000, 50 * 2 ** Math.min(attempt, 7))).over;
       } finally {
         if (recovery !== null) await this.closeAfterFailure(recovery);
       }
@@ -151,7 +153,7 @@ export class TaskRunner {
 
   /** Steps 1 to 4 are in recover.ts; here 5 seek, 6 replay silently to the committed offsets. */
   private async recover(): Promise<Recovery> {
-    const started = performance.now();
+    const started = this.clock.now();
     this.state = 'recovering';
     const recovery = await recover(this.context);
     const { task, from, committed } = recovery;
@@ -177,9 +179,9 @@ export class TaskRunner {
       }
       if (!('failure' in next)) foldSilently(recovery, next);
       if (++replayed % 1_000 === 0) {
-        this.context.options.reach?.('in-replay');
+        this.context.options.reach?.('in-replay', this.id);
         this.resumeDrained();
-        await yieldToEventLoop();
+        await this.clock.turn();
       }
     }
     task.committed(committed);
@@ -189,7 +191,7 @@ export class TaskRunner {
       task: this.id,
       replayed,
       fromSnapshot: recovery.fromSnapshot,
-      ms: Math.round(performance.now() - started),
+      ms: Math.round(this.clock.now() - started),
     });
     return recovery;
   }
@@ -205,18 +207,18 @@ export class TaskRunner {
     };
     let folded = 0;
     let firstFoldAt = 0;
-    let lastSnapshotAt = performance.now();
+    let lastSnapshotAt = this.clock.now();
     let snapshotting: Promise<void> | null = null;
     let snapshotFailure: unknown = null;
 
     const snapshot = (offsets: ReadonlyMap<string, number>): void => {
-      options.reach?.('before-snapshot');
+      options.reach?.('before-snapshot', this.id);
       const entries = [...task.snapshot()];
       const header = { owner: this.context.owner, identity: task.stateIdentity, offsets: Object.fromEntries(offsets) };
-      lastSnapshotAt = performance.now();
+      lastSnapshotAt = this.clock.now();
       snapshotting = snapshots
         .write(header, entries)
-        .then(() => options.reach?.('after-snapshot'))
+        .then(() => options.reach?.('after-snapshot', this.id))
         .catch((error: unknown) => {
           snapshotFailure = error;
         })
@@ -229,7 +231,7 @@ export class TaskRunner {
       this.watermarkValue = task.watermark;
       folded = 0;
       if (snapshotFailure !== null) throw snapshotFailure as Error;
-      if (snapshotting === null && performance.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
+      if (snapshotting === null && this.clock.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
         snapshot(this.committedOffsets);
       }
       await settle();
@@ -238,7 +240,7 @@ export class TaskRunner {
     const settle = async (): Promise<void> => {
       const hasCaughtUp = [...highWatermarks].every(([name, end]) => (this.committedOffsets.get(name) ?? 0) >= end);
       await task.settle?.(this.committedOffsets, hasCaughtUp);
-      lastSettledAt = performance.now();
+      lastSettledAt = this.clock.now();
     };
     // What the predecessor had committed and not yet brought to its store.
     await settle();
@@ -249,21 +251,21 @@ export class TaskRunner {
       while (taken < RECORDS_PER_TURN && task.pendingRows < this.setting('microBatchRows')) {
         const next = inputs.take();
         if (next === null) break;
-        if (folded++ === 0) firstFoldAt = performance.now();
+        if (folded++ === 0) firstFoldAt = this.clock.now();
         taken++;
         fold(task, next, output);
       }
       this.resumeDrained();
       if (task.pendingRows >= this.setting('microBatchRows')) await task.drain(output);
       const dueIn =
-        folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - performance.now();
+        folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - this.clock.now();
       if (dueIn <= 0 || outputs.bytes >= MAX_OUTPUT_BYTES) await commitNow();
       else if (taken === 0) {
         const isIdle = folded === 0 && task.settle !== undefined;
-        const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - performance.now() : Number.POSITIVE_INFINITY;
+        const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - this.clock.now() : Number.POSITIVE_INFINITY;
         if (settleIn <= 0) await settle();
         else await this.signal(Math.min(dueIn, settleIn));
-      } else await yieldToEventLoop();
+      } else await this.clock.turn();
     }
     if (this.lost) return;
     if (folded > 0) await commitNow();
@@ -299,13 +301,9 @@ export class TaskRunner {
   /** Waits for records, progress, a stop, or the time to commit. */
   private async signal(withinMs = Number.POSITIVE_INFINITY): Promise<void> {
     if (this.hasNews || this.stopping) return;
-    await new Promise<void>((resolve) => {
-      const timer = Number.isFinite(withinMs) ? setTimeout(resolve, Math.max(1, withinMs)) : null;
-      this.wake = () => {
-        if (timer !== null) clearTimeout(timer);
-        resolve();
-      };
-    });
+    const { over, end } = this.clock.wait(withinMs);
+    this.wake = end;
+    await over;
   }
 
   private setting(name: keyof typeof DEFAULTS): number {

@@ -1,3 +1,4 @@
+import type { Value } from '../../features/types.js';
 import type { LogRecord, OutgoingRecord, TopicPartition } from '../../stores/log/log.js';
 import type { TopologyIdentity } from '../../contracts/topics.js';
 
@@ -73,6 +74,10 @@ export interface StreamTask {
   snapshot(): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array | null }>;
   /** Restores one snapshot entry, before any fold. @throws TidemillError STATE_CORRUPT */
   restore(key: Uint8Array, value: Uint8Array): void;
+  /**
+   * The encoded state of one key of a view, for inspection; null where the task has none, undefined where it does not keep the view.
+   */
+  stateOf?(view: string, key: Value): Uint8Array | null | undefined;
   /** Identity of the state's format and meaning (view hashes): a snapshot with another one is discarded. */
   readonly stateIdentity: string;
   /** Watermark of the task as event time, where it has one: for progress and status. */

@@ -3,7 +3,7 @@ import { streamTopic, type TopologyIdentity } from '../../../contracts/topics.js
 import { checkFuture, parseEvent } from '../../../features/eventContract.js';
 import { hashOf } from '../../../features/hash.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
-import type { StreamEvent } from '../../../features/types.js';
+import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { ScorePlan, Stage } from './scorePlan.js';
@@ -97,6 +97,10 @@ export abstract class ScoreTask implements StreamTask {
 
   committed(_offsets: ReadonlyMap<string, number>): void {
     this.state.evict(this.requestWatermark);
+  }
+
+  stateOf(view: string, key: Value): Uint8Array | null | undefined {
+    return this.state.stateOf(view, key);
   }
 
   *snapshot(): Iterable<StateEntry> {

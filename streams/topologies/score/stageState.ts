@@ -54,6 +54,11 @@ export class StageState {
     }
   }
 
+  /** The encoded state of one key; undefined where no such view is kept here. */
+  stateOf(view: string, key: Value): Uint8Array | null | undefined {
+    return this.parts.find(({ operator }) => operator.view.name === view)?.operator.encodeKey(key);
+  }
+
   evict(watermark: number): void {
     for (const { operator } of this.parts) operator.evict(watermark);
   }
