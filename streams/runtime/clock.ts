@@ -16,7 +16,7 @@ export interface RuntimeClock {
 export interface Wait {
   readonly over: Promise<void>;
   /** Ends the wait; a second call changes nothing. */
-  end(): void;
+  readonly end: () => void;
 }
 
 /** The clock and the event loop of the process. */
