@@ -90,7 +90,8 @@ export class FaultDice {
       }
       case 'stop':
         await simulation.stop(instance);
-        this.stopped.add(instance);
+        // A crash that was planned may have come first.
+        if (simulation.instances.get(instance)?.wantsRestart !== true) this.stopped.add(instance);
         return `stop of ${instance}`;
       case 'loseSnapshots':
         simulation.crash(instance, true);

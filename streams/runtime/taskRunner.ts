@@ -72,7 +72,7 @@ export class TaskRunner {
     this.epoch = epoch;
     if (this.state === 'stopped') return;
     for (const input of this.inputs.inputs) {
-      if (input.position > 0 || this.state === 'live') this.member.seekAndResume(input, input.position);
+      if (input.isStarted) this.member.seekAndResume(input, input.position);
       input.isPaused = false;
     }
   }

@@ -3,8 +3,9 @@ import type { Life } from './life.js';
 import type { Scheduler } from './scheduler.js';
 
 /**
- * A group member whose process hears of assignments in its own time. The group may give it up (a session that ran out)
- * and take it back; its epochs go on counting.
+ * A group member whose process hears of assignments in its own time: what it asks for until then is of an assignment that is
+ * over, and nothing comes of it. The group may give the member up (a session that ran out) and take it back; its epochs go
+ * on counting.
  */
 export class SimulatedMember implements GroupMember {
   private held: GroupMember | null = null;
@@ -50,15 +51,15 @@ export class SimulatedMember implements GroupMember {
   }
 
   seekAndResume(partition: TopicPartition, offset: number): void {
-    this.held?.seekAndResume(partition, offset);
+    if (this.inbox.length === 0) this.held?.seekAndResume(partition, offset);
   }
 
   pause(partitions: readonly TopicPartition[]): void {
-    this.held?.pause(partitions);
+    if (this.inbox.length === 0) this.held?.pause(partitions);
   }
 
   resume(partitions: readonly TopicPartition[]): void {
-    this.held?.resume(partitions);
+    if (this.inbox.length === 0) this.held?.resume(partitions);
   }
 
   async confirmAssigned(epoch: number): Promise<boolean> {
