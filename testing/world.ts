@@ -14,6 +14,7 @@ import type { OnlineStore } from '../stores/online/onlineStore.js';
 import type { Topology } from '../streams/runtime/topology.js';
 import { scorerFor } from './scorers.js';
 import type { TestStreamsOptions } from './options.js';
+import { lagInOnlineStore } from './simulation/lag.js';
 import { outside } from './simulation/outside.js';
 import { Simulation } from './simulation/simulation.js';
 import { testedTopologies } from './topologies.js';
@@ -79,6 +80,14 @@ export async function openWorld(project: Project, options: TestStreamsOptions): 
     ...project.streams.map(({ name }) => ({ topic: streamTopic(project.id, name), partitions })),
     ...(names.includes('archive') ? [{ topic: deploymentsTopic(project.id), partitions }] : []),
   ]);
+  if (online !== null) {
+    const materialized = project.views.flatMap((view) => {
+      const topology = topologies.find(({ identity }) => identity.name === `materialize.${view.name}`);
+      return topology === undefined ? [] : [{ view, topology }];
+    });
+    simulation.lagElsewhere = async () =>
+      faults.isOnlineStoreAway ? [] : lagInOnlineStore(log, online, project.id, materialized);
+  }
   return {
     project,
     partitions,

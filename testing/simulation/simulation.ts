@@ -1,5 +1,5 @@
 import { isTidemillError } from '../../contracts/errors.js';
-import { groupId, topologyPrefix } from '../../contracts/topics.js';
+import { topologyPrefix } from '../../contracts/topics.js';
 import type { Log, TopicPartition } from '../../stores/log/log.js';
 import { createMemoryLog } from '../../stores/log/memoryLog.js';
 import { runTopology } from '../../streams/runtime/runTopology.js';
@@ -7,6 +7,7 @@ import type { RuntimeOptions, TaskEvent } from '../../streams/runtime/taskContex
 import type { StreamTask, Topology } from '../../streams/runtime/topology.js';
 import { observeTasks } from './observedTask.js';
 import { PlannedFaults } from './faults.js';
+import { lagInLog } from './lag.js';
 import { Life } from './life.js';
 import { Scheduler, stuck, type Actor } from './scheduler.js';
 import { simulatedLog } from './simulatedLog.js';
@@ -47,6 +48,8 @@ export class Simulation {
   readonly shelf: SnapshotShelf;
   readonly faults = new PlannedFaults();
   readonly events: SimulationEvent[] = [];
+  /** What else is to be done before all is settled, in words. */
+  lagElsewhere: () => Promise<readonly string[]> = () => Promise.resolve([]);
   /** Records of one delivery, chosen anew for each; null: as many as there are. */
   batchRecords: (() => number) | null = null;
   /** Of processes that start from now on, ms. */
@@ -171,7 +174,7 @@ export class Simulation {
   }
 
   /**
-   * Goes on until everything in the log is answered and committed, letting time pass where something waits for it.
+   * Goes on until everything in the log is answered and committed, and written where it belongs, letting time pass where something waits for it.
    *
    * @throws the error that ended a topology; TidemillError TEST_STUCK where nothing comes of waiting.
    */
@@ -183,14 +186,13 @@ export class Simulation {
       await scheduler.rest();
       if (await this.restartDead()) continue;
       this.throwFatal();
-      const lag = await this.lag();
+      if (!this.isAnybodyRunning) return;
+      const lag = [...(await lagInLog(this.log, this.topologies)), ...(await this.lagElsewhere())];
       if (lag.length === 0) return;
-      const now = JSON.stringify(lag);
-      if (now !== progress) [progress, since] = [now, scheduler.now];
-      const text = lag.map(({ group, topic, partition, records }) => `${group}: ${records} of ${topic}-${partition}`);
-      if (scheduler.now - since > PATIENCE_MS)
-        throw stuck(`still to be read after ${PATIENCE_MS} ms: ${text.join(', ')}`);
-      if (!scheduler.passToNextTimer()) throw stuck(`nothing moves, and there is still to be read: ${text.join(', ')}`);
+      const text = lag.join(', ');
+      if (text !== progress) [progress, since] = [text, scheduler.now];
+      if (scheduler.now - since > PATIENCE_MS) throw stuck(`still to be done after ${PATIENCE_MS} ms: ${text}`);
+      if (!scheduler.passToNextTimer()) throw stuck(`nothing moves, and there is still to be done: ${text}`);
     }
   }
 
@@ -200,30 +202,6 @@ export class Simulation {
       const error = fatal.find((each) => !isTidemillError(each, 'ONLINE_GENERATION_RETIRED'));
       if (error !== undefined) throw error as Error;
     }
-  }
-
-  /** Records that a topology, of those that anybody runs, has not committed yet. */
-  async lag(): Promise<(TopicPartition & { readonly group: string; readonly records: number })[]> {
-    if (!this.isAnybodyRunning) return [];
-    const found: (TopicPartition & { group: string; records: number })[] = [];
-    for (const { identity, sources } of this.topologies) {
-      const group = groupId(identity);
-      for (const { topic } of sources) {
-        const ranges = await this.log.offsets(topic);
-        const committed = await this.log.committed(
-          group,
-          ranges.map(({ partition }) => ({ topic, partition })),
-        );
-        for (const [at, { partition, high }] of ranges.entries()) {
-          let records = 0;
-          const from = committed[at]?.offset ?? 0;
-          // Transaction markers and aborted records are nothing to read.
-          for await (const batch of this.log.read({ topic, partition, from, to: high })) records += batch.length;
-          if (records > 0) found.push({ group, topic, partition, records });
-        }
-      }
-    }
-    return found;
   }
 
   /** The tasks that running processes hold. */
