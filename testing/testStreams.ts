@@ -6,6 +6,7 @@ import type {
   OutcomeRecord,
   SetAsideRecord,
 } from '../contracts/records.js';
+import { TidemillError } from '../contracts/errors.js';
 import type { OnlineFeatures } from '../contracts/onlineFeatures.js';
 import type { EventStream, FeatureView, Schema } from '../features/authoring/index.js';
 import { createStateReader } from '../features/operator/stateReader.js';
@@ -112,7 +113,11 @@ export class StreamTestDriver {
     const answers = await this.answersTo(sent);
     const [first] = answers;
     if (first !== undefined && answers.length === 1) return first;
-    throw stuck(`${sent.topic}-${sent.partition} offset ${sent.offset} has ${answers.length} answers`);
+    throw new TidemillError(
+      'INVARIANT_BROKEN',
+      `${sent.topic}-${sent.partition} offset ${sent.offset} has ${answers.length} answers`,
+      { sent, answers },
+    );
   }
 
   async predictions(model: Model): Promise<Prediction[]> {

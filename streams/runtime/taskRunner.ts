@@ -130,6 +130,7 @@ export class TaskRunner {
           options.onFatal(error);
           break;
         }
+        this.state = 'recovering';
         options.onEvent?.({ kind: 'rebuild', task: this.id, error });
         await this.closeAfterFailure(recovery);
         recovery = null;

@@ -187,7 +187,7 @@ export class Simulation {
       if (await this.restartDead()) continue;
       this.throwFatal();
       if (!this.isAnybodyRunning) return;
-      const lag = [...(await lagInLog(this.log, this.topologies)), ...(await this.lagElsewhere())];
+      const lag = [...this.recovering, ...(await lagInLog(this.log, this.topologies)), ...(await this.lagElsewhere())];
       if (lag.length === 0) return;
       const text = lag.join(', ');
       if (text !== progress) [progress, since] = [text, scheduler.now];
@@ -202,6 +202,12 @@ export class Simulation {
       const error = fatal.find((each) => !isTidemillError(each, 'ONLINE_GENERATION_RETIRED'));
       if (error !== undefined) throw error as Error;
     }
+  }
+
+  /** Tasks that are on their way back, in words. */
+  private get recovering(): string[] {
+    const tasks = this.tasks.filter(({ state }) => state === 'recovering');
+    return tasks.map(({ instance, topology, id }) => `${topology.identity.name} ${id} recovers on ${instance}`);
   }
 
   /** The tasks that running processes hold. */
