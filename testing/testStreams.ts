@@ -232,6 +232,11 @@ export class StreamTestDriver {
     return next;
   }
 
+  /** Told of every step that is taken, where a test compares runs. */
+  set onStep(listener: ((label: string) => void) | null) {
+    this.world.simulation.scheduler.onStep = listener;
+  }
+
   /** The tasks that run, where they stand, and their state. */
   get tasks(): readonly LiveTask[] {
     return this.world.simulation.tasks;
