@@ -15,7 +15,7 @@ export function outside<T extends object>(scheduler: Scheduler, target: T, befor
         try {
           before?.(String(name));
         } catch (error) {
-          return Promise.reject(error as Error);
+          return Promise.reject(error);
         }
         const result: unknown = Reflect.apply(value, object, args);
         return result instanceof Promise ? scheduler.working(result) : result;
