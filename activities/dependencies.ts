@@ -1,5 +1,6 @@
 import type { AcquireAnswer, Holder, RetrainResult, RolloutClosed } from '../contracts/workflows.js';
 import type { CompiledModel } from '../models/definition.js';
+import type { CompiledView } from '../features/compiledView.js';
 import type { Log } from '../stores/log/log.js';
 import type { ObjectStore } from '../stores/objects/objectStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
@@ -21,6 +22,8 @@ export interface ActivityDependencies {
   readonly project: string;
   /** @throws TidemillError DEFINITION_INVALID for a model that the project does not have. */
   readonly modelOf: (name: string) => CompiledModel;
+  /** @throws TidemillError DEFINITION_INVALID for a view that no model of the project reads. */
+  readonly viewOf: (name: string) => CompiledView;
   readonly log: Log;
   readonly registry: Registry;
   readonly objects: ObjectStore;

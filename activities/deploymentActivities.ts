@@ -70,7 +70,7 @@ export function createDeploymentActivities(dependencies: ActivityDependencies) {
      */
     async takeBack(fence: Fence, version: number, predecessor: number | null, reason: string): Promise<void> {
       await journaled(dependencies, fence, 'takeBack', { version, predecessor }, async () => {
-        const { epoch } = await change(fence, 'takeBack', { ...ALONE, champion: predecessor }, reason, null);
+        const { epoch } = await change(fence, 'takeBack', { ...ALONE, champion: predecessor }, reason, null, version);
         await registry.withdrawVersion(fence.model, version, reason, fence);
         return { epoch, instances: await awaitInstances(fence.model, epoch, 'activeEpoch', true) };
       });

@@ -12,13 +12,18 @@ const FOLLOW_TIMEOUT_MS = 120_000;
 export const ALONE = { mode: 'single', challenger: null, share: 0, salt: '', prepare: null } as const;
 
 export interface DeploymentChanges {
-  /** Changes the head deployment in one transaction; `step` makes a repeat harmless. */
+  /**
+   * Changes the head deployment in one transaction; `step` makes a repeat harmless.
+   *
+   * @param leaves a version that the change takes out of service for good: it does not stand in for another, either.
+   */
   readonly change: (
     fence: Fence,
     step: string,
-    next: Partial<Omit<DeploymentRecord, 'model' | 'epoch'>>,
+    next: Partial<Omit<DeploymentRecord, 'model' | 'epoch' | 'standIn'>>,
     reason: string,
     evidence: unknown,
+    leaves?: number,
   ) => Promise<DeploymentRecord>;
   /** Waits until every live instance is there; the live set is read anew each time. */
   readonly awaitInstances: (
@@ -56,15 +61,31 @@ export function deploymentChanges(dependencies: Pick<ActivityDependencies, 'regi
     );
   };
 
-  const change: DeploymentChanges['change'] = async (fence, step, next, reason, evidence) => {
+  /** The newest champion before `champion` that may still serve. */
+  const standInFor = async (
+    model: string,
+    champion: number | null,
+    head: DeploymentRecord | null,
+    leaves: number | undefined,
+  ): Promise<number | null> => {
+    const former = [head?.champion ?? null, ...(await registry.championHistory(model)).map(({ version }) => version)];
+    for (const version of former) {
+      if (version === null || version === champion || version === leaves) continue;
+      if ((await registry.version(model, version))?.status === 'registered') return version;
+    }
+    return null;
+  };
+
+  const change: DeploymentChanges['change'] = async (fence, step, next, reason, evidence, leaves) => {
     const head = await registry.deployment(fence.model);
     const base = head ?? { ...ALONE, champion: null };
     const { mode, champion, challenger, share, salt, prepare } = { ...base, ...next };
+    const standIn = await standInFor(fence.model, champion, head, leaves);
     return registry.changeDeployment({
       fence,
       step,
       expectEpoch: head?.epoch ?? 0,
-      next: { mode, champion, challenger, share, salt, prepare },
+      next: { mode, champion, challenger, share, salt, prepare, standIn },
       actor: `rollout ${fence.token}`,
       reason,
       evidence,

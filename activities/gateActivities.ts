@@ -3,10 +3,12 @@ import { DAY_MS } from '../contracts/duration.js';
 import { hashOf } from '../features/hash.js';
 import type { TriggerKind } from '../contracts/workflows.js';
 import { compileFallback } from '../models/decide.js';
-import { judgeData } from '../models/gates/dataGates.js';
+import { judgeData, judgeDataSkew } from '../models/gates/dataGates.js';
 import { judgeAbsolute, judgeComparative, measure, notApplicable, type TestRows } from '../models/gates/modelGates.js';
 import { promotionAllowed, type Verdict } from '../models/gates/verdict.js';
-import type { MetricName } from '../models/definition.js';
+import { TidemillError } from '../contracts/errors.js';
+import type { CompiledModel, MetricName } from '../models/definition.js';
+import { marginOf } from '../models/operationalGates.js';
 import { OnnxModel } from '../scoring/onnxModel.js';
 import type { VectorMatrix } from '../stores/offline/offlineStore.js';
 import type { Fence } from '../stores/registry/registry.js';
@@ -43,9 +45,12 @@ export function createGateActivities(dependencies: ActivityDependencies) {
   return withFailures({
     async judgeDataset(fence: Fence, dataset: BuiltDataset): Promise<Judgement> {
       return journaled(dependencies, fence, 'dataGates', { dataset: dataset.manifest.sha256 }, async () => {
+        const declared = modelOf(fence.model).gates.operational.find(({ kind }) => kind === 'skew');
         const verdicts = judgeData(dataset);
+        if (declared !== undefined) verdicts.push(judgeDataSkew(dataset, marginOf(declared)));
         await store(fence, verdicts);
-        return { allowed: verdicts.every(({ verdict }) => verdict === 'pass'), verdicts, metrics: {} };
+        const allowed = verdicts.every(({ verdict }) => verdict === 'pass' || verdict === 'notApplicable');
+        return { allowed, verdicts, metrics: {} };
       });
     },
 
@@ -86,7 +91,9 @@ export function createGateActivities(dependencies: ActivityDependencies) {
         } else {
           const version = await registry.version(fence.model, champion);
           if (version === null) throw new Error(`invariant broken: champion ${champion} is not registered`);
-          const reference = await scoresOf(version.artifact, matrix, start, end);
+          // What the champion reads may be another service: it is judged on its own inputs to the same rows.
+          const own = await referenceRows(dataset, matrix, version.service, model);
+          const reference = await scoresOf(version.artifact, own, start, end);
           for (const gate of comparisons) {
             verdicts.push(
               judgeComparative(
@@ -111,6 +118,27 @@ export function createGateActivities(dependencies: ActivityDependencies) {
       });
     },
   });
+
+  /** @throws TidemillError INPUTS_CHANGED where the dataset was built beside another champion. */
+  async function referenceRows(
+    dataset: BuiltDataset,
+    matrix: VectorMatrix,
+    service: string,
+    model: CompiledModel,
+  ): Promise<VectorMatrix> {
+    const { reference } = dataset;
+    if (reference === undefined && service === model.service.hash) return matrix;
+    if (reference?.service !== service) {
+      throw new TidemillError('INPUTS_CHANGED', `${model.name}: the dataset has no rows of service ${service}`, {
+        model: model.name,
+        service,
+      });
+    }
+    const table = { ...dataset, data: reference.data, columns: reference.columns };
+    const rows = await loadDataset({ objects, offline }, table, model.request.fields.length);
+    if (rows.ids.some((id, row) => id !== matrix.ids[row])) throw new Error('invariant broken: the rows differ');
+    return rows;
+  }
 
   async function scoresOf(
     artifact: { uri: string; sha256: string },

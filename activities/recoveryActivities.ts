@@ -40,6 +40,13 @@ export type BegunRollback =
     }
   | { readonly outcome: 'alreadyRolledBack'; readonly to: number };
 
+/** Where a rollback goes from and to, and the token of the rollout that was under way. */
+interface RollbackIntent {
+  readonly from: number;
+  readonly to: number;
+  readonly under?: number | undefined;
+}
+
 /** Going back, and taking over from a rollout whose holder is gone. */
 export function createRecoveryActivities(dependencies: ActivityDependencies) {
   const { registry, lifecycle, log, project, modelOf } = dependencies;
@@ -135,20 +142,25 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
       const { model, reason } = input;
       const rollouts = await registry.rollouts(model);
       const mine = rollouts.find(({ holder }) => holder === workflowId);
-      if (mine === undefined) {
+      try {
+        if (mine !== undefined && (await intentOf(mine)) !== null)
+          return await carryOut({ model, token: mine.token }, reason);
         // 1
-        const target = await targetOf(input);
-        if (target.isServing) return { outcome: 'alreadyRolledBack', to: target.to };
+        const { isServing, ...target } = await targetOf(input);
+        if (isServing) return { outcome: 'alreadyRolledBack', to: target.to };
         // 2
-        const [under] = rollouts;
-        const fence = await takeToken(model, workflowId, 'rollback', {
-          from: target.from,
-          to: target.to,
-          under: under?.token,
-        });
-        return carryOut(fence, reason);
+        const intent: RollbackIntent = {
+          under: rollouts.find(({ holder }) => holder !== workflowId)?.token,
+          ...target,
+        };
+        return await carryOut(await takeToken(model, workflowId, 'rollback', intent), reason);
+      } catch (error) {
+        // Another rollback has taken over, and does the same.
+        const [newest] = await registry.rollouts(model);
+        const theirs = isTidemillError(error, 'FENCED') && newest !== undefined ? await intentOf(newest) : null;
+        if (theirs === null || (input.to !== undefined && input.to !== theirs.to)) throw error;
+        return { outcome: 'alreadyRolledBack', to: theirs.to };
       }
-      return carryOut({ model, token: mine.token }, reason);
     },
 
     /** What a version decided while it served, read from the topic of predictions. */
@@ -174,7 +186,13 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
     },
   });
 
-  async function targetOf({ model, to }: RollbackInput): Promise<{ from: number; to: number; isServing: boolean }> {
+  /** What a rollback set out to do; null where the rollout is none, or had not come as far. */
+  async function intentOf({ model, token, trigger }: Rollout): Promise<RollbackIntent | null> {
+    if (trigger !== 'rollback') return null;
+    return ((await journalEntry(registry, { model, token }, 'lease'))?.intent as RollbackIntent | undefined) ?? null;
+  }
+
+  async function targetOf({ model, to }: RollbackInput): Promise<RollbackIntent & { readonly isServing: boolean }> {
     const head = await registry.deployment(model);
     const from = head?.champion ?? null;
     const impossible = (why: string): TidemillError =>
@@ -186,6 +204,12 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
     if (head === null || from === null) throw impossible('nothing has been promoted');
     const former = await registry.championHistory(model);
     const [last] = await registry.rollouts(model);
+    const asked = last === undefined ? null : await intentOf(last);
+    if (asked !== null && (to === undefined || to === asked.to)) {
+      // Asked twice. One that ended in its midst is taken up where it is: it may have got no further than its token.
+      const isLeft = (await registry.version(model, asked.from))?.status === 'withdrawn';
+      return { ...asked, isServing: isLeft && from === asked.to };
+    }
     const isUnderWay = last !== undefined && last.closedAt === null && head.challenger !== null;
     if (isUnderWay && (to === undefined || to === from)) {
       // A candidate on its way is what there is to go back from; the champion stays.
@@ -200,9 +224,8 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
       if (!former.some(({ version }) => version === to)) throw impossible(`version ${to} has never been champion`);
       return { from, to, isServing: false };
     }
-    // Asked twice, or taken back by its own evidence: that has been carried out, and nothing was promoted since.
-    if (last?.trigger === 'rollback' || last?.outcome?.startsWith('rolled back') === true)
-      return { from, to: from, isServing: true };
+    // Taken back by its own evidence: that has been carried out, and nothing was promoted since.
+    if (last?.outcome?.startsWith('rolled back') === true) return { from, to: from, isServing: true };
     for (const { version } of former) {
       if ((await registry.version(model, version))?.status === 'registered')
         return { from, to: version, isServing: false };
@@ -212,10 +235,10 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
 
   async function carryOut(fence: Fence, reason: string): Promise<BegunRollback> {
     const lease = await journalEntry(registry, fence, 'lease');
-    const { from, to, under } = lease?.intent as { from: number; to: number; under?: number };
+    const { from, to, under } = lease?.intent as RollbackIntent;
     // 3
     const { epoch } = await journaled(dependencies, fence, 'rollback', { from, to }, async () => {
-      return { epoch: (await change(fence, 'rollback', { ...ALONE, champion: to }, reason, null)).epoch };
+      return { epoch: (await change(fence, 'rollback', { ...ALONE, champion: to }, reason, null, from)).epoch };
     });
     // 4
     await registry.withdrawVersion(fence.model, from, reason, fence);

@@ -1,25 +1,21 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { checkRetrainInput } from '../contracts/schemas/retrainInput.js';
-import { TidemillError } from '../contracts/errors.js';
 import { streamTopic } from '../contracts/topics.js';
 import type { RolloutPlan, RolloutStep } from '../contracts/rollout.js';
 import type { AcquireAnswer, Holder, RetrainInput } from '../contracts/workflows.js';
+import { encodeService } from '../features/storedService.js';
 import type { Verdict } from '../models/gates/verdict.js';
 import type { Fence, ModelVersion } from '../stores/registry/registry.js';
-import { archiveFiles } from './dataset/archiveFiles.js';
+import { awaitArchive } from './dataset/awaitArchive.js';
 import type { BuiltDataset } from './dataset/buildDataset.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { withFailures } from './failures.js';
 import { journaled } from './journal.js';
 import type { FittedModel } from './trainingActivities.js';
 
-/** How long the archive may take to reach the offsets of the snapshot. */
-const ARCHIVE_TIMEOUT_MS = 300_000;
-
 /** Ownership, plan and registration: everything about a rollout that is not data, training or deployment. */
 export function createRolloutActivities(dependencies: ActivityDependencies) {
-  const { registry, log, project, lifecycle } = dependencies;
+  const { registry, log, objects, project, lifecycle } = dependencies;
 
   return withFailures({
     /** Refuses an input that is not what the workflow takes, and a model that the project does not have. */
@@ -48,29 +44,9 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
     async takeSnapshot(fence: Fence): Promise<{ offsets: Record<string, Record<number, number>> }> {
       return journaled(dependencies, fence, 'snapshot', {}, async () => {
         const model = dependencies.modelOf(fence.model);
-        const offsets: Record<string, Record<number, number>> = {};
-        for (const name of new Set([model.request.name, model.label.stream.name])) {
-          const topic = streamTopic(project, name);
-          offsets[topic] = Object.fromEntries(
-            (await log.offsets(topic)).map(({ partition, high }) => [partition, high]),
-          );
-        }
-        for (let waited = 0; waited < ARCHIVE_TIMEOUT_MS; waited += 1_000) {
-          const archived = await archiveFiles(log, project);
-          const isCovered = Object.entries(offsets).every(([topic, partitions]) =>
-            Object.entries(partitions).every(
-              ([partition, high]) => (archived.get(topic)?.upTo[Number(partition)] ?? 0) >= high,
-            ),
-          );
-          if (isCovered) return { offsets };
-          Context.current().heartbeat();
-          await sleep(1_000, undefined, { signal: Context.current().cancellationSignal });
-        }
-        throw new TidemillError(
-          'ARCHIVE_BEHIND',
-          `${fence.model}: the archive has not reached the end of the streams`,
-          { offsets },
-        );
+        const names = new Set([model.request.name, model.label.stream.name]);
+        const topics = [...names].map((name) => streamTopic(project, name));
+        return { offsets: await awaitArchive(log, project, topics, fence.model) };
       });
     },
 
@@ -96,25 +72,6 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
       }));
     },
 
-    /**
-     * Are the features of the version there? A version reads the service of its registration; one of other inputs needs
-     * their history in every task first.
-     */
-    async readyFeatures(fence: Fence, version: number): Promise<void> {
-      await journaled(dependencies, fence, 'readyFeatures', { version }, async () => {
-        const candidate = await registry.version(fence.model, version);
-        const { service } = dependencies.modelOf(fence.model);
-        if (candidate !== null && candidate.service !== service.hash) {
-          throw new TidemillError(
-            'INPUTS_CHANGED',
-            `version ${version} of ${fence.model} reads service ${candidate.service}, the workers compute ${service.hash}`,
-            { model: fence.model, version, service: candidate.service, computed: service.hash },
-          );
-        }
-        return { service: service.hash };
-      });
-    },
-
     async registerVersion(
       fence: Fence,
       release: FittedModel,
@@ -130,13 +87,16 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
         fence,
         'register',
         { sha256: release.artifact.sha256 },
-        async (): Promise<ModelVersion> =>
-          registry.registerVersion(
+        async (): Promise<ModelVersion> => {
+          // Served later by workers whose definition may be another by then.
+          const { uri, sha256 } = await objects.put('services', 'json', encodeService(model.service));
+          return registry.registerVersion(
             {
               model: fence.model,
               artifact: release.artifact,
               service: model.service.hash,
               columns: dataset.columns,
+              definition: { uri, sha256 },
               dataset: dataset.manifest,
               trainer: model.trainer.kind,
               hyperparameters: model.trainer,
@@ -156,7 +116,8 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
               },
             },
             fence,
-          ),
+          );
+        },
       );
       for (const verdict of verdicts)
         await registry.storeEvidence(fence, version.version, `${verdict.kind}/${verdict.gate}`, verdict);

@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { isTidemillError, messageOf } from '../contracts/errors.js';
 import type { CompiledModel } from '../models/definition.js';
+import { serviceOfVersion } from '../scoring/versionServices.js';
 import type { VectorMatrix } from '../stores/offline/offlineStore.js';
 import type { Fence } from '../stores/registry/registry.js';
 import { buildDataset, loadDataset, type BuiltDataset } from './dataset/buildDataset.js';
@@ -18,18 +19,22 @@ export interface FittedModel {
   readonly rows: number;
   readonly positives: number;
   readonly parity: ExportedModel['parity'];
+  /** Rounds that an earlier attempt had trained, and that were gone on from; 0 where it began at the start. */
+  readonly resumedAt?: number;
 }
 
 /** Datasets and fits: the heavy activities. */
 export function createTrainingActivities(dependencies: ActivityDependencies) {
-  const { objects, offline } = dependencies;
+  const { registry, objects, offline } = dependencies;
   return withFailures({
     async buildDataset(fence: Fence, onset: number | null): Promise<BuiltDataset> {
-      return journaled(dependencies, fence, 'dataset', { onset }, () =>
-        buildDataset(dependencies, dependencies.modelOf(fence.model), onset, (share) =>
-          Context.current().heartbeat({ share }),
-        ),
-      );
+      return journaled(dependencies, fence, 'dataset', { onset }, async () => {
+        const model = dependencies.modelOf(fence.model);
+        const champion = (await registry.deployment(fence.model))?.champion ?? null;
+        const service = champion === null ? model.service : await serviceOfVersion(dependencies, model, champion);
+        const reference = service.hash === model.service.hash ? null : service;
+        return buildDataset(dependencies, model, onset, reference, (share) => Context.current().heartbeat({ share }));
+      });
     },
 
     /** Learns from the training part alone: it is judged on the rest, and so judges the procedure. */
@@ -58,13 +63,15 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
     const resume = await earlierAttempt(of);
     let checkpoint: Checkpoint | null = resume?.checkpoint ?? null;
     // From the first moment on, and with what an earlier attempt got to: a second crash must not lose it.
-    const timer = setInterval(() => Context.current().heartbeat(checkpoint), 1_000);
+    const context = Context.current();
+    const timer = setInterval(() => context.heartbeat(checkpoint), 1_000);
     try {
       const matrix = await loadDataset({ objects, offline }, dataset, model.request.fields.length);
       const train = slice(matrix, range);
       const test = slice(matrix, dataset.split.test);
       const exported = await trainAndExport(model, train, test, dataset.columns, resume, (next) => {
         checkpoint = { ...next, of };
+        context.heartbeat(checkpoint);
       });
       const artifact = await objects.put('models', 'onnx', exported.onnx);
       return {
@@ -72,6 +79,7 @@ export function createTrainingActivities(dependencies: ActivityDependencies) {
         rows: train.rows,
         positives: train.labels.reduce((sum, label) => sum + label, 0),
         parity: exported.parity,
+        resumedAt: resume?.checkpoint.rounds ?? 0,
       };
     } finally {
       clearInterval(timer);

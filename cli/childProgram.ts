@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { ERROR_CODES, type ErrorCode } from '../contracts/errorCodes.js';
 import { TidemillError, type ErrorDetails } from '../contracts/errors.js';
 import { ADDRESS_VARIABLES, status } from '../infra/runtime.js';
+import { WORKER_FLAGS } from '../infra/workerFlags.js';
 
 /** A program of this package that runs as a process of its own: `workers/stream.js`. */
 export interface ChildProgram {
@@ -22,7 +23,7 @@ export async function runProgram(
   program: ChildProgram,
   options: { readonly logsTo?: 'stdout' | 'stderr' } = {},
 ): Promise<number> {
-  const child = spawn(process.execPath, [pathOf(program.file), ...program.args], {
+  const child = spawn(process.execPath, [...WORKER_FLAGS, pathOf(program.file), ...program.args], {
     env: program.env ?? process.env,
     stdio: ['inherit', options.logsTo === 'stderr' ? 2 : 'inherit', 'inherit'],
   });

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import { addApprovalCommands } from './commands/approvals.js';
+import { addAuditCommand } from './commands/audit.js';
 import { addFeatureCommands } from './commands/features.js';
 import { addFollowCommand } from './commands/follow.js';
 import { addGenerateCommands } from './commands/generate.js';
@@ -64,6 +65,7 @@ export async function runCommandLine(args: readonly string[], console: Console =
   addPruneCommand(program, context);
   addRolloutCommands(program, context);
   addApprovalCommands(program, context);
+  addAuditCommand(program, context);
   addFeatureCommands(program, context);
   addFollowCommand(program, context);
   addGenerateCommands(program, context);

@@ -199,6 +199,12 @@ export const ERROR_CODES = {
     summary: "A model file reads another number of columns than the model's feature service has.",
     action: 'Register a version that was trained on this feature service.',
   },
+  SERVICE_UNREADABLE: {
+    status: 422,
+    exit: 1,
+    summary: 'The feature service of a version is not stored, or holds what this build does not compute.',
+    action: 'Run a build that knows the definition: the one that the version was trained with, or a newer one.',
+  },
   MODEL_PARITY_FAILED: {
     status: 422,
     exit: 1,
@@ -234,6 +240,13 @@ export const ERROR_CODES = {
     exit: 1,
     summary: "A stored object's SHA-256 is not the one that it was registered with.",
     action: 'Restore the object from a backup; it was not used.',
+  },
+  DISK_FULL: {
+    status: 507,
+    exit: 5,
+    summary: 'A disk has no room for what is to be written, or a quota or limit of the process forbids it.',
+    action:
+      'Make room under the folder that the message names, or raise its quota; `tidemill prune` removes objects that nobody needs. Then ask again: nothing was left half done.',
   },
   OBJECT_OUTSIDE_ROOT: {
     status: 403,
@@ -427,11 +440,29 @@ export const ERROR_CODES = {
     action:
       'Look whether TIDEMILL_OIDC_ISSUER answers from the lifecycle worker, and answer again: the token is not used up.',
   },
+  AUDIT_TOO_LARGE: {
+    status: 422,
+    exit: 1,
+    summary: 'The sample of an audit rests on more events than are held in memory.',
+    action: 'Ask for a smaller sample, or for a shorter range.',
+  },
   INPUTS_CHANGED: {
     status: 409,
     exit: 3,
     summary: 'A version reads other features than those that the workers compute.',
     action: 'Deploy workers with the definition that the version was trained with, and start the rollout again.',
+  },
+  FEATURES_NOT_READY: {
+    status: 503,
+    exit: 6,
+    summary: 'Live instances do not compute the views of a version, or no request shows that they do.',
+    action: 'Look at the problem that an instance reports; send requests; then start the rollout again.',
+  },
+  FEATURES_DIFFER: {
+    status: 422,
+    exit: 3,
+    summary: "An instance computed other features of a version than their definition says within the request's cut.",
+    action: 'Report it with the request that the message names: the version must not be served.',
   },
   ROLLOUT_NOT_FOUND: {
     status: 404,

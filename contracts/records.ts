@@ -44,16 +44,30 @@ export interface PredictionRecord {
    * a canary, the predecessor in probation; and, in any mode, the champion where a fallback served.
    */
   readonly others: readonly OtherScore[];
-  /** Hash of the feature service; names and order of `vector`. */
+  /** Hash of the feature service that the version which served reads; names and order of `vector`. */
   readonly service: string;
   /** The served vector; null where a feature was null. */
   readonly vector: readonly (number | null)[];
+  /** Columns of `vector` that nobody computed for this request, which the rules answered; left out where there are none. */
+  readonly absent?: readonly number[];
+  /**
+   * On a sample of requests, while more services are computed than the one that served: their vectors, within the same cut.
+   * They show that features are computed right before a version that reads them serves.
+   */
+  readonly also?: readonly ServiceVector[];
   /** The request's place in the log: first part of the cut. */
   readonly source: SourcePosition;
   /** Id of the CutRecord with the other source partitions of the cut; null where there are none. */
   readonly cut: string | null;
   /** Value of the model's clustering entity (a customer, say), for gates and canaries. */
   readonly entity: number | string | null;
+}
+
+/** The vector of one feature service. */
+export interface ServiceVector {
+  /** Hash of the service. */
+  readonly service: string;
+  readonly vector: readonly (number | null)[];
 }
 
 export interface SourcePosition {
@@ -114,6 +128,11 @@ export interface OutcomeRecord {
   readonly label: number;
   readonly entity: number | string | null;
   readonly revision: number;
+  /**
+   * Where the label comes from: an event of its own; none within the horizon, which means a negative; or an event that is
+   * not to be trusted, since the decision kept the truth from showing.
+   */
+  readonly source: 'natural' | 'absence' | 'censored';
 }
 
 /** One finding of the drift monitor. (source, sequence) identifies it; sequence counts up from 1 per source. */
@@ -153,6 +172,11 @@ export interface DeploymentRecord {
   readonly salt: string;
   /** A version to load and warm without serving it; an instance reports it as readyEpoch. */
   readonly prepare: number | null;
+  /**
+   * A former champion that may still serve, and does where the champion has no score; null for none. Records of before
+   * it was kept have none.
+   */
+  readonly standIn?: number | null;
 }
 
 /** One archived range of a partition. Readers see only files that a manifest names. */

@@ -72,7 +72,8 @@ export function formatEvent(stream: CompiledStream, event: Pick<StreamEvent, 'va
   return JSON.stringify(object);
 }
 
-function checkedValue(stream: CompiledStream, field: CompiledField, raw: unknown): Value {
+/** A raw JSON value in the in-memory form of a field. @throws TidemillError EVENT_FIELD_INVALID, EVENT_INTEGER_UNSAFE */
+export function checkedValue(stream: CompiledStream, field: CompiledField, raw: unknown): Value {
   if (raw === undefined || raw === null) {
     if (field.nullable) return null;
     throw invalid(stream, field, raw, 'is required');

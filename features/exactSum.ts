@@ -48,6 +48,45 @@ export class ExactSum {
   }
 }
 
+/**
+ * The same sum in two cells of an array: `words[at]` is low, `words[at + 1]` high. Both start at 0.
+ *
+ * @param value a safe integer.
+ */
+export function addToWords(words: Float64Array, at: number, value: number): void {
+  const next = (words[at] as number) + value;
+  if (words[at + 1] === 0 && next <= Number.MAX_SAFE_INTEGER && next >= -Number.MAX_SAFE_INTEGER) words[at] = next;
+  else setWords(words, at, wordsOf(words, at) + BigInt(value));
+}
+
+/** Adds the sum at `from` to that at `at`. */
+export function addWords(words: Float64Array, at: number, from: number): void {
+  if (words[from + 1] === 0) addToWords(words, at, words[from] as number);
+  else setWords(words, at, wordsOf(words, at) + wordsOf(words, from));
+}
+
+/** The sum as the nearest double; null beyond 127 bits. */
+export function valueOfWords(words: Float64Array, at: number): number | null {
+  if (words[at + 1] === 0) return (words[at] as number) + 0;
+  const exact = wordsOf(words, at);
+  return exact > LIMIT || exact < -LIMIT ? null : Number(exact);
+}
+
+function wordsOf(words: Float64Array, at: number): bigint {
+  return BigInt(words[at + 1] as number) * WORD + BigInt(words[at] as number);
+}
+
+function setWords(words: Float64Array, at: number, total: bigint): void {
+  if (total >= -MAX_SAFE && total <= MAX_SAFE) {
+    words[at] = Number(total);
+    words[at + 1] = 0;
+    return;
+  }
+  const low = ((total % WORD) + WORD) % WORD;
+  words[at] = Number(low);
+  words[at + 1] = Number((total - low) / WORD);
+}
+
 const WORD = 1n << 53n;
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 const LIMIT = (1n << 127n) - 1n;

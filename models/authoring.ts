@@ -21,6 +21,7 @@ import type {
   OperationalGate,
   TrainerSpec,
 } from './definition.js';
+import { compileLabels, type LabelOptions } from './labelSpec.js';
 import { operationalGates } from './operationalGates.js';
 import { compileSchedule, type ScheduleOptions } from './schedule.js';
 
@@ -38,6 +39,8 @@ export interface ModelOptions<S extends Schema> {
   readonly label: FieldReference;
   /** How long after the request its label becomes known. */
   readonly labelDelay: string;
+  /** What becomes of labels that are late, never come, are revised, or cannot be honest. */
+  readonly labels?: LabelOptions;
   /** Field of the request by which rows are clustered in tests and split in canaries. */
   readonly entity: keyof S & string;
   readonly inputs: readonly ServiceInput[];
@@ -118,7 +121,12 @@ export function model<const S extends Schema>(name: string, options: ModelOption
     task: options.task,
     service,
     request,
-    label: { stream: options.label.stream, field: options.label.field, delayMs: durationMs(options.labelDelay) },
+    label: {
+      stream: options.label.stream,
+      field: options.label.field,
+      delayMs: durationMs(options.labelDelay),
+      ...compileLabels(`${name}.labels`, durationMs(options.labelDelay), options.labels),
+    },
     entity,
     trainer: options.train,
     split: {

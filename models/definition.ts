@@ -1,5 +1,6 @@
 import type { ScheduleSpec } from '../contracts/schedules.js';
 import type { CompiledService, CompiledStream } from '../features/compiledView.js';
+import type { LabelSpec } from './labelSpec.js';
 import type { Expression } from '../features/expression.js';
 
 /** A compiled model definition: plain and serialisable. Every duration is stream time, ms, but for `schedule` and `stallAfterMs`. */
@@ -11,7 +12,7 @@ export interface CompiledModel {
   readonly service: CompiledService;
   readonly request: CompiledStream;
   /** Stream and field index of the label; the label's event id is the request's id. */
-  readonly label: { readonly stream: CompiledStream; readonly field: number; readonly delayMs: number };
+  readonly label: LabelSpec & { readonly stream: CompiledStream; readonly field: number; readonly delayMs: number };
   /** Field index in the request stream by which rows are clustered in tests and split in canaries. */
   readonly entity: number;
   readonly trainer: TrainerSpec;

@@ -1,6 +1,8 @@
 import { TidemillError } from '../contracts/errors.js';
 import type { CompiledStream, CompiledView } from '../features/compiledView.js';
 import { checkName, definitionError } from '../features/authoring/names.js';
+import type { Windows } from '../features/authoring/windows.js';
+import type { CompiledWindows } from '../features/compiledWindows.js';
 import { deepFreeze } from '../features/hash.js';
 import type { Model } from './authoring.js';
 import type { CompiledModel } from './definition.js';
@@ -13,29 +15,46 @@ export interface Project {
   readonly streams: readonly CompiledStream[];
   readonly views: readonly CompiledView[];
   readonly models: readonly CompiledModel[];
+  /** Windows over streams, each of which is a topology of its own. */
+  readonly windows: readonly CompiledWindows[];
+}
+
+/** What a project consists of; streams and views come with what reads them. */
+export interface ProjectDefinitions {
+  /** @default [] */
+  readonly models?: readonly Model[];
+  /** @default [] */
+  readonly windows?: readonly Windows[];
 }
 
 /**
- * Collects the models of a project with all that they read.
+ * Collects the models and windows of a project with all that they read.
  *
- * @throws TidemillError DEFINITION_INVALID where two definitions share a name.
+ * @throws TidemillError DEFINITION_INVALID where two definitions share a name, or two windows an output topic.
  */
-export function defineProject(id: string, definitions: { readonly models: readonly Model[] }): Project {
+export function defineProject(id: string, definitions: ProjectDefinitions): Project {
   checkName('project', id);
-  const models = definitions.models.map(({ compiled }) => compiled);
+  const models = (definitions.models ?? []).map(({ compiled }) => compiled);
+  const windows = (definitions.windows ?? []).map(({ compiled }) => compiled);
   const views = models.flatMap(({ service }) =>
     service.inputs.flatMap((input) => (input.kind === 'view' ? [input.view] : [])),
   );
   const streams = [
     ...models.flatMap(({ request, label }) => [request, label.stream]),
     ...views.map(({ stream }) => stream),
+    ...windows.map(({ stream }) => stream),
   ];
+  for (const { name, to } of windows) {
+    const other = windows.find((each) => each.to === to && each.name !== name);
+    if (other !== undefined) throw definitionError(`${id}.${name}.to`, `${other.name} writes to the topic ${to}, too`);
+  }
   return deepFreeze({
     kind: 'project',
     id,
     streams: distinct(id, 'stream', streams),
     views: distinct(id, 'view', views),
     models: distinct(id, 'model', models),
+    windows: distinct(id, 'definition of window', windows),
   });
 }
 
@@ -78,6 +97,16 @@ export function modelOf(project: Project, name: string): CompiledModel {
   throw definitionError(
     `${project.id}.models`,
     `there is no model ${JSON.stringify(name)}; there are ${project.models.map((each) => each.name).join(', ')}`,
+  );
+}
+
+/** @throws TidemillError DEFINITION_INVALID where the project has no such windows. */
+export function windowsOf(project: Project, name: string): CompiledWindows {
+  const found = project.windows.find((candidate) => candidate.name === name);
+  if (found !== undefined) return found;
+  throw definitionError(
+    `${project.id}.windows`,
+    `there are no windows ${JSON.stringify(name)}; there are ${project.windows.map((each) => each.name).join(', ') || 'none'}`,
   );
 }
 

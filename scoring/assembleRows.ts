@@ -12,8 +12,8 @@ export interface Asked {
   /** Null where the deployment has none. */
   readonly champion: Answer | null;
   readonly challenger: Answer | null;
-  /** The champion before: asked only where the champion leaves rows without a score. */
-  readonly previous: Answer | null;
+  /** The former champion that the deployment names: asked only where the champion leaves rows without a score. */
+  readonly standIn: Answer | null;
 }
 
 /** Puts together who served which row, and what the others said. */
@@ -31,7 +31,7 @@ const NOBODY: readonly OtherScore[] = [];
  * Compiles the assembly for a model. Who serves a row is the first in its arm's order that has a score:
  *
  *   arm          order
- *   champion     champion (role champion), the one before it (fallback), the rules (fallback, version 0)
+ *   champion     champion (role champion), the stand-in (fallback), the rules (fallback, version 0)
  *   challenger   challenger (role challenger), then as above
  *
  * `others` are the versions of the deployment that did not serve the row, champion first, with their score or their
@@ -66,15 +66,15 @@ export function compileAssembly(model: CompiledModel): AssembleRows {
   };
 
   return (asked, requests, units) => {
-    const { deployment, champion, challenger, previous } = asked;
+    const { deployment, champion, challenger, standIn } = asked;
     const epoch = deployment?.epoch ?? 0;
     return requests.map((request, row): ScoredRow => {
       const arm = deployment === null ? 'champion' : armOf(deployment, units[row] as string);
       const served = arm === 'challenger' && hasScore(challenger, row) ? challenger : champion;
       const [role, answer, at] = hasScore(served, row)
         ? ([served === challenger ? 'challenger' : 'champion', served, row] as const)
-        : hasScore(previous, row)
-          ? (['fallback', previous, row] as const)
+        : hasScore(standIn, row)
+          ? (['fallback', standIn, row] as const)
           : (['fallback', rulesAnswer(request), 0] as const);
       const { version, micros } = answer;
       const score = answer.scores[at] as number;

@@ -3,7 +3,7 @@ import type { CompiledModel } from '../models/definition.js';
 import { compileAssembly, type Asked } from './assembleRows.js';
 import type { Scorer } from './scorer.js';
 
-const NOBODY: Asked = { deployment: null, champion: null, challenger: null, previous: null };
+const NOBODY: Asked = { deployment: null, champion: null, challenger: null, standIn: null };
 
 /** Scores by the model's fallback rules alone: what a worker does before the first version is deployed. */
 export function createFallbackScorer(model: CompiledModel): Scorer {
@@ -20,6 +20,7 @@ export function createFallbackScorer(model: CompiledModel): Scorer {
       ),
     activate: () => undefined,
     score: (_vectors, _rows, requests, units) => Promise.resolve(assemble(NOBODY, requests, units)),
+    serviceOf: () => null,
     close: () => Promise.resolve(),
   };
 }

@@ -1,9 +1,21 @@
 import { messageOf } from '../contracts/errors.js';
+import type { CompiledService } from '../features/compiledView.js';
+import {
+  missingInputs,
+  projectionOf,
+  projectRows,
+  type Projection,
+  type VectorLayout,
+} from '../features/vectorLayout.js';
 import type { CompiledModel } from '../models/definition.js';
 import { OnnxModel } from './onnxModel.js';
+import type { GivenColumns } from './scorer.js';
 
-/** Where the bytes of a version come from, checked against its sha256 and against the model's feature service. */
+/** Where the bytes of a version come from, checked against its sha256. */
 export type LoadVersion = (version: number) => Promise<Uint8Array>;
+
+/** What a version reads. */
+export type ServiceOfVersion = (version: number) => Promise<CompiledService>;
 
 /** What a version says about the rows of a batch. */
 export interface Answer {
@@ -23,13 +35,25 @@ export class LoadedVersions {
   private readonly loading = new Map<number, Promise<OnnxModel>>();
   /** Versions that are asked no more, and why: versions never change, so that another try would end the same way. */
   private readonly broken = new Map<number, string>();
+  /** What versions read: kept of those that are released, too, since their rows may still be on their way out. */
+  private readonly services = new Map<number, CompiledService>();
+  /** How each version reads the layout of the last batch. */
+  private readonly projections = new Map<
+    number,
+    { readonly layout: VectorLayout; readonly projection: Projection | null }
+  >();
   /** What went wrong last. */
   problem: string | null = null;
 
   constructor(
     private readonly model: CompiledModel,
     private readonly loadVersion: LoadVersion,
+    private readonly readService: ServiceOfVersion,
   ) {}
+
+  serviceOf(version: number): CompiledService | null {
+    return this.services.get(version) ?? null;
+  }
 
   has(version: number): boolean {
     return this.loaded.has(version);
@@ -47,9 +71,12 @@ export class LoadedVersions {
       await known;
       return;
     }
-    const loading = this.loadVersion(version).then((bytes) =>
-      OnnxModel.load(bytes, this.model.service.columns.length, `${this.model.name} version ${version}`),
-    );
+    const loading = (async (): Promise<OnnxModel> => {
+      const service = await this.readService(version);
+      const bytes = await this.loadVersion(version);
+      this.services.set(version, service);
+      return OnnxModel.load(bytes, service.columns.length, `${this.model.name} version ${version}`);
+    })();
     this.loading.set(version, loading);
     try {
       this.loaded.set(version, await loading);
@@ -80,7 +107,7 @@ export class LoadedVersions {
       releases.push(loaded.hold());
     }
     return {
-      ask: (version, values, rows) => this.ask(version, held.get(version), values, rows),
+      ask: (version, values, rows, given) => this.ask(version, held.get(version), values, rows, given),
       release: () => {
         for (const release of releases) release();
       },
@@ -90,8 +117,9 @@ export class LoadedVersions {
   private async ask(
     version: number,
     loaded: OnnxModel | undefined,
-    values: Float32Array,
+    given: Float32Array,
     rows: number,
+    { layout, absent }: GivenColumns,
   ): Promise<Answer> {
     const none = (micros: number, problem: string): Answer => ({
       version,
@@ -101,12 +129,22 @@ export class LoadedVersions {
     });
     const fault = this.faultOf(version);
     if (fault !== null) return none(0, fault);
-    if (loaded === undefined) return none(0, `version ${version} is not loaded`);
+    const service = this.serviceOf(version);
+    if (loaded === undefined || service === null) return none(0, `version ${version} is not loaded`);
+    const projection = this.projection(version, layout, service);
+    if (projection === null) {
+      // The worker is planned anew for it, and until then the version is in order but cannot be asked.
+      this.problem = `version ${version} reads ${missingInputs(layout, service).join(', ')}, which is not computed here`;
+      return none(0, this.problem);
+    }
+    const values = projection.isWhole ? given : projectRows(projection, given, layout.width, rows);
     const started = performance.now();
     try {
       const scores = Float64Array.from(await loaded.score(values, rows));
       const micros = microsSince(started);
-      const problem = this.check(version, scores, values);
+      const lacking = withoutAbsent(version, projection, layout, scores, absent);
+      const failing = this.check(version, service, scores, values);
+      const problem = lacking ?? failing;
       this.problem = problem ?? this.problem;
       return { version, scores, micros, problem };
     } catch (error) {
@@ -123,22 +161,25 @@ export class LoadedVersions {
    *
    * @throws where the version answers anything else.
    */
-  private check(version: number, scores: Float64Array, values: Float32Array): string | null {
+  private check(version: number, service: CompiledService, scores: Float64Array, values: Float32Array): string | null {
     let problem: string | null = null;
     for (let row = 0; row < scores.length; row++) {
       const score = scores[row] as number;
       if (score >= 0 && score <= 1) continue;
-      const column = Number.isNaN(score) ? this.firstNull(values, row) : -1;
+      const column = Number.isNaN(score) ? firstNull(service, values, row) : -1;
       if (column === -1) throw new Error(`version ${version} answered ${score}`);
-      problem ??= `version ${version} takes no null, and ${this.model.service.columns[column]?.name} of a request is null`;
+      problem ??= `version ${version} takes no null, and ${service.columns[column]?.name} of a request is null`;
     }
     return problem;
   }
 
-  /** First column of a row that is null; -1 for none. */
-  private firstNull(values: Float32Array, row: number): number {
-    const { length } = this.model.service.columns;
-    return values.subarray(row * length, (row + 1) * length).findIndex(Number.isNaN);
+  /** How a version reads a layout; compiled once, and again where the worker was planned anew. */
+  private projection(version: number, layout: VectorLayout, service: CompiledService): Projection | null {
+    const known = this.projections.get(version);
+    if (known !== undefined && known.layout === layout) return known.projection;
+    const projection = projectionOf(layout, service);
+    this.projections.set(version, { layout, projection });
+    return projection;
   }
 
   async close(): Promise<void> {
@@ -150,8 +191,32 @@ export class LoadedVersions {
 /** The versions that one batch may ask. */
 export interface HeldVersions {
   /** Never rejects: a version that is not to be had, or fails, answers with its problem. */
-  ask(version: number, values: Float32Array, rows: number): Promise<Answer>;
+  ask(version: number, values: Float32Array, rows: number, given: GivenColumns): Promise<Answer>;
   release(): void;
+}
+
+/** First column of a row that is null; -1 for none. */
+function firstNull({ columns: { length } }: CompiledService, values: Float32Array, row: number): number {
+  return values.subarray(row * length, (row + 1) * length).findIndex(Number.isNaN);
+}
+
+/** Takes the score of every row that lacks columns of the version: it rests on nothing. Says which, or null. */
+function withoutAbsent(
+  version: number,
+  { inputs }: Projection,
+  layout: VectorLayout,
+  scores: Float64Array,
+  absent: GivenColumns['absent'],
+): string | null {
+  if (absent === null) return null;
+  let problem: string | null = null;
+  for (const [row, lacking] of absent.entries()) {
+    const input = lacking?.find((each) => inputs.includes(each));
+    if (input === undefined) continue;
+    scores[row] = Number.NaN;
+    problem ??= `version ${version} reads ${layout.inputs[input]?.input.view.name}, which some requests on their way lack`;
+  }
+  return problem;
 }
 
 function microsSince(startedMs: number): number {

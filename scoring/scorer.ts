@@ -1,5 +1,7 @@
 import type { DeploymentRecord, PredictionRecord } from '../contracts/records.js';
+import type { CompiledService } from '../features/compiledView.js';
 import type { Value } from '../features/types.js';
+import type { VectorLayout } from '../features/vectorLayout.js';
 
 /** Scores vectors with the versions of one model's deployment. Implemented over onnxruntime-node in `engine.ts`. */
 export interface Scorer {
@@ -30,19 +32,32 @@ export interface Scorer {
    *
    * A version that fails, or answers something that is no probability, is broken and asked no more; where it answers NaN
    * to a row with a null, as a linear model does, only that row has no score. In place of a challenger without a score
-   * the champion serves; in place of a champion the one before it; then the model's fallback rules.
+   * the champion serves; in place of a champion the deployment's stand-in; then the model's fallback rules.
+   *
+   * Every version reads its own columns; one whose columns are not there has no score, and says so.
    *
    * @param vectors rows times columns, NaN for null, row-major; converted to float32 for the model.
    * @param requests the requests' own fields, for decisions and for the fallback.
    * @param units what each row is split by; see splitUnit.
+   * @param given what the columns are. @default those of the model's own service, all of them there
    */
   score(
     vectors: Float64Array,
     rows: number,
     requests: readonly (readonly Value[])[],
     units: readonly string[],
+    given?: GivenColumns,
   ): Promise<readonly ScoredRow[]>;
+  /** The service that a version reads; null for the rules, and for a version that was never loaded. */
+  serviceOf(version: number): CompiledService | null;
   close(): Promise<void>;
+}
+
+/** What the columns of a batch are. */
+export interface GivenColumns {
+  readonly layout: VectorLayout;
+  /** By row, the inputs of the layout whose columns are not there; null where all rows have all. */
+  readonly absent: readonly (readonly number[] | null)[] | null;
 }
 
 /** What scoring knows about one prediction. */

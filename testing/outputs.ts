@@ -17,6 +17,7 @@ import {
   lateTopic,
   outcomesTopic,
   predictionsTopic,
+  streamTopic,
 } from '../contracts/topics.js';
 import type { CompiledModel } from '../models/definition.js';
 import type { Log, LogRecord } from '../stores/log/log.js';
@@ -98,6 +99,11 @@ export class Outputs {
         value: value?.toString('utf8') ?? '',
       };
     });
+  }
+
+  /** Events that windows wrote to a stream. */
+  results(stream: string): Promise<Readonly<Record<string, unknown>>[]> {
+    return this.read(streamTopic(this.project, stream));
   }
 
   records(topic: string): Promise<LogRecord[]> {

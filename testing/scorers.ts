@@ -66,7 +66,7 @@ function functionScorer(model: CompiledModel, answer: ScoreFunction): Scorer {
         scores[row] = answer(featuresOf(model, vector), request);
       }
       const champion = { version: 1, scores, micros: 0, problem: null };
-      return assemble({ deployment, champion, challenger: null, previous: null }, requests, units);
+      return assemble({ deployment, champion, challenger: null, standIn: null }, requests, units);
     },
   };
 }

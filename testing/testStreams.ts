@@ -8,7 +8,7 @@ import type {
 } from '../contracts/records.js';
 import { TidemillError } from '../contracts/errors.js';
 import type { OnlineFeatures } from '../contracts/onlineFeatures.js';
-import type { EventStream, FeatureView, Schema } from '../features/authoring/index.js';
+import type { EventStream, FeatureView, Schema, Windows } from '../features/authoring/index.js';
 import { createStateReader } from '../features/operator/stateReader.js';
 import { STATUSES, type Status, type Value } from '../features/types.js';
 import type { Model } from '../models/authoring.js';
@@ -153,6 +153,12 @@ export class StreamTestDriver {
   async deadLetters(): Promise<DeadLetter[]> {
     await this.settle();
     return this.outputs.deadLetters();
+  }
+
+  /** Results of windows, one JSON object each. */
+  async windowResults(windows: Windows): Promise<Readonly<Record<string, unknown>>[]> {
+    await this.settle();
+    return this.outputs.results(windows.compiled.to);
   }
 
   /** Manifests of the archive. */

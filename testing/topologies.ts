@@ -12,10 +12,12 @@ import { materializeTopology } from '../streams/topologies/materialize/materiali
 import { monitorTopology } from '../streams/topologies/monitor/monitorTopology.js';
 import { outcomeTopology } from '../streams/topologies/outcome/outcomeTopology.js';
 import { relayTopology } from '../streams/topologies/relay/relayTopology.js';
+import { setsAside } from '../streams/topologies/windows/setsAside.js';
+import { windowTopology } from '../streams/topologies/windows/windowTopology.js';
 import { scoreTopology } from '../streams/topologies/score/scoreTopology.js';
 
 /** Topologies of a project that a test can run. */
-export type TestedTopology = 'score' | 'outcome' | 'monitor' | 'materialize' | 'archive' | 'relay';
+export type TestedTopology = 'score' | 'outcome' | 'monitor' | 'materialize' | 'archive' | 'relay' | 'windows';
 
 /** What the topologies of a test are made of; stores are there where a topology needs them. */
 export interface TestedParts {
@@ -30,12 +32,13 @@ export interface TestedParts {
   readonly onSignal: (drift: DriftRecord) => void;
 }
 
-/** The topologies of these names: of each model, of each view for `materialize`, of the project for `relay`. */
+/** The topologies of these names: of each model, of each view for `materialize`, of each definition for `windows`, of the project for `relay`. */
 export function testedTopologies(names: readonly TestedTopology[], parts: TestedParts): Topology[] {
   const { models } = parts.project;
   return [...new Set(names)].flatMap((name): Topology[] => {
     if (name === 'materialize') return materialized(parts);
     if (name === 'relay') return [relay(parts)];
+    if (name === 'windows') return windowed(parts);
     return models.map((model) => ofModel(name, model, parts));
   });
 }
@@ -72,6 +75,13 @@ function materialized({ project, partitions, online, nowMs }: TestedParts): Topo
       if (isTidemillError(error, 'TOPOLOGY_UNSUPPORTED')) return [];
       throw error;
     }
+  });
+}
+
+function windowed({ project, partitions }: TestedParts): Topology[] {
+  return project.windows.map((windows) => {
+    const aside = setsAside(project, windows);
+    return windowTopology({ project: project.id, windows, generation: 1, partitions, setsAside: aside });
   });
 }
 

@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom, type Configuration } from '../contracts/configuration.js';
 import { TidemillError } from '../contracts/errors.js';
-import { streamTopic } from '../contracts/topics.js';
+import type { CompiledStream } from '../features/compiledView.js';
 import { modelOf } from '../models/project.js';
-import { createScoringEngine } from '../scoring/engine.js';
 import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import type { Log } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
@@ -17,10 +16,11 @@ import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { Registry } from '../stores/registry/registry.js';
 import type { Topology } from '../streams/runtime/topology.js';
 import { loadProject } from './loadProject.js';
-import { versionLoader } from './modelVersions.js';
+import { streamPartitions } from './streamPartitions.js';
+import { scoringParts } from './scoringParts.js';
 import { createTopologies, createTopology, generationKey, type TopologyName } from './topologies.js';
 
-/** The topologies of a model as descriptions: none of them runs. */
+/** Topologies as descriptions: none of them runs. */
 export interface InspectedTopologies {
   readonly log: Log;
   readonly registry: Registry;
@@ -35,6 +35,7 @@ export interface InspectedTopologies {
 /**
  * Opens what topologies are described by, for as long as `work` takes.
  *
+ * @param modelName may be left out where only windows are looked at.
  * @param clientId name under which the broker sees this process.
  * @throws TidemillError CONFIGURATION_INVALID, PROJECT_NOT_FOUND, LOG_UNAVAILABLE, STREAM_NOT_FOUND
  */
@@ -43,30 +44,27 @@ export async function inspectTopologies<T>(
   clientId: string,
   work: (inspected: InspectedTopologies) => Promise<T>,
 ): Promise<T> {
-  if (modelName === undefined)
-    throw new TidemillError('CONFIGURATION_INVALID', '--model is not given', { option: 'model' });
   const configuration = configurationFrom(process.env);
   const { project, home } = configuration;
-  const model = modelOf(await loadProject(configuration.projectModule), modelName);
+  const definitions = await loadProject(configuration.projectModule);
+  const model = modelName === undefined ? null : modelOf(definitions, modelName);
   await requireRegistry(configuration);
   const closing: (() => Promise<void>)[] = [];
   try {
     const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId });
     closing.push(() => log.close());
-    const requests = streamTopic(project, model.request.name);
-    const partitions = await log.partitionCount(requests);
-    if (partitions === null)
-      throw new TidemillError('STREAM_NOT_FOUND', `topic ${requests} does not exist`, { topic: requests });
     const registry = await openRegistry(configuration);
     closing.push(() => registry.close());
     const objects = openDiskObjectStore(join(home, 'objects'));
-    const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
-    closing.push(() => scorer.close());
+    const scoring = scoringParts({ model, registry, objects, log });
+    const { scorer } = scoring;
+    if (scorer !== null) closing.push(() => scorer.close());
     const parts = {
       project,
+      definitions,
       model,
-      partitions,
-      scorer,
+      partitions: (stream: CompiledStream) => streamPartitions(log, project, stream),
+      ...scoring,
       objects,
       offline: async (): Promise<OfflineStore> => {
         const store = await openDuckdbStore({ threads: 1, memoryLimit: '128MB' });
@@ -88,7 +86,7 @@ export async function inspectTopologies<T>(
     return await work({
       log,
       registry,
-      key: (name) => generationKey(project, name, model.name),
+      key: (name) => generationKey(project, name, model?.name ?? ''),
       topologies: (name) =>
         createTopologies(name, { ...parts, generation: (topology) => registry.generation(topology) }),
       topology: (name, generation) =>

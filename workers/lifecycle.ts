@@ -7,7 +7,10 @@ import { pino } from 'pino';
 import {
   createApprovalActivities,
   createApprovalVerifier,
+  createBackfillActivities,
+  createAuditActivities,
   createDeploymentActivities,
+  createFeatureActivities,
   createGateActivities,
   createLabelActivities,
   createPolicyActivities,
@@ -25,7 +28,7 @@ import { isTidemillError, messageOf } from '../contracts/errors.js';
 import { deploymentsTopic } from '../contracts/topics.js';
 import { lifecycleQueue, trainingQueue } from '../contracts/workflows.js';
 import { findXgboostLibrary } from '../infra/xgboostLibrary.js';
-import { modelOf } from '../models/project.js';
+import { modelOf, viewOf } from '../models/project.js';
 import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import type { LogProducer } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
@@ -82,6 +85,7 @@ async function main(): Promise<void> {
   const dependencies: ActivityDependencies = {
     project: id,
     modelOf: (name) => modelOf(project, name),
+    viewOf: (name) => viewOf(project, name),
     log,
     registry,
     objects: openDiskObjectStore(join(home, 'objects')),
@@ -93,6 +97,7 @@ async function main(): Promise<void> {
     reach: failPointFrom(process.env['TIDEMILL_FAIL_POINT']),
   };
 
+  const backfill = createBackfillActivities(dependencies);
   const connection = await NativeConnection.connect({ address: configuration.temporalAddress });
   const common = {
     connection,
@@ -108,18 +113,21 @@ async function main(): Promise<void> {
       activities: {
         ...createRolloutActivities(dependencies),
         ...createDeploymentActivities(dependencies),
+        ...createFeatureActivities(dependencies),
+        ...backfill,
         ...createWatchActivities(dependencies),
         ...createApprovalActivities(dependencies),
         ...createRecoveryActivities(dependencies),
         ...createLabelActivities(dependencies),
         ...createPolicyActivities(dependencies),
+        ...createAuditActivities(dependencies),
       },
       maxConcurrentActivityTaskExecutions: 50,
     }),
     Worker.create({
       ...common,
       taskQueue: trainingQueue(id),
-      activities: { ...createTrainingActivities(dependencies), ...createGateActivities(dependencies) },
+      activities: { ...createTrainingActivities(dependencies), ...createGateActivities(dependencies), ...backfill },
       // Training takes all the cores that there are.
       maxConcurrentActivityTaskExecutions: 1,
     }),

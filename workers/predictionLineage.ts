@@ -10,7 +10,7 @@ import { partitionOf } from '../stores/log/partitioner.js';
 import type { ObjectStore } from '../stores/objects/objectStore.js';
 import type { DatasetManifest, OfflineStore } from '../stores/offline/offlineStore.js';
 import type { Registry } from '../stores/registry/registry.js';
-import { archivedTopics } from '../streams/topologies/archive/archivedTopics.js';
+import { archivedTopics, predictionStream } from '../streams/topologies/archive/archivedTopics.js';
 import { findNewest } from './findRecord.js';
 
 export interface LineageParts {
@@ -128,7 +128,11 @@ async function archivedRow(
   matches: (value: ArchivedRow['value']) => boolean,
 ): Promise<ArchivedRow | null> {
   const archived: ArchivedFiles | undefined = (await archiveFiles(log, project)).get(topic);
-  const stream = archivedTopics(project, model).find((each) => each.topic === topic)?.stream;
+  // A prediction's own fields are asked for; its vector may be that of any version.
+  const stream =
+    topic === predictionsTopic(project, model.name)
+      ? predictionStream(model, 0)
+      : archivedTopics(project, model).find((each) => each.topic === topic)?.stream;
   if (archived === undefined || stream === undefined) return null;
   const column = new Map(stream.fields.map(({ name }, at) => [name, at]));
   const store = await offline();

@@ -6,8 +6,8 @@ import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom } from '../contracts/configuration.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
 import { streamTopic } from '../contracts/topics.js';
+import type { CompiledStream } from '../features/compiledView.js';
 import { modelOf } from '../models/project.js';
-import { createScoringEngine } from '../scoring/engine.js';
 import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
@@ -18,16 +18,27 @@ import { openRegistry } from '../stores/registry/openRegistry.js';
 import { followDeployments } from '../streams/deployments/followDeployments.js';
 import { initialiseGroup } from '../streams/runtime/initialiseGroup.js';
 import { runTopology, type RunningTopology } from '../streams/runtime/runTopology.js';
+import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
 import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
-import { versionLoader } from './modelVersions.js';
-import { createTopologies, settingsOf, topologyNames } from './topologies.js';
+import { ScoreHost } from './scoreHost.js';
+import { scoringParts } from './scoringParts.js';
+import { streamPartitions } from './streamPartitions.js';
+import {
+  createTopologies,
+  generationKey,
+  requireModel,
+  settingsOf,
+  topologyNames,
+  type TopologyName,
+} from './topologies.js';
 
 /**
- * The stream worker: runs topologies of one model until SIGTERM, which drains, commits, snapshots and leaves the group.
+ * The stream worker: runs topologies until SIGTERM, which drains, commits, snapshots and leaves the group.
  *
  *   node dist/workers/stream.js --topologies score --model fraud --instance worker-1
  *   node dist/workers/stream.js --topologies score --model fraud --initialise end
+ *   node dist/workers/stream.js --topologies window.spend-per-customer
  */
 const SHUTDOWN_BUDGET_MS = 25_000;
 
@@ -40,35 +51,34 @@ async function main(): Promise<void> {
       model: { type: 'string' },
       instance: { type: 'string', default: hostname() },
       initialise: { type: 'string' },
+      processing: { type: 'string', default: 'exactly-once' },
     },
   });
-  if (values.model === undefined)
-    throw new TidemillError('CONFIGURATION_INVALID', '--model is not given', { option: 'model' });
   const names = topologyNames(values.topologies);
   const configuration = configurationFrom(process.env);
   const { project: id, home } = configuration;
-  const model = modelOf(await loadProject(configuration.projectModule), values.model);
+  const definitions = await loadProject(configuration.projectModule);
+  const model = values.model === undefined ? null : modelOf(definitions, values.model);
+  if (names.includes('score')) requireModel(model);
   const log = openKafkaLog({
     brokers: configuration.kafkaBrokers,
     clientId: values.instance,
     onClientLog: (level, text) => logger[level]({ source: 'kafka' }, text),
   });
-  const requestTopic = streamTopic(id, model.request.name);
-  const partitions = await log.partitionCount(requestTopic);
-  if (partitions === null)
-    throw new TidemillError('STREAM_NOT_FOUND', `topic ${requestTopic} does not exist`, { topic: requestTopic });
 
   const registry = await openRegistry(configuration);
   const objects = openDiskObjectStore(join(home, 'objects'));
-  const scorer = createScoringEngine(model, versionLoader(model, registry, objects));
+  const scoring = scoringParts({ model, registry, objects, log });
+  const { scorer } = scoring;
   let offline: Promise<OfflineStore> | null = null;
   let lifecycle: Promise<LifecycleClient> | null = null;
   let online: OnlineStore | null = null;
   const parts = {
     project: id,
+    definitions,
     model,
-    partitions,
-    scorer,
+    partitions: (stream: CompiledStream) => streamPartitions(log, id, stream),
+    ...scoring,
     objects,
     online: () => (online ??= openOnlineStore(configuration.online)),
     onOnlineProblem: (view: string, problem: string | null) => {
@@ -86,11 +96,13 @@ async function main(): Promise<void> {
   };
   const topologies = [];
   for (const name of names) {
+    // What scores plans itself.
+    if (name === 'score' && values.initialise === undefined) continue;
     for (const topology of await createTopologies(name, parts)) topologies.push({ name, topology });
   }
 
   const closeStores = async (): Promise<void> => {
-    await scorer.close();
+    await scorer?.close();
     await (await offline)?.close();
     await (await lifecycle)?.close();
     await online?.close();
@@ -114,6 +126,7 @@ async function main(): Promise<void> {
   }
 
   const running: RunningTopology[] = [];
+  let host: ScoreHost | null = null;
   let follower: Awaited<ReturnType<typeof followDeployments>> | null = null;
   let stopping = false;
   const stop = async (code: number): Promise<void> => {
@@ -121,7 +134,7 @@ async function main(): Promise<void> {
     stopping = true;
     // What does not drain in time is replayed by the next owner: nothing is lost, so leaving is safe.
     setTimeout(() => process.exit(code === 0 ? 1 : code), SHUTDOWN_BUDGET_MS).unref();
-    await Promise.all(running.map((each) => each.stop()));
+    await Promise.all([...running, ...(host === null ? [] : [host])].map((each) => each.stop()));
     await follower?.stop();
     await closeStores();
     logger.info('stopped');
@@ -133,7 +146,34 @@ async function main(): Promise<void> {
     void stop(isTidemillError(error) ? error.description.exit : 1);
   };
 
-  if (names.includes('score')) {
+  const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
+  const runtimeOf = (name: TopologyName): RuntimeOptions => ({
+    log,
+    instance: values.instance,
+    directory: join(home, 'streams'),
+    ...settingsOf(name),
+    processing: processingOf(values.processing),
+    reach,
+    onEvent: (event) => {
+      if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
+      else logger.info(event, event.kind);
+    },
+    onFatal: fatal,
+  });
+  if (names.includes('score') && model !== null && scorer !== null) {
+    const requestTopic = streamTopic(id, model.request.name);
+    const scores = new ScoreHost({
+      registry,
+      objects,
+      project: id,
+      model,
+      generation: await registry.generation(generationKey(id, 'score', model.name)),
+      partitions: await parts.partitions(model.request),
+      scorer,
+      runtime: runtimeOf('score'),
+      onNote: (text) => logger.info({ topology: `score.${model.name}` }, text),
+    });
+    host = scores;
     // The head of the deployment is applied before anything is consumed.
     follower = await followDeployments({
       log,
@@ -142,16 +182,17 @@ async function main(): Promise<void> {
       model: model.name,
       instance: values.instance,
       scorer,
+      features: scores,
       onProblem: (text) => logger.error(text),
       onRenew: async () => {
-        const watermarks = running.flatMap(({ status }) =>
+        const watermarks = [...running, scores].flatMap(({ status }) =>
           status.flatMap(({ watermark }) => (watermark === null ? [] : [watermark])),
         );
         if (watermarks.length > 0) await registry.advanceWatermark(requestTopic, Math.min(...watermarks));
       },
     });
+    await scores.start();
   }
-  const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
   for (const { name, topology } of topologies) {
     /** A generation that was replaced ends by itself; every task of it says so, and only once do we stop it. */
     let isRetired = false;
@@ -164,15 +205,7 @@ async function main(): Promise<void> {
       logger.info({ topology: topology.identity }, 'replaced by a later generation');
     };
     const started: Promise<RunningTopology> = runTopology(topology, {
-      log,
-      instance: values.instance,
-      directory: join(home, 'streams'),
-      ...settingsOf(name),
-      reach,
-      onEvent: (event) => {
-        if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
-        else logger.info(event, event.kind);
-      },
+      ...runtimeOf(name),
       onFatal: (error) => {
         if (isTidemillError(error, 'ONLINE_GENERATION_RETIRED')) void retire().catch(fatal);
         else fatal(error);
@@ -181,9 +214,23 @@ async function main(): Promise<void> {
     running.push(await started);
   }
   logger.info(
-    { topologies: topologies.map(({ topology }) => topology.identity.name), instance: values.instance },
+    {
+      topologies: [
+        ...(host === null || model === null ? [] : [`score.${model.name}`]),
+        ...topologies.map(({ topology }) => topology.identity.name),
+      ],
+      instance: values.instance,
+    },
     'running',
   );
+}
+
+function processingOf(text: string): 'exactly-once' | 'at-least-once' {
+  if (text === 'exactly-once' || text === 'at-least-once') return text;
+  throw new TidemillError('CONFIGURATION_INVALID', `--processing ${text} is neither exactly-once nor at-least-once`, {
+    option: 'processing',
+    value: text,
+  });
 }
 
 function report(error: unknown): void {

@@ -1,6 +1,9 @@
 import type { LifecycleClient } from '../client/lifecycleClient.js';
 import { TidemillError } from '../contracts/errors.js';
+import type { TopologyIdentity } from '../contracts/topics.js';
+import type { CompiledService, CompiledStream } from '../features/compiledView.js';
 import type { CompiledModel } from '../models/definition.js';
+import { windowsOf, type Project } from '../models/project.js';
 import type { Scorer } from '../scoring/scorer.js';
 import type { ObjectStore } from '../stores/objects/objectStore.js';
 import type { OnlineStore } from '../stores/online/onlineStore.js';
@@ -12,17 +15,25 @@ import { materializeTopology } from '../streams/topologies/materialize/materiali
 import { monitorTopology } from '../streams/topologies/monitor/monitorTopology.js';
 import { outcomeTopology } from '../streams/topologies/outcome/outcomeTopology.js';
 import { relayTopology } from '../streams/topologies/relay/relayTopology.js';
+import { planScore } from '../streams/topologies/score/scorePlan.js';
 import { scoreTopology } from '../streams/topologies/score/scoreTopology.js';
+import { setsAside } from '../streams/topologies/windows/setsAside.js';
+import { windowTopology } from '../streams/topologies/windows/windowTopology.js';
 
 export const TOPOLOGY_NAMES = ['score', 'archive', 'outcome', 'monitor', 'relay', 'materialize'] as const;
-export type TopologyName = (typeof TOPOLOGY_NAMES)[number];
+/** Topologies of a model, or, with the name of the windows, one of the project's own. */
+export type TopologyName = (typeof TOPOLOGY_NAMES)[number] | `window.${string}`;
 
 /** What topologies are made of; each is opened when the first topology asks for it. */
 export interface TopologyParts {
   readonly project: string;
-  readonly model: CompiledModel;
-  readonly partitions: number;
-  readonly scorer: Scorer;
+  readonly definitions: Project;
+  /** Null where none was named: windows need none. */
+  readonly model: CompiledModel | null;
+  /** Partitions of a stream's topic. @throws TidemillError STREAM_NOT_FOUND */
+  readonly partitions: (stream: CompiledStream) => Promise<number>;
+  /** Of the model; null where there is none. */
+  readonly scorer: Scorer | null;
   readonly offline: () => Promise<OfflineStore>;
   readonly objects: ObjectStore;
   readonly online: () => OnlineStore;
@@ -30,6 +41,10 @@ export interface TopologyParts {
   readonly onOnlineProblem?: (view: string, problem: string | null) => void;
   readonly lifecycle: () => Promise<LifecycleClient>;
   readonly generation: (topology: string) => Promise<number>;
+  /** What the versions in use read. */
+  readonly services: () => Promise<readonly CompiledService[]>;
+  /** Fields of the request whose hops may hold rows of an earlier plan. */
+  readonly passing: (identity: TopologyIdentity) => Promise<readonly number[]>;
 }
 
 /** @throws TidemillError CONFIGURATION_INVALID for a name that there is not. */
@@ -37,27 +52,44 @@ export function topologyNames(text: string): TopologyName[] {
   return text.split(',').map((name) => {
     const known = TOPOLOGY_NAMES.find((each) => each === name);
     if (known !== undefined) return known;
+    if (isWindowName(name)) return name;
     throw new TidemillError(
       'CONFIGURATION_INVALID',
-      `there is no topology ${JSON.stringify(name)}; there are ${TOPOLOGY_NAMES.join(', ')}`,
+      `there is no topology ${JSON.stringify(name)}; there are ${TOPOLOGY_NAMES.join(', ')}, and window.NAME`,
       { name },
     );
   });
 }
 
-/** Name under which the registry counts the generations of a topology; `subject` is its model, or its view. */
+function isWindowName(name: string): name is `window.${string}` {
+  return name.startsWith('window.');
+}
+
+/**
+ * Name under which the registry counts the generations of a topology.
+ *
+ * @param subject its model, or its view; not used for windows, whose name says all.
+ */
 export function generationKey(project: string, name: TopologyName, subject: string): string {
-  return `${project}/${name}.${subject}`;
+  return isWindowName(name) ? `${project}/${name}` : `${project}/${name}.${subject}`;
+}
+
+/** @throws TidemillError CONFIGURATION_INVALID where none was named. */
+export function requireModel(model: CompiledModel | null): CompiledModel {
+  if (model !== null) return model;
+  throw new TidemillError('CONFIGURATION_INVALID', '--model is not given', { option: 'model' });
 }
 
 /** The topologies of a name: one, but for `materialize`, which has one for each view that the model reads. */
 export async function createTopologies(name: TopologyName, parts: TopologyParts): Promise<Topology[]> {
   if (name !== 'materialize') return [await createTopology(name, parts)];
   const topologies: Topology[] = [];
-  for (const input of parts.model.service.inputs) {
+  const { project } = parts;
+  const model = requireModel(parts.model);
+  const partitions = await parts.partitions(model.request);
+  for (const input of model.service.inputs) {
     if (input.kind !== 'view') continue;
     const { view } = input;
-    const { project, partitions } = parts;
     const store = parts.online();
     const onProblem = (problem: string | null): void => parts.onOnlineProblem?.(view.name, problem);
     const common = { project, view, partitions, store, onProblem };
@@ -73,14 +105,25 @@ export async function createTopologies(name: TopologyName, parts: TopologyParts)
 
 /** @throws TidemillError CONFIGURATION_INVALID for `materialize`, which is no single topology. */
 export async function createTopology(name: TopologyName, parts: TopologyParts): Promise<Topology> {
-  const { project, model, partitions } = parts;
+  const { project } = parts;
+  if (isWindowName(name)) return createWindowTopology(name, parts);
+  const model = requireModel(parts.model);
+  const partitions = await parts.partitions(model.request);
   const generation = await parts.generation(generationKey(project, name, model.name));
   const common = { project, model, generation, partitions };
   switch (name) {
-    case 'score':
-      return scoreTopology({ ...common, scorer: parts.scorer });
+    case 'score': {
+      const passing = await parts.passing({ project, name: `score.${model.name}`, generation });
+      const plan = planScore(model, { services: await parts.services(), passing });
+      return scoreTopology({ ...common, plan, scorer: parts.scorer as Scorer });
+    }
     case 'archive':
-      return archiveTopology({ ...common, offline: await parts.offline(), objects: parts.objects });
+      return archiveTopology({
+        ...common,
+        services: await parts.services(),
+        offline: await parts.offline(),
+        objects: parts.objects,
+      });
     case 'outcome':
       return outcomeTopology(common);
     case 'monitor':
@@ -104,6 +147,14 @@ export async function createTopology(name: TopologyName, parts: TopologyParts): 
   }
 }
 
+async function createWindowTopology(name: `window.${string}`, parts: TopologyParts): Promise<Topology> {
+  const { project, definitions } = parts;
+  const windows = windowsOf(definitions, name.slice('window.'.length));
+  const generation = await parts.generation(generationKey(project, name, windows.name));
+  const partitions = await parts.partitions(windows.stream);
+  return windowTopology({ project, windows, generation, partitions, setsAside: setsAside(definitions, windows) });
+}
+
 /** Settings that suit a topology: files are written in seconds, predictions in tenths of one. */
 export function settingsOf(name: TopologyName): Pick<RuntimeOptions, 'commitIntervalMs'> {
   switch (name) {
@@ -115,8 +166,7 @@ export function settingsOf(name: TopologyName): Pick<RuntimeOptions, 'commitInte
     case 'materialize':
       // Changes of a key within this time are one write.
       return { commitIntervalMs: 1_000 };
-    case 'score':
-    case 'relay':
+    default:
       return {};
   }
 }

@@ -1,7 +1,10 @@
 import { ActivityCancellationType, proxyActivities, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
 import type {
   createApprovalActivities,
+  createBackfillActivities,
+  createAuditActivities,
   createDeploymentActivities,
+  createFeatureActivities,
   createGateActivities,
   createLabelActivities,
   createPolicyActivities,
@@ -15,6 +18,9 @@ import { projectOfQueue, trainingQueue } from '../contracts/workflows.js';
 type Rollouts = ReturnType<typeof createRolloutActivities> &
   ReturnType<typeof createDeploymentActivities> &
   ReturnType<typeof createApprovalActivities>;
+type Features = ReturnType<typeof createFeatureActivities>;
+type Backfills = ReturnType<typeof createBackfillActivities>;
+type Audits = ReturnType<typeof createAuditActivities>;
 type Recovery = ReturnType<typeof createRecoveryActivities>;
 type Watches = ReturnType<typeof createWatchActivities>;
 type Training = ReturnType<typeof createTrainingActivities>;
@@ -29,7 +35,7 @@ export function project(): string {
 
 /** Checks of input: in the worker itself, so that a mistake is answered at once. */
 export function validation() {
-  return proxyLocalActivities<Rollouts & Recovery>({ startToCloseTimeout: '10 seconds' });
+  return proxyLocalActivities<Rollouts & Recovery & Backfills & Audits>({ startToCloseTimeout: '10 seconds' });
 }
 
 /** Short steps; the registry makes repeats harmless. */
@@ -38,6 +44,36 @@ export function rollouts() {
     startToCloseTimeout: '10 minutes',
     heartbeatTimeout: '10 seconds',
     retry: { initialInterval: '500 ms', maximumInterval: '10 seconds', maximumAttempts: 20 },
+  });
+}
+
+/** Building the views of a version in every task: as long as its history takes. */
+export function features() {
+  return proxyActivities<Features>({
+    startToCloseTimeout: '7 days',
+    heartbeatTimeout: '30 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '500 ms', maximumInterval: '30 seconds' },
+  });
+}
+
+/** What a backfill is made of. */
+export function planning() {
+  return proxyActivities<Backfills>({
+    startToCloseTimeout: '10 minutes',
+    heartbeatTimeout: '10 seconds',
+    retry: { initialInterval: '500 ms', maximumInterval: '10 seconds', maximumAttempts: 20 },
+  });
+}
+
+/** Parts of a backfill, on the queue for heavy work. */
+export function backfills() {
+  return proxyActivities<Backfills>({
+    taskQueue: trainingQueue(project()),
+    startToCloseTimeout: '6 hours',
+    heartbeatTimeout: '30 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '1 second', maximumInterval: '1 minute', maximumAttempts: 10 },
   });
 }
 
@@ -66,6 +102,16 @@ export function watches() {
     heartbeatTimeout: '10 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { initialInterval: '500 ms', maximumInterval: '30 seconds' },
+  });
+}
+
+/** Audits read what was served: long, but never in the way of a training. */
+export function audits() {
+  return proxyActivities<Audits>({
+    startToCloseTimeout: '6 hours',
+    heartbeatTimeout: '30 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '1 second', maximumInterval: '1 minute', maximumAttempts: 10 },
   });
 }
 

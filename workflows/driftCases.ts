@@ -1,5 +1,12 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { condition, executeChild, ParentClosePolicy, patched, startChild } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  condition,
+  executeChild,
+  ParentClosePolicy,
+  patched,
+  startChild,
+} from '@temporalio/workflow';
 import { retrainId, type DriftCase, type RetrainInput, type RetrainResult } from '../contracts/workflows.js';
 import { policies, waiting } from './activityProxies.js';
 import { describeFailure, describeResult } from './describe.js';
@@ -102,12 +109,16 @@ async function consider(
 }
 
 async function startRetrain(desk: CaseDesk, { id, source, onset }: DriftCase): Promise<void> {
-  try {
-    await startChild(retrainModel, {
+  const start = (): Promise<unknown> =>
+    startChild(retrainModel, {
       workflowId: retrainOf(desk, { id }),
       args: [inputOf(desk, { id, source, onset })],
       parentClosePolicy: ParentClosePolicy.ABANDON,
     });
+  try {
+    // A child is cancelled with the scope that started it, however long ago; it is to outlive this run.
+    if (patched('retrains-outlive-runs')) await CancellationScope.nonCancellable(start);
+    else await start();
   } catch (error) {
     // The run before started it, and had no time to write that down.
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;

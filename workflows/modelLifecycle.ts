@@ -72,12 +72,16 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     automaticAt: carried?.automaticAt ?? [],
   };
 
+  // An upsert is an event and work for the server. One or two with every signal made tasks of a lifecycle that is signalled
+  // hundreds of times a second so long that the server, which keeps no more than 100 signals back, let none of them end.
+  const isSparing = patched('shown-where-it-changed');
+  let shownPhase: string | null = null;
   const show = (): void => {
     setCurrentDetails(describeLifecycle(model, cases, lease));
-    upsertSearchAttributes({
-      [SEARCH_MODEL]: [model],
-      [SEARCH_PHASE]: [cases.find(({ state }) => state !== 'decided')?.state ?? 'watching'],
-    });
+    const phase = cases.find(({ state }) => state !== 'decided')?.state ?? 'watching';
+    if (isSparing && phase === shownPhase) return;
+    shownPhase = phase;
+    upsertSearchAttributes({ [SEARCH_MODEL]: [model], [SEARCH_PHASE]: [phase] });
   };
   const change = (id: string, changed: Partial<DriftCase>): void => {
     cases = cases.map((each) => (each.id === id ? { ...each, ...changed } : each));

@@ -11,6 +11,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { DAY_MS } from '../contracts/duration.js';
+import type { ReadyFeatures } from '../contracts/features.js';
 import {
   SIGNAL_APPROVAL,
   type ApprovalDecision,
@@ -33,7 +34,7 @@ import {
   type RetrainStatus,
   type Trigger,
 } from '../contracts/workflows.js';
-import { compensations, heavy, rollouts, validation } from './activityProxies.js';
+import { compensations, features, heavy, rollouts, validation } from './activityProxies.js';
 import { canaryRollout } from './canaryRollout.js';
 import { describeFailure, describeSteps, isFenced } from './describe.js';
 import { executeWatch } from './executeWatch.js';
@@ -220,8 +221,10 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   /** Shadow, canary and approval; null where nothing speaks against the promotion. */
   async function beforeCommit(candidate: number, { noEvidence, ...asked }: RolloutPlan): Promise<string | null> {
     const input = { fence, version: candidate, plan: { noEvidence, ...asked } };
-    await rollouts().readyFeatures(fence, candidate);
-    done('readyFeatures', 'the inputs are those of the champion');
+    if (patched('features-by-version')) enter('readyFeatures');
+    // Releases of before answered nothing: the inputs could not change.
+    const ready = (await features().readyFeatures(fence, candidate)) as ReadyFeatures | undefined | null;
+    done('readyFeatures', ready?.reason ?? 'the inputs are those of the champion');
     for (const [step, child] of [
       ['shadow', shadowTest],
       ['canary', canaryRollout],

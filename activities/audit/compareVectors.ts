@@ -1,6 +1,6 @@
-import type { CutRecord, PredictionRecord } from '../../contracts/records.js';
+import type { CutRecord, PredictionRecord, ServiceVector } from '../../contracts/records.js';
 import { cutsTopic, streamTopic } from '../../contracts/topics.js';
-import type { CompiledStream, CompiledView } from '../../features/compiledView.js';
+import type { CompiledService, CompiledStream, CompiledView } from '../../features/compiledView.js';
 import { interpretService } from '../../features/interpreter.js';
 import type { LoggedEvent, Value } from '../../features/types.js';
 import type { CompiledModel } from '../../models/definition.js';
@@ -20,9 +20,34 @@ export interface Skew {
 }
 
 export interface VectorComparison {
+  /** Served vectors. */
   readonly vectorsCompared: number;
+  /** Vectors that were computed beside a served one. */
+  readonly othersCompared: number;
   readonly maxDifference: number;
   readonly skew: Skew;
+}
+
+/** Where events and cuts are read. */
+export interface VectorSource {
+  /** What became of the events of a stream, with the events themselves, in any order. */
+  outcomes(stream: CompiledStream): Promise<readonly Pick<ExpectedRecord, 'event' | 'outcome'>[]>;
+  cuts(): Promise<readonly CutRecord[]>;
+}
+
+/** All that the log has. */
+export function wholeLog(log: Log, project: string, model: CompiledModel): VectorSource {
+  const known = new Map<string, Promise<readonly ExpectedRecord[]>>();
+  return {
+    outcomes: (stream) => {
+      const outcomes =
+        known.get(stream.hash) ??
+        readTopic(log, streamTopic(project, stream.name)).then((records) => expectedOutcomes(stream, records));
+      known.set(stream.hash, outcomes);
+      return outcomes;
+    },
+    cuts: async () => (await readTopic(log, cutsTopic(project, model.name))).map((record) => jsonOf<CutRecord>(record)),
+  };
 }
 
 interface IndexedEvent {
@@ -37,42 +62,44 @@ interface Reach {
 }
 
 /**
- * Recomputes every served vector with the interpreter, over the events within its cut alone; and over all events, to
- * measure what the cut left out.
+ * Recomputes every served vector with the interpreter, by the service that it is of, over the events within its cut alone;
+ * and over all events, to measure what the cut left out. Vectors that were computed beside it are recomputed, too.
+ *
+ * @param services what versions read, besides the model's own.
  */
 export async function compareVectors(
-  log: Log,
+  read: VectorSource,
   project: string,
   model: CompiledModel,
-  expected: readonly ExpectedRecord[],
   predictions: readonly PredictionRecord[],
+  services: readonly CompiledService[],
   find: (text: string) => void,
   onProgress: (share: number) => void,
 ): Promise<VectorComparison> {
-  const { service, request } = model;
-  const cuts = new Map(
-    (await readTopic(log, cutsTopic(project, model.name)))
-      .map((record) => jsonOf<CutRecord>(record))
-      .map((cut) => [cut.id, cut]),
-  );
+  const { request } = model;
+  const known = new Map([model.service, ...services].map((service) => [service.hash, service]));
+  const cuts = new Map((await read.cuts()).map((cut) => [cut.id, cut]));
+  const expected = await read.outcomes(request);
   const requests = new Map(
     expected.flatMap(({ event, outcome }) =>
       event !== null && outcome === 'prediction' ? [[`${event.partition}/${event.offset}`, event]] : [],
     ),
   );
+  const named = new Set(
+    predictions.flatMap(({ service, also }) => [service, ...(also ?? []).map((each) => each.service)]),
+  );
   const indexes = new Map<string, Map<Value, IndexedEvent[]>>();
-  for (const input of service.inputs) {
-    if (input.kind === 'request') continue;
+  for (const input of [...known.values()].flatMap(({ hash, inputs }) => (named.has(hash) ? inputs : []))) {
+    if (input.kind === 'request' || indexes.has(input.view.hash)) continue;
     const { view } = input;
     const isOwn = view.stream.name === request.name;
-    const outcomes = isOwn
-      ? expected
-      : expectedOutcomes(view.stream, await readTopic(log, streamTopic(project, view.stream.name)));
+    const outcomes = isOwn ? expected : await read.outcomes(view.stream);
     indexes.set(view.hash, byKey(view, outcomes));
   }
 
   const skew = { rows: 0, inFlight: 0, lateEvent: 0, lateLabel: 0 };
   let vectorsCompared = 0;
+  let othersCompared = 0;
   let maxDifference = 0;
   for (const [number, prediction] of predictions.entries()) {
     if (number % 5_000 === 0) onProgress(number / predictions.length);
@@ -86,27 +113,48 @@ export async function compareVectors(
     }
     const beyond: IndexedEvent[] = [];
     const reaches = new Map<string, Reach>();
-    const { vector } = interpretService(service, event, (view, key) => {
-      const reach = reachOf(view, indexes.get(view.hash)?.get(key) ?? [], event, (each) =>
-        view.stream.name === request.name
-          ? each.offset <= source.offset
-          : each.offset < foldedOffset(cut, project, view.stream, each.partition),
-      );
+    const withinCut = (view: CompiledView, key: Value): readonly LoggedEvent[] => {
+      const reach =
+        reaches.get(view.hash) ??
+        reachOf(view, indexes.get(view.hash)?.get(key) ?? [], event, (each) =>
+          view.stream.name === request.name
+            ? each.offset <= source.offset
+            : each.offset < foldedOffset(cut, project, view.stream, each.partition),
+        );
       reaches.set(view.hash, reach);
-      beyond.push(...reach.beyond);
       return reach.within;
-    });
+    };
+    /** The interpreter's vector; null where the record's is of a service that nobody knows. */
+    const compare = (
+      { service: hash, vector: shown }: ServiceVector,
+      absent: readonly number[],
+    ): Float64Array | null => {
+      const service = known.get(hash);
+      if (service === undefined) {
+        maxDifference = Number.POSITIVE_INFINITY;
+        find(`prediction ${prediction.id}: service ${hash} is not known`);
+        return null;
+      }
+      const { vector } = interpretService(service, event, withinCut);
+      for (const [at, { name }] of service.columns.entries()) {
+        const served = shown[at] ?? Number.NaN;
+        const found = vector[at] as number;
+        if (Object.is(served, found) || absent.includes(at)) continue;
+        const difference = Math.abs(served - found);
+        maxDifference = Math.max(maxDifference, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
+        find(
+          `prediction ${prediction.id}, ${name}: served ${served}, the interpreter says ${found} within cut ${prediction.cut}`,
+        );
+      }
+      return vector;
+    };
+    const vector = compare(prediction, prediction.absent ?? []);
     vectorsCompared++;
-    for (const [at, { name }] of service.columns.entries()) {
-      const served = prediction.vector[at] ?? Number.NaN;
-      const found = vector[at] as number;
-      if (Object.is(served, found)) continue;
-      const difference = Math.abs(served - found);
-      maxDifference = Math.max(maxDifference, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
-      find(
-        `prediction ${prediction.id}, ${name}: served ${served}, the interpreter says ${found} within cut ${prediction.cut}`,
-      );
-    }
+    for (const { beyond: more } of reaches.values()) beyond.push(...more);
+    for (const each of prediction.also ?? []) compare(each, []);
+    othersCompared += prediction.also?.length ?? 0;
+    const service = known.get(prediction.service);
+    if (vector === null || service === undefined) continue;
     if (beyond.length === 0) continue;
     const eventTime = interpretService(service, event, (view) => {
       const { within, beyond: more } = reaches.get(view.hash) as Reach;
@@ -119,7 +167,7 @@ export async function compareVectors(
     else if (late.some(({ event: each }) => each.values.length === event.values.length)) skew.lateEvent++;
     else skew.lateLabel++;
   }
-  return { vectorsCompared, maxDifference, skew };
+  return { vectorsCompared, othersCompared, maxDifference, skew };
 }
 
 function foldedOffset(cut: CutRecord | null, project: string, stream: CompiledStream, partition: number): number {
@@ -127,7 +175,10 @@ function foldedOffset(cut: CutRecord | null, project: string, stream: CompiledSt
 }
 
 /** Events by the view's key, in time order; duplicates and broken records left out. */
-function byKey(view: CompiledView, outcomes: readonly ExpectedRecord[]): Map<Value, IndexedEvent[]> {
+function byKey(
+  view: CompiledView,
+  outcomes: readonly Pick<ExpectedRecord, 'event' | 'outcome'>[],
+): Map<Value, IndexedEvent[]> {
   const groups = new Map<Value, IndexedEvent[]>();
   for (const { event, outcome } of outcomes) {
     if (event === null || outcome === 'duplicate') continue;

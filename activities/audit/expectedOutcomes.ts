@@ -20,24 +20,48 @@ export interface ExpectedRecord {
  * @param records of one partition after the other, each in offset order.
  */
 export function expectedOutcomes(stream: CompiledStream, records: readonly LogRecord[]): ExpectedRecord[] {
-  const greatest = new Map<number, number>();
-  const seen = new Set<string>();
-  return records.map((record): ExpectedRecord => {
+  const rules = new OutcomeRules(stream);
+  return records.map((record) => {
+    const { outcome, event } = rules.ofRecord(record);
+    return { record, outcome, event };
+  });
+}
+
+/** The rules, fed record by record in offset order of each partition. */
+export class OutcomeRules {
+  private readonly greatest = new Map<number, number>();
+  private readonly seen = new Set<string>();
+
+  /** @param isWanted events of which duplicates are told apart: of others it is never asked. @default all */
+  constructor(
+    private readonly stream: CompiledStream,
+    private readonly isWanted: (event: LoggedEvent) => boolean = () => true,
+  ) {}
+
+  ofRecord(record: LogRecord): { readonly outcome: Outcome; readonly event: LoggedEvent | null } {
+    const { partition, offset } = record;
     let event: LoggedEvent;
     try {
-      const parsed = parseEvent(stream, record.value);
-      checkFuture(stream, parsed.time, record.timestamp);
-      event = { ...parsed, partition: record.partition, offset: record.offset };
+      const parsed = parseEvent(this.stream, record.value);
+      checkFuture(this.stream, parsed.time, record.timestamp);
+      event = { ...parsed, partition, offset };
     } catch {
       // Any breach of the contract: the dead letter itself says which.
-      return { record, outcome: 'deadLetter', event: null };
+      return { outcome: 'deadLetter', event: null };
     }
-    const newest = greatest.get(record.partition) ?? Number.NEGATIVE_INFINITY;
-    if (event.time < newest - stream.allowedLatenessMs) return { record, outcome: 'late', event };
-    greatest.set(record.partition, Math.max(newest, event.time));
-    const identity = JSON.stringify([record.partition, event.values[stream.topicKey], event.time, event.id]);
-    if (seen.has(identity)) return { record, outcome: 'duplicate', event };
-    seen.add(identity);
-    return { record, outcome: 'prediction', event };
-  });
+    return { outcome: this.ofEvent(event), event };
+  }
+
+  /** The same for an event that is known to keep the contract. */
+  ofEvent(event: LoggedEvent): Exclude<Outcome, 'deadLetter'> {
+    const { partition, time, id } = event;
+    const newest = this.greatest.get(partition) ?? Number.NEGATIVE_INFINITY;
+    if (time < newest - this.stream.allowedLatenessMs) return 'late';
+    this.greatest.set(partition, Math.max(newest, time));
+    if (!this.isWanted(event)) return 'prediction';
+    const identity = JSON.stringify([partition, event.values[this.stream.topicKey], time, id]);
+    if (this.seen.has(identity)) return 'duplicate';
+    this.seen.add(identity);
+    return 'prediction';
+  }
 }

@@ -17,6 +17,8 @@ export interface RoleAudit {
 }
 
 const MAX_FINDINGS = 20;
+/** Version of the model's fallback rules. */
+const RULES = 0;
 
 /** Every deployment that a model has had, by epoch: from the registry's audit. */
 export function deploymentsOf(rows: readonly AuditRow[]): Map<number, DeploymentRecord> {
@@ -64,12 +66,14 @@ function disagreementOf(prediction: PredictionRecord, deployment: DeploymentReco
   const challenger = deployment.mode === 'single' ? null : deployment.challenger;
   const expectedArm = armOf(deployment, splitUnit(entity, id));
   if (arm !== expectedArm) return `arm ${arm}, the split says ${expectedArm}`;
-  const named = { champion, challenger, fallback: version }[role];
+  // The rules, or whoever the deployment names; of before it named one, whoever it was.
+  const standIn = version === RULES || deployment.standIn === undefined ? version : deployment.standIn;
+  const named = { champion, challenger, fallback: standIn }[role];
   if (named !== version) return `version ${version} served as ${role}, which is ${named}`;
 
   const versions: { readonly role: ScoreRole; readonly version: number }[] = [];
   if (champion !== null && role !== 'champion') versions.push({ role: 'champion', version: champion });
-  if (champion === null && role === 'challenger') versions.push({ role: 'champion', version: 0 });
+  if (champion === null && role === 'challenger') versions.push({ role: 'champion', version: RULES });
   if (challenger !== null && role !== 'challenger') versions.push({ role: 'challenger', version: challenger });
   const text = (list: readonly (typeof versions)[number][]): string =>
     list.map((each) => `${each.role} ${each.version}`).join(' and ');

@@ -1,8 +1,9 @@
 import type { PredictionRecord, SetAsideRecord } from '../../contracts/records.js';
 import { deadLetterTopic, duplicatesTopic, lateTopic, predictionsTopic, streamTopic } from '../../contracts/topics.js';
+import type { CompiledService } from '../../features/compiledView.js';
 import type { CompiledModel } from '../../models/definition.js';
 import type { Log } from '../../stores/log/log.js';
-import { compareVectors, type Skew } from './compareVectors.js';
+import { compareVectors, wholeLog, type Skew } from './compareVectors.js';
 import { expectedOutcomes, type Outcome } from './expectedOutcomes.js';
 import { jsonOf, readTopic } from './readTopic.js';
 
@@ -19,6 +20,8 @@ export interface ServedAudit {
   /** Live requests that ended more than once. */
   readonly repeated: number;
   readonly vectorsCompared: number;
+  /** Vectors of other versions' services that were computed beside a served one, on a sample; compared, too. */
+  readonly othersCompared: number;
   /** Greatest difference of a served value and the interpreter's within the cut; Infinity where one of them is null. */
   readonly maxDifference: number;
   /** Served against event time: what more would have been known had everything arrived at once, and why it was not. */
@@ -34,6 +37,7 @@ const MAX_FINDINGS = 20;
  * every served vector is the interpreter's value over what its cut names.
  *
  * @param liveFrom first live offset per partition of the request topic.
+ * @param services what the versions that served read, besides the model's own.
  */
 export async function verifyServed(
   log: Log,
@@ -41,6 +45,7 @@ export async function verifyServed(
   model: CompiledModel,
   liveFrom: ReadonlyMap<number, number>,
   onProgress: (share: number) => void = () => undefined,
+  services: readonly CompiledService[] = [],
 ): Promise<ServedAudit> {
   const { request } = model;
   const requestTopic = streamTopic(project, request.name);
@@ -105,7 +110,15 @@ export async function verifyServed(
   }
 
   // 4 every vector is the interpreter's within its cut
-  const vectors = await compareVectors(log, project, model, expected, predictions, find, onProgress);
+  const vectors = await compareVectors(
+    wholeLog(log, project, model),
+    project,
+    model,
+    predictions,
+    services,
+    find,
+    onProgress,
+  );
   return {
     records: live.length,
     predictions: counts.prediction,

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { TidemillError } from '../../contracts/errors.js';
 import { predictionsTopic, streamTopic } from '../../contracts/topics.js';
 import { canonicalJson } from '../../features/hash.js';
-import type { CompiledStream } from '../../features/compiledView.js';
+import type { CompiledService, CompiledStream } from '../../features/compiledView.js';
 import type { CompiledModel } from '../../models/definition.js';
 import type { Log } from '../../stores/log/log.js';
+import { diskFailure } from '../../stores/objects/diskFull.js';
 import type { ObjectStore } from '../../stores/objects/objectStore.js';
 import type { DatasetManifest, OfflineStore, VectorMatrix } from '../../stores/offline/offlineStore.js';
 import { archiveFiles, type ArchivedFiles } from './archiveFiles.js';
@@ -19,10 +20,21 @@ export interface BuiltDataset {
   readonly rows: number;
   readonly positives: number;
   readonly asServed: number;
+  /** Rows whose served vector event time has otherwise; absent in datasets of earlier releases. */
+  readonly skewed?: number;
   readonly columns: readonly string[];
   readonly nullShares: readonly number[];
   readonly labelledShare: number;
   readonly split: Split;
+  /** The same rows as the champion's inputs, where it reads others; left out where it reads the same. */
+  readonly reference?: ReferenceVectors;
+}
+
+/** The rows of a dataset as another service says them. */
+export interface ReferenceVectors {
+  readonly service: string;
+  readonly data: { readonly uri: string; readonly sha256: string };
+  readonly columns: readonly string[];
 }
 
 /** Requests below this many ms of the newest label are not counted as unlabelled: labels trickle in. */
@@ -33,11 +45,13 @@ const LABEL_SLACK_MS = 3_600_000;
  * point-in-time, in (time, id) order; and its manifest, which is the version of the data.
  *
  * @param onset start of the change, after drift; else null.
+ * @param reference what the champion reads, where that is another service: it is judged on its own inputs.
  */
 export async function buildDataset(
   parts: { readonly log: Log; readonly objects: ObjectStore; readonly offline: OfflineStore; readonly project: string },
   model: CompiledModel,
   onset: number | null,
+  reference: CompiledService | null,
   onProgress: (share: number) => void,
 ): Promise<BuiltDataset> {
   const { log, objects, offline, project } = parts;
@@ -48,7 +62,7 @@ export async function buildDataset(
       Promise.all((archived.get(topic)?.files ?? []).map(({ uri, sha256 }) => objects.localPath(uri, sha256)));
     const filesOf = async (stream: CompiledStream): Promise<string[]> => local(streamTopic(project, stream.name));
     const streams = new Map([model.request, model.label.stream].map((stream) => [stream.name, stream]));
-    for (const input of model.service.inputs)
+    for (const input of [...(reference?.inputs ?? []), ...model.service.inputs])
       if (input.kind === 'view') streams.set(input.view.stream.name, input.view.stream);
     const files: Record<string, string[]> = {};
     for (const stream of streams.values()) files[stream.name] = await filesOf(stream);
@@ -61,23 +75,31 @@ export async function buildDataset(
     }
     const cutOff = await newestTime(offline, model.label.stream, labelFiles);
     const window = datasetWindow(cutOff - model.label.delayMs, model.split, model.label.delayMs, onset);
-    const vectors = await offline.computeVectors({
-      service: model.service,
-      files,
-      ...window,
-      entity: model.entity,
-      withFields: true,
-      output: join(folder, 'vectors.parquet'),
-      onProgress: (share) => onProgress(share * 0.7),
-    });
-    const table = await offline.joinDataset({
-      vectors,
-      service: model.service,
-      labels: { stream: model.label.stream, field: model.label.field, files: labelFiles },
-      served: await local(predictionsTopic(project, model.name)),
-      labelCutOff: cutOff,
-      output: join(folder, 'dataset.parquet'),
-    });
+    const served = await local(predictionsTopic(project, model.name));
+    /** Rows as a service says them: as served where it served, else in event time. */
+    const rowsOf = async (service: CompiledService, name: string, progress: (share: number) => void) => {
+      const vectors = await offline.computeVectors({
+        service,
+        files,
+        ...window,
+        entity: model.entity,
+        withFields: true,
+        output: join(folder, `${name}-vectors.parquet`),
+        onProgress: progress,
+      });
+      const table = await offline.joinDataset({
+        vectors,
+        service,
+        labels: { ...model.label, files: labelFiles },
+        served,
+        labelCutOff: cutOff,
+        output: join(folder, `${name}.parquet`),
+      });
+      return { vectors, table };
+    };
+    const { vectors, table } = await rowsOf(model.service, 'dataset', (share) => onProgress(share * 0.5));
+    const other =
+      reference === null ? null : await rowsOf(reference, 'reference', (share) => onProgress(0.5 + share * 0.3));
     onProgress(0.9);
     const matrix = await offline.readVectors(table);
     const split = splitDataset(matrix, window, model.split, model.label.delayMs, onset);
@@ -96,6 +118,7 @@ export async function buildDataset(
       offsets: Object.fromEntries([...archived].map(([topic, { upTo }]: [string, ArchivedFiles]) => [topic, upTo])),
     };
     const stored = await objects.put('manifests', 'json', Buffer.from(canonicalJson(manifest)));
+    const compared = other === null ? null : await objects.putFile('datasets', 'parquet', other.table.file);
     onProgress(1);
     return {
       manifest: { uri: stored.uri, sha256: stored.sha256 },
@@ -103,11 +126,23 @@ export async function buildDataset(
       rows: table.rows,
       positives: table.positives,
       asServed: table.asServed,
+      skewed: table.skewed,
       columns: table.columns,
       nullShares: nullShares(matrix),
       labelledShare: labelledShare(table.rows, vectors.rows),
       split,
+      ...(reference === null || other === null || compared === null
+        ? {}
+        : {
+            reference: {
+              service: reference.hash,
+              data: { uri: compared.uri, sha256: compared.sha256 },
+              columns: other.table.columns,
+            },
+          }),
     };
+  } catch (error) {
+    throw diskFailure(folder, error);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

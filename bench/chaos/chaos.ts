@@ -2,7 +2,8 @@ import { parseArgs } from 'node:util';
 import { messageOf } from '../../contracts/errors.js';
 import { Cluster } from './rollout/cluster.js';
 import { lookAfter, lookBefore } from './rollout/invariants.js';
-import { ROLLOUT_FAULTS, SHORT_FORM, type RolloutFault } from './rollout/rolloutFaults.js';
+import { ROLLOUT_FAULTS, SHORT_FORM } from './rollout/rolloutFaults.js';
+import type { RolloutFault } from './rollout/rolloutSteps.js';
 
 /**
  * Breaks things on purpose and looks whether everything is still whole.
@@ -43,6 +44,12 @@ const chosen = ROLLOUT_FAULTS.filter((each) =>
 
 async function runFault(cluster: Cluster, fault: RolloutFault, id: string): Promise<FaultResult> {
   const begun = performance.now();
+  const { step } = fault;
+  const lacking = (await fault.needs?.()) ?? null;
+  if (lacking !== null) {
+    say(`  ${lacking}`);
+    return { step, fault: fault.fault, outcome: 'skipped', promotions: 0, compensations: 0, seconds: 0, problems: [] };
+  }
   const before = await lookBefore(cluster);
   let outcome: string;
   const problems: string[] = [];
@@ -57,7 +64,7 @@ async function runFault(cluster: Cluster, fault: RolloutFault, id: string): Prom
   problems.push(...found.problems);
   const seconds = Math.round((performance.now() - begun) / 100) / 10;
   const { promotions, compensations } = found;
-  return { step: fault.step, fault: fault.fault, outcome, promotions, compensations, seconds, problems };
+  return { step, fault: fault.fault, outcome, promotions, compensations, seconds, problems };
 }
 
 if (values.suite !== 'rollout') {

@@ -9,7 +9,8 @@ import { FraudWorkers, TOPICS } from './fraudWorkers.js';
  * Time from the sending of a payment to its prediction at a reader of committed records, at an even rate over one hop. Event
  * time is the clock's, so that each prediction says itself when its payment was sent.
  *
- *   node scripts/run.mjs dist/bench/streams/fraudLatency.js [--rate 5000] [--seconds 30] [--workers 1] [--profile FOLDER] [--json]
+ *   node scripts/run.mjs dist/bench/streams/fraudLatency.js [--rate 5000] [--seconds 30] [--workers 1]
+ *     [--processing at-least-once] [--profile FOLDER] [--json]
  */
 const SLICE_MS = 10;
 const WARM_UP_SECONDS = 10;
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '30' },
     workers: { type: 'string', default: '1' },
     profile: { type: 'string' },
+    processing: { type: 'string', default: 'exactly-once' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -32,7 +34,7 @@ const stopped = new AbortController();
 const reading: Promise<void>[] = [];
 try {
   await workers.initialise('end');
-  await workers.start(Number(values.workers), values.profile);
+  await workers.start(Number(values.workers), values.profile, ['--processing', values.processing]);
   while ((await workers.log.partitionCount(TOPICS.predictions)) === null) {
     workers.requireRunning();
     await sleep(50);

@@ -67,12 +67,12 @@ export class FraudWorkers {
   }
 
   /** @param profile folder for CPU profiles of the workers. */
-  async start(count: number, profile: string | undefined): Promise<void> {
+  async start(count: number, profile: string | undefined, args: readonly string[] = []): Promise<void> {
     const preload = new URL('../cpuProfile.js', import.meta.url).href;
     const env = profile === undefined ? {} : { NODE_OPTIONS: `--import ${preload}`, TIDEMILL_PROFILE: profile };
     for (let at = 1; at <= count; at++) {
       const name = `score-${at}`;
-      this.workers.push(await this.launch(name, ['--instance', name], env));
+      this.workers.push(await this.launch(name, ['--instance', name, ...args], env));
     }
   }
 

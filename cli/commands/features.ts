@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import type { OnlineFeatures } from '../../contracts/onlineFeatures.js';
-import { matching } from '../arguments.js';
+import { integerBetween, matching } from '../arguments.js';
 import { readProgram, workerEnvironment } from '../childProgram.js';
+import { connectionOf, withClient } from '../connectClient.js';
+import { followChanges } from '../followChanges.js';
 import { formatTable } from '../output.js';
 import type { Context } from '../program.js';
 
@@ -10,7 +12,16 @@ interface ProjectOptions {
   readonly projectId?: string;
 }
 
-/** features get, features rebuild: the online store. */
+interface BackfillOptions {
+  readonly projectId?: string;
+  readonly from: string;
+  readonly to: string;
+  readonly shares?: number;
+  readonly slice?: string;
+  readonly follow: boolean;
+}
+
+/** features get, features rebuild: the online store; features backfill: the offline one. */
 export function addFeatureCommands(program: Command, context: () => Context): void {
   const features = program.command('features').description('features in the online store');
   const common = (command: Command): Command =>
@@ -34,6 +45,40 @@ export function addFeatureCommands(program: Command, context: () => Context): vo
         env: await workerEnvironment(home, options),
       })) as OnlineFeatures;
       console.out(format === 'table' ? describe(found) : JSON.stringify(found));
+    });
+  features
+    .command('backfill')
+    .description('compute the history of a view from the archive, to Parquet in the object store')
+    .argument('<view>', 'view of the project')
+    .requiredOption('--from <time>', 'event time of the first row: ISO 8601')
+    .requiredOption('--to <time>', 'event time after the last row: ISO 8601')
+    .option('--shares <number>', 'parts that the entities are spread over (default: 4)', integerBetween(1, 256))
+    .option('--slice <duration>', 'time covered by one part (default: the whole range)')
+    .option('--no-follow', 'do not tell what it does until it ends')
+    .option('--project-id <id>', 'project of the view (default: TIDEMILL_PROJECT_ID)')
+    .addHelpText(
+      'after',
+      '\nExample:\n  tidemill features backfill customer_spending --from 2018-04-01 --to 2018-08-01 --slice 30d',
+    )
+    .action(async (view: string, { from, to, shares, slice, follow, ...options }: BackfillOptions) => {
+      const given = context();
+      const input = {
+        view,
+        from,
+        to,
+        ...(shares === undefined ? {} : { shares }),
+        ...(slice === undefined ? {} : { slice }),
+      };
+      await withClient(await connectionOf(given.home, options), async (client) => {
+        const workflowId = await client.startBackfill(input);
+        if (follow) {
+          given.console.error(workflowId);
+          await followChanges(client, workflowId, given);
+          return;
+        }
+        const text = `${workflowId} has begun; follow it with: tidemill follow ${workflowId}`;
+        given.console.out(given.format === 'table' ? text : JSON.stringify({ workflowId }));
+      });
     });
   common(
     features

@@ -1,18 +1,21 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { TidemillError } from '../../contracts/errors.js';
+import type { TopologyGraph } from '../../contracts/topologyGraph.js';
 import type { TopologyProgress } from '../../contracts/topologyProgress.js';
 import type { TopologyReset } from '../../contracts/topologyReset.js';
 import { matching } from '../arguments.js';
 import { readProgram, runProgram, workerEnvironment } from '../childProgram.js';
 import { formatRows } from '../output.js';
+import { dotOf, textOf } from '../topologyText.js';
 import type { Context } from '../program.js';
 
 interface WorkerOptions {
-  readonly model: string;
+  readonly model?: string;
   readonly project?: string;
   readonly projectId?: string;
   readonly instance?: string;
   readonly initialise?: string;
+  readonly processing?: string;
 }
 
 interface ResetOptions extends WorkerOptions {
@@ -20,28 +23,35 @@ interface ResetOptions extends WorkerOptions {
   readonly yes: boolean;
 }
 
-/** stream run, stream status, stream reset: topologies in processes of their own. */
+/** stream run, stream status, stream reset, stream describe: topologies in processes of their own. */
 export function addStreamCommands(program: Command, context: () => Context): void {
   const stream = program.command('stream').description('topologies on the stream');
   const common = (command: Command): Command =>
     command
-      .requiredOption('--model <name>', 'model of the project')
+      .option('--model <name>', 'model of the project; windows need none')
       .option('--project <module>', 'compiled project module (default: TIDEMILL_PROJECT)')
       .option('--project-id <id>', 'scopes every topic and group (default: TIDEMILL_PROJECT_ID)');
   common(
     stream
       .command('run')
       .description('run topologies of a model in one worker, until SIGTERM')
-      .argument('<topologies>', 'score, archive, outcome, monitor, relay, materialize; comma-separated'),
+      .argument('<topologies>', 'score, archive, outcome, monitor, relay, materialize, window.NAME; comma-separated'),
   )
     .option('--instance <name>', 'name of this worker; a restart under the same name takes over its tasks at once')
     .option('--initialise <where>', 'set the offsets of a new group to `start` or `end` of its topics and leave')
+    .addOption(
+      new Option(
+        '--processing <guarantee>',
+        'exactly-once; or at-least-once, which answers within milliseconds and may repeat answers after a failure',
+      ).choices(['exactly-once', 'at-least-once']),
+    )
     .addHelpText('after', '\nExample:\n  tidemill stream run score --model fraud --instance worker-1')
     .action(async (topologies: string, options: WorkerOptions) => {
       const { home, exit } = context();
-      const args = ['--topologies', topologies, '--model', options.model];
+      const args = ['--topologies', topologies, ...modelArgs(topologies, options)];
       if (options.instance !== undefined) args.push('--instance', options.instance);
       if (options.initialise !== undefined) args.push('--initialise', options.initialise);
+      if (options.processing !== undefined) args.push('--processing', options.processing);
       const env = await workerEnvironment(home, options);
       exit(await runProgram({ file: 'workers/stream.js', args, env }, { logsTo: 'stderr' }));
     });
@@ -56,7 +66,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
       const { home, format, console } = context();
       const rows = (await readProgram({
         file: 'workers/streamStatus.js',
-        args: ['--topologies', topologies, '--model', options.model],
+        args: ['--topologies', topologies, ...modelArgs(topologies, options)],
         env: await workerEnvironment(home, options),
       })) as TopologyProgress[];
       const number = (value: number | null): string => (value === null ? '-' : String(value));
@@ -80,7 +90,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
     stream
       .command('reset')
       .description('start a new generation of a topology: its state is rebuilt from the log, its group starts anew')
-      .argument('<topology>', 'score, archive, outcome, monitor or relay'),
+      .argument('<topology>', 'score, archive, outcome, monitor, relay or window.NAME'),
   )
     .option(
       '--to <where>',
@@ -94,7 +104,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
       const given = context();
       const { home, format, console } = given;
       const env = await workerEnvironment(home, options);
-      const args = ['--topology', topology, '--model', options.model, '--to', options.to];
+      const args = ['--topology', topology, ...modelArgs(topology, options), '--to', options.to];
       const reset = async (...more: string[]): Promise<TopologyReset> =>
         (await readProgram({ file: 'workers/streamReset.js', args: [...args, ...more], env })) as TopologyReset;
       if (!options.yes) {
@@ -113,6 +123,37 @@ export function addStreamCommands(program: Command, context: () => Context): voi
       const done = await reset();
       console.out(format === 'table' ? formatReset(done) : JSON.stringify(done));
     });
+  common(
+    stream
+      .command('describe')
+      .description(
+        'what topologies consist of: sources, stages, what they keep, internal topics, outputs; needs no broker',
+      )
+      .argument('[topologies]', 'comma-separated; default: all of the project and of the model'),
+  )
+    .option('--dot', 'as a graph for Graphviz', false)
+    .addHelpText('after', '\nExample:\n  tidemill stream describe score --model fraud --dot | dot -Tsvg > score.svg')
+    .action(async (topologies: string | undefined, options: WorkerOptions & { readonly dot: boolean }) => {
+      const { home, format, console } = context();
+      const graphs = (await readProgram({
+        file: 'workers/streamDescribe.js',
+        args: [
+          ...(topologies === undefined ? [] : ['--topologies', topologies]),
+          ...modelArgs(topologies ?? 'window.', options),
+        ],
+        env: await workerEnvironment(home, options),
+      })) as TopologyGraph[];
+      if (options.dot) console.out(graphs.map(dotOf).join('\n'));
+      else console.out(format === 'table' ? graphs.map(textOf).join('\n\n') : JSON.stringify(graphs));
+    });
+}
+
+function modelArgs(topologies: string, { model }: WorkerOptions): string[] {
+  if (model !== undefined) return ['--model', model];
+  if (topologies.split(',').every((name) => name.startsWith('window.'))) return [];
+  throw new TidemillError('USAGE_INVALID', "required option '--model <name>' not specified: only windows need none", {
+    topologies,
+  });
 }
 
 /** What a reset does or did: its generations, then a line per partition, then what is left behind. */

@@ -48,9 +48,9 @@ function summable(name: string, input: NumberExpression | BoolExpression): Expre
 /** An aggregate that still lacks its windows. */
 export class Aggregate {
   constructor(
-    private readonly aggregate: CompiledAggregation['aggregate'],
-    private readonly input: Expression | null,
-    private readonly condition: Expression | null,
+    readonly aggregate: CompiledAggregation['aggregate'],
+    readonly input: Expression | null,
+    readonly condition: Expression | null,
   ) {}
 
   /** Only events for which `condition` is true (not false, not null); several conditions must all hold. */

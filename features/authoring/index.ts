@@ -12,3 +12,4 @@ export { Aggregate, count, mean, sum, WindowedFeatures } from './aggregates.js';
 export { featureView, type FeatureView, type FeatureViewOptions } from './featureView.js';
 export { requestFeatures, type RequestFeatures } from './requestFeatures.js';
 export { featureService, type FeatureService, type ServiceInput } from './featureService.js';
+export { distinctCount, first, last, max, min, WindowAggregate, windowed, type Windows } from './windows.js';

@@ -81,7 +81,7 @@ export class PerformanceMonitor {
 
   /** Takes one outcome; returns what it detects. */
   update(outcome: OutcomeRecord, partition: number): DriftRecord[] {
-    const champion = championOf(outcome);
+    const champion = outcome.revision > 0 || outcome.source === 'censored' ? null : championOf(outcome);
     if (champion !== null && outcome.at > this.closedUpTo) {
       const { id, at, label } = outcome;
       this.held.push({ id, at, version: champion.version, score: champion.score, label });

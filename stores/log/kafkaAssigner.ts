@@ -10,7 +10,8 @@ interface MemberData {
 
 /**
  * Assigns whole tasks: all partitions of one task go to one member (co-partitioning), a member keeps the tasks that it
- * has as long as its share allows (sticky), and shares differ by one task at most.
+ * has as long as its share allows (sticky), and shares differ by one task at most. While members read different topics,
+ * as in a rolling change of what is computed, a task goes only to a member that reads all of its topics.
  *
  * @example tasks a, b, c, d; member 1 holds a, b, c; member 2 joins: quota 2 and 2, so member 1 keeps a, b and member 2
  * gets c, d.
@@ -44,9 +45,11 @@ export function taskAssigner(
         const decoded = AssignerProtocol.MemberMetadata.decode(memberMetadata);
         const userData =
           decoded === null || decoded.userData.length === 0 ? '{"name":"","tasks":[]}' : decoded.userData.toString();
-        return { memberId, ...(JSON.parse(userData) as MemberData) };
+        return { memberId, topics: new Set(decoded?.topics ?? []), ...(JSON.parse(userData) as MemberData) };
       });
-      const byMember = assignTasks([...partitionsOf.keys()], data);
+      const byMember = assignTasks([...partitionsOf.keys()], data, ({ topics: known }, task) =>
+        (partitionsOf.get(task) ?? []).every(({ topic }) => known.has(topic)),
+      );
       return data.map(({ memberId }) => {
         const assignment: Record<string, number[]> = {};
         for (const task of byMember.get(memberId) ?? []) {
@@ -65,11 +68,26 @@ export function taskAssigner(
   });
 }
 
-/** The pure part: tasks to members; see taskAssigner. */
-export function assignTasks(
+/** A member as far as the assignment goes. */
+export interface AssignedMember {
+  readonly memberId: string;
+  readonly name: string;
+  /** What it holds. */
+  readonly tasks: readonly string[];
+}
+
+/**
+ * The pure part: tasks to members; see taskAssigner.
+ *
+ * @param mayRun can the member run the task? @default always
+ */
+export function assignTasks<Member extends AssignedMember>(
   tasks: readonly string[],
-  members: readonly { readonly memberId: string; readonly name: string; readonly tasks: readonly string[] }[],
+  members: readonly Member[],
+  mayRun: (member: Member, task: string) => boolean = () => true,
 ): Map<string, string[]> {
+  if (!members.every((member) => tasks.every((task) => mayRun(member, task))))
+    return assignMixed(tasks, members, mayRun);
   const ordered = [...members].sort((a, b) => compareText(a.name, b.name) || compareText(a.memberId, b.memberId));
   const free = new Set([...tasks].sort(compareText));
   const least = Math.floor(free.size / ordered.length);
@@ -91,6 +109,28 @@ export function assignTasks(
     );
     if (next === undefined) throw new Error('invariant broken: quotas do not cover the tasks');
     (result.get(next.memberId) as string[]).push(task);
+  }
+  return result;
+}
+
+/**
+ * Members that differ in what they can run, for a while: a task stays with its holder or goes to the least loaded member
+ * that can run it. One that nobody can run is run by nobody until the members agree.
+ */
+function assignMixed<Member extends AssignedMember>(
+  tasks: readonly string[],
+  members: readonly Member[],
+  mayRun: (member: Member, task: string) => boolean,
+): Map<string, string[]> {
+  const result = new Map<string, string[]>(members.map(({ memberId }) => [memberId, []]));
+  const load = ({ memberId }: Member): number => (result.get(memberId) as string[]).length;
+  const share = Math.ceil(tasks.length / members.length);
+  for (const task of [...tasks].sort(compareText)) {
+    const able = members
+      .filter((member) => mayRun(member, task))
+      .sort((a, b) => load(a) - load(b) || compareText(a.name, b.name) || compareText(a.memberId, b.memberId));
+    const holder = able.find((member) => member.tasks.includes(task) && load(member) < share) ?? able[0];
+    if (holder !== undefined) (result.get(holder.memberId) as string[]).push(task);
   }
   return result;
 }

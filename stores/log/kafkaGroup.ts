@@ -1,10 +1,14 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EachBatchPayload, Kafka } from 'kafkajs';
+import { TidemillError } from '../../contracts/errors.js';
 import { taskAssigner } from './kafkaAssigner.js';
-import { codedError, leaveForDeadMember, RETRY } from './kafkaClient.js';
+import { codedError, leaveForDeadMember, protocolType, RETRY } from './kafkaClient.js';
 import { recordsOf } from './kafkajs/fetchedBatch.js';
 import type { ConsumerGroupOptions, GroupMember, TopicPartition } from './log.js';
+
+/** What a broker answers to a member whose assignment is over, or about to be. */
+const STALE_MEMBER: ReadonlySet<string> = new Set(['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID']);
 
 /**
  * Joins a consumer group.
@@ -103,6 +107,19 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
     resume: (partitions) => consumer.resume(grouped(partitions)),
     confirmAssigned: (wanted) =>
       wanted === epoch ? new Promise((resolve) => confirmations.push(resolve)) : Promise.resolve(false),
+    commitOffsets: async (offsets, of) => {
+      const stale = (why: string): TidemillError =>
+        new TidemillError('PRODUCER_FENCED', `${group}: the group has a newer assignment (${why})`, { group });
+      if (of !== epoch) throw stale(`${of} is before ${epoch}`);
+      try {
+        await consumer.commitOffsets(
+          offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset: String(offset) })),
+        );
+      } catch (error) {
+        const type = protocolType(error);
+        throw STALE_MEMBER.has(type) ? stale(type) : codedError(error, group);
+      }
+    },
     leave: () => consumer.disconnect(),
   };
 }

@@ -77,6 +77,8 @@ export interface LogRecord extends TopicPartition {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers: Readonly<Record<string, Buffer | string | undefined>>;
+  /** Bytes of key and value, where they are known without cutting them out of what was read. */
+  readonly size?: number;
 }
 
 export interface ReadRange extends TopicPartition {
@@ -154,6 +156,13 @@ export interface GroupMember {
    * fenced task take its transactional id back, or a zombie would fence the rightful owner.
    */
   confirmAssigned(epoch: number): Promise<boolean>;
+  /**
+   * Commits offsets for the group outside a transaction.
+   *
+   * @param epoch of the assignment that they belong to.
+   * @throws TidemillError PRODUCER_FENCED where there is a newer assignment.
+   */
+  commitOffsets(offsets: readonly (TopicPartition & { readonly offset: number })[], epoch: number): Promise<void>;
   /** Leaves the group at once. */
   leave(): Promise<void>;
 }

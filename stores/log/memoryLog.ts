@@ -330,6 +330,14 @@ class MemoryLog implements Log {
         this.notify();
       },
       confirmAssigned: (epoch) => Promise.resolve(epoch === member.epoch),
+      commitOffsets: async (offsets, epoch) => {
+        if (epoch !== member.epoch) {
+          throw new TidemillError('PRODUCER_FENCED', `${options.group}: the group has a newer assignment`, {
+            group: options.group,
+          });
+        }
+        await this.commitOffsets(options.group, offsets);
+      },
       leave: async () => {
         this.members.set(
           options.group,
@@ -359,7 +367,9 @@ class MemoryLog implements Log {
         memberId: id,
         name: options.memberName,
         tasks: [...new Set(held.map((partition) => options.taskOf(partition)))],
+        topics: options.topics,
       })),
+      ({ topics }, task) => (partitionsOf.get(task) ?? []).every(({ topic }) => topics.includes(topic)),
     );
     for (const member of members) {
       member.epoch++;

@@ -3,6 +3,7 @@ import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/
 import { createReadStream } from 'node:fs';
 import { dirname, resolve, sep } from 'node:path';
 import { TidemillError } from '../../contracts/errors.js';
+import { diskFailure } from './diskFull.js';
 import { diskUpkeep } from './diskUpkeep.js';
 import type { StoredObject } from './objectStore.js';
 import type { ObjectUpkeep } from './objectUpkeep.js';
@@ -35,6 +36,8 @@ export function openDiskObjectStore(root: string): ObjectUpkeep {
       const bytes = (await stat(unfinished)).size;
       await rename(unfinished, path);
       return { uri, sha256, bytes };
+    } catch (error) {
+      throw diskFailure(dirname(path), error);
     } finally {
       await rm(unfinished, { force: true });
     }

@@ -1,6 +1,9 @@
 /** Immutable objects addressed by content: artifacts, datasets, checkpoints. A port; a folder on disk is its first adapter. */
 export interface ObjectStore {
-  /** Stores bytes under `prefix/SHA256.EXTENSION`, atomically; storing the same bytes again is no error. */
+  /**
+   * Stores bytes under `prefix/SHA256.EXTENSION`, atomically; storing the same bytes again is no error.
+   * @throws TidemillError DISK_FULL; nothing is left of it then
+   */
   put(prefix: string, extension: string, bytes: Uint8Array): Promise<StoredObject>;
   /** Moves a finished local file in, without reading it into memory at once. */
   putFile(prefix: string, extension: string, path: string): Promise<StoredObject>;

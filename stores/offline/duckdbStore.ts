@@ -13,8 +13,17 @@ import {
 } from '../../features/duckdb/lowerService.js';
 import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
 import type { EventId, LoggedEvent, Value } from '../../features/types.js';
-import type { DatasetQuery, OfflineStore, VectorMatrix, VectorQuery, VectorTable } from './offlineStore.js';
-import { APPEND_TIME, emptyRelation, eventRelation, parquet, writeParquet } from './parquetFiles.js';
+import { datasetSql } from './datasetSql.js';
+import { duckdbArchive } from './duckdbArchive.js';
+import type {
+  DatasetQuery,
+  JoinedTable,
+  OfflineStore,
+  VectorMatrix,
+  VectorQuery,
+  VectorTable,
+} from './offlineStore.js';
+import { APPEND_TIME, emptyRelation, eventRelation, parquet, toValue, writeParquet } from './parquetFiles.js';
 
 export interface DuckdbStoreOptions {
   /** Like `2GB`. @default 80 % of the machine's memory, DuckDB's own default */
@@ -37,6 +46,8 @@ export async function openDuckdbStore(options: DuckdbStoreOptions = {}): Promise
 
 /** Gives every operation a connection of its own: one connection runs one statement at a time. */
 class DuckdbStore implements OfflineStore {
+  readonly archive = duckdbArchive((what, sql) => this.use((session) => session.rows(what, sql)));
+
   constructor(private readonly instance: DuckDBInstance) {}
 
   private async use<T>(act: (session: Session) => Promise<T>): Promise<T> {
@@ -119,6 +130,10 @@ class Session {
     }
   }
 
+  async rows(what: string, sql: string): Promise<DuckDBValue[][]> {
+    return this.guarded(what, async () => (await this.connection.runAndReadAll(sql)).getRows());
+  }
+
   /** Rows of a query, a chunk at a time. */
   private async *stream(sql: string, what: string): AsyncIterable<DuckDBValue[][]> {
     const result = await this.guarded(what, () => this.connection.stream(sql));
@@ -146,7 +161,9 @@ class Session {
     const relations: Record<string, string> = {};
     for (const stream of streamsOf(service.request, service.inputs)) {
       const files = query.files[stream.name] ?? [];
-      relations[stream.name] = files.length === 0 ? emptyRelation(stream) : eventRelation(stream, files);
+      const events = files.length === 0 ? emptyRelation(stream) : eventRelation(stream, files);
+      const share = stream.name === service.request.name ? query.share : undefined;
+      relations[stream.name] = share === undefined ? events : shareOf(stream, events, share);
     }
     const relationOf = (stream: CompiledStream): string => relations[stream.name] as string;
     const facts: (ViewFacts | null)[] = [];
@@ -197,33 +214,12 @@ class Session {
     }
   }
 
-  async joinDataset(query: DatasetQuery): Promise<VectorTable & { asServed: number; positives: number }> {
-    const { vectors, service, labels, served } = query;
-    const field = (at: number): string => identifier(labels.stream.fields[at]?.name ?? '');
-    const [id, time] = [field(labels.stream.eventId), field(labels.stream.eventTime)];
-    const servedColumns = vectors.columns.map((_, at) => `column_${at}`);
-    const servedRows =
-      served.length === 0
-        ? `SELECT NULL::BIGINT AS id, NULL::BIGINT AS "at", ${servedColumns.map((column) => `NULL::DOUBLE AS ${column}`).join(', ')} WHERE false`
-        : `SELECT id, "at", ${servedColumns.join(', ')} FROM ${parquet(served)} WHERE service = ${textLiteral(service.hash)}
-           QUALIFY row_number() OVER (PARTITION BY id, "at" ORDER BY __partition, __offset) = 1`;
-    const fields = Array.from({ length: vectors.fields }, (_, at) => `v.__field_${at}`);
-    const columns = vectors.columns.map(
-      (name, at) => `CASE WHEN s.id IS NULL THEN v.${identifier(name)} ELSE s.column_${at} END AS ${identifier(name)}`,
-    );
-    // A label counts from when it became known; of several the first record does.
-    const sql = `WITH known AS (SELECT ${id} AS id, CAST(${field(labels.field)} AS DOUBLE) AS label, ${time} AS known_at
-        FROM ${parquet(labels.files)} WHERE ${time} <= ${query.labelCutOff}
-        QUALIFY row_number() OVER (PARTITION BY ${id} ORDER BY ${time}, __partition, __offset) = 1),
-      served AS (${servedRows})
-      SELECT v.__time, v.__id, v.__entity, ${[...fields, ...columns].join(', ')},
-        l.label AS __label, l.known_at AS __known_at, s.id IS NOT NULL AS __served
-      FROM ${parquet([vectors.file])} v JOIN known l ON l.id = v.__id
-      LEFT JOIN served s ON s.id = v.__id AND s."at" = v.__time ORDER BY v.__time, v.__id`;
-    const rows = await this.copy(service.name, sql, query.output);
+  async joinDataset(query: DatasetQuery): Promise<JoinedTable> {
+    const { vectors, service } = query;
+    const rows = await this.copy(service.name, datasetSql(query), query.output);
     const [counts] = (
       await this.connection.runAndReadAll(
-        `SELECT coalesce(sum(CAST(__served AS INTEGER)), 0)::DOUBLE, coalesce(sum(__label), 0) FROM ${parquet([query.output])}`,
+        `SELECT coalesce(sum(CAST(__served AS INTEGER)), 0)::DOUBLE, coalesce(sum(__label), 0), coalesce(sum(CAST(__skewed AS INTEGER)), 0)::DOUBLE FROM ${parquet([query.output])}`,
       )
     ).getRows();
     return {
@@ -234,6 +230,7 @@ class Session {
       fields: vectors.fields,
       asServed: counts?.[0] as number,
       positives: counts?.[1] as number,
+      skewed: counts?.[2] as number,
     };
   }
 
@@ -280,6 +277,12 @@ class Session {
   }
 }
 
+/** By MD5: the same in every version of the engine, so that parts of different runs fit together. */
+function shareOf(stream: CompiledStream, events: string, { field, of, at }: NonNullable<VectorQuery['share']>): string {
+  const name = identifier(stream.fields[field]?.name ?? '');
+  return `(SELECT * FROM ${events} WHERE md5_number_lower(CAST(${name} AS VARCHAR)) % ${of} = ${at})`;
+}
+
 function rowCountWrong(table: VectorTable, found: string): TidemillError {
   return new TidemillError('OFFLINE_FILE_INVALID', `${table.file}: ${found} rows where ${table.rows} are expected`, {
     file: table.file,
@@ -289,9 +292,4 @@ function rowCountWrong(table: VectorTable, found: string): TidemillError {
 
 function streamsOf(request: CompiledStream, inputs: readonly CompiledInput[]): CompiledStream[] {
   return [request, ...inputs.flatMap((input) => (input.kind === 'view' ? [input.view.stream] : []))];
-}
-
-function toValue(value: DuckDBValue | undefined): Value {
-  if (value === undefined || value === null) return null;
-  return typeof value === 'bigint' ? Number(value) : (value as Value);
 }

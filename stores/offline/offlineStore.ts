@@ -1,5 +1,6 @@
 import type { CompiledService, CompiledStream } from '../../features/compiledView.js';
 import type { EventId, LoggedEvent, Value } from '../../features/types.js';
+import type { ArchiveReader } from './archiveReader.js';
 
 /**
  * Batch side of the project: Parquet files of events, vectors and datasets, queried by DuckDB.
@@ -23,11 +24,13 @@ export interface OfflineStore {
   computeVectors(query: VectorQuery): Promise<VectorTable>;
   /**
    * A dataset: the rows of `vectors` whose label was known by the cut-off, with the vector as it was served where there is
-   * one. Adds `__label DOUBLE, __known_at BIGINT, __served BOOLEAN`.
+   * one; `skewed` of them differ from event time. Adds `__label DOUBLE, __known_at BIGINT, __served BOOLEAN`.
    */
-  joinDataset(query: DatasetQuery): Promise<VectorTable & { readonly asServed: number; readonly positives: number }>;
+  joinDataset(query: DatasetQuery): Promise<JoinedTable>;
   /** Loads a vector table or dataset into memory. */
   readVectors(table: VectorTable): Promise<VectorMatrix>;
+  /** Few rows out of many files. */
+  readonly archive: ArchiveReader;
   close(): Promise<void>;
 }
 
@@ -42,10 +45,23 @@ export interface VectorQuery {
   readonly entity: number | null;
   /** Adds the request's own fields, in their in-memory form, as `__field_0, …`. @default false */
   readonly withFields?: boolean;
+  /**
+   * Only requests, and events of their stream, whose field has this share of all values: for services whose views all read
+   * the request stream by that field, whose shares are independent. Rows with null there belong to none. @default all
+   */
+  readonly share?: { readonly field: number; readonly of: number; readonly at: number };
   /** Where the result goes. */
   readonly output: string;
   /** Called with 0..1 as far as it can be told. */
   readonly onProgress?: (share: number) => void;
+}
+
+/** What labels mean; see models/labelSpec.ts. Durations in ms of event time. */
+export interface LabelMeaning {
+  readonly horizonMs: number;
+  readonly absence: 'missing' | 'negative';
+  readonly retentionMs: number;
+  readonly censored: readonly string[];
 }
 
 /** Files that become a dataset; see joinDataset. */
@@ -54,7 +70,11 @@ export interface DatasetQuery {
   readonly vectors: VectorTable;
   readonly service: CompiledService;
   /** Event files of the label stream; the label's event id is the request's. */
-  readonly labels: { readonly stream: CompiledStream; readonly field: number; readonly files: readonly string[] };
+  readonly labels: LabelMeaning & {
+    readonly stream: CompiledStream;
+    readonly field: number;
+    readonly files: readonly string[];
+  };
   /** Files of served predictions: id, at, service, column_0, …; empty where nothing was served. */
   readonly served: readonly string[];
   /** Labels known after this do not count. */
@@ -70,6 +90,15 @@ export interface VectorTable {
   readonly labelled: boolean;
   /** Number of the request's own fields that the table has. */
   readonly fields: number;
+}
+
+/** A dataset, and how many of its rows are what. */
+export interface JoinedTable extends VectorTable {
+  /** Rows whose vector is the served one. */
+  readonly asServed: number;
+  /** Those of them whose vector event time has otherwise: by more than rounding. */
+  readonly skewed: number;
+  readonly positives: number;
 }
 
 /** Row-major vectors with what belongs to each row; NaN for null. */

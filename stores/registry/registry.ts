@@ -1,3 +1,4 @@
+import type { AuditResult } from '../../contracts/consistency.js';
 import type { DeploymentRecord } from '../../contracts/records.js';
 import type { ApprovalDecision } from '../../contracts/rollout.js';
 
@@ -81,6 +82,12 @@ export interface Registry {
    */
   rolloutObjects(): Promise<readonly RolloutObjects[]>;
 
+  /**
+   * Adds what an audit of served vectors found to the model's audit, as `consistency.audited`. The same actor is noted once.
+   *
+   * @param actor the run of the workflow.
+   */
+  noteConsistency(model: string, actor: string, result: AuditResult): Promise<void>;
   /** Audit rows, oldest first. */
   auditRows(model: string): Promise<readonly AuditRow[]>;
 
@@ -107,6 +114,8 @@ export interface VersionDraft {
   /** Hash of the feature service: the input contract; and its column names, in order. */
   readonly service: string;
   readonly columns: readonly string[];
+  /** The service as data (features/storedService.ts); versions of before it was kept have none. */
+  readonly definition?: { readonly uri: string; readonly sha256: string };
   /** The dataset manifest of the release fit. */
   readonly dataset: { readonly uri: string; readonly sha256: string };
   readonly trainer: string;
@@ -169,6 +178,19 @@ export interface InstanceState {
   readonly breaker: 'closed' | 'open';
   /** Why the instance cannot follow, where it cannot. */
   readonly problem: string | null;
+  /** What a stream worker computes; left out by others. */
+  readonly features?: InstanceFeatures;
+}
+
+/** The features that an instance computes. */
+export interface InstanceFeatures {
+  /** Identities of the views, and of the features of the request itself (features/vectorLayout.ts). */
+  readonly views: readonly string[];
+  /** Tasks of the instance, and those of them that are still being recovered: their views are behind. */
+  readonly tasks: number;
+  readonly recovering: number;
+  /** Records replayed in the recoveries under way. */
+  readonly replayed: number;
 }
 
 export interface InstanceLease extends InstanceState {

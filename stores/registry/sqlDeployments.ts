@@ -109,8 +109,8 @@ async function changeHead(sql: SqlChange, change: DeploymentChange): Promise<Dep
     });
   }
   // 5
-  for (const role of ['champion', 'challenger', 'prepare'] as const) {
-    const version = next[role];
+  for (const role of ['champion', 'challenger', 'prepare', 'standIn'] as const) {
+    const version = next[role] ?? null;
     if (version !== null && version !== before?.[role]) await requireServable(sql, model, version, role);
   }
   // 6
@@ -123,6 +123,7 @@ async function changeHead(sql: SqlChange, change: DeploymentChange): Promise<Dep
     share: next.share,
     salt: next.salt,
     prepare: next.prepare,
+    ...(next.standIn === undefined ? {} : { standIn: next.standIn }),
   };
   const text = jsonText(record);
   const promoted = record.champion !== (before?.champion ?? null) ? 1 : 0;

@@ -1,4 +1,4 @@
-import type { InstanceLease, Registry } from './registry.js';
+import type { InstanceFeatures, InstanceLease, Registry } from './registry.js';
 import type { SqlDatabase } from './sqlDatabase.js';
 import { jsonText } from './jsonText.js';
 
@@ -10,12 +10,12 @@ export function instanceMethods(
       database.write(instanceScope(state.instance), async (sql) => {
         await sql.run(
           `INSERT INTO instances
-             (project, instance, kind, models, ready_epoch, active_epoch, breaker, problem, expires_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+             (project, instance, kind, models, ready_epoch, active_epoch, breaker, problem, features, expires_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            ON CONFLICT (project, instance) DO UPDATE SET
              kind = excluded.kind, models = excluded.models, ready_epoch = excluded.ready_epoch,
              active_epoch = excluded.active_epoch, breaker = excluded.breaker, problem = excluded.problem,
-             expires_at = excluded.expires_at`,
+             features = excluded.features, expires_at = excluded.expires_at`,
           sql.project,
           state.instance,
           state.kind,
@@ -24,6 +24,7 @@ export function instanceMethods(
           state.activeEpoch,
           state.breaker,
           state.problem,
+          state.features === undefined ? null : jsonText(state.features),
           sql.now + leaseMs,
         );
       }),
@@ -48,6 +49,7 @@ export function instanceMethods(
             activeEpoch: row['active_epoch'] as number,
             breaker: row['breaker'] as InstanceLease['breaker'],
             problem: row['problem'] as string | null,
+            ...featuresOf(row['features']),
             expiresAt: row['expires_at'] as number,
           }))
           .filter(({ models }) => models.includes(model));
@@ -109,6 +111,10 @@ export function clockMethods(
         return row?.['generation'] as number;
       }),
   };
+}
+
+function featuresOf(text: unknown): Pick<InstanceLease, 'features'> {
+  return typeof text === 'string' ? { features: JSON.parse(text) as InstanceFeatures } : {};
 }
 
 function instanceScope(instance: string): string {

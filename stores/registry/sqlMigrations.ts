@@ -115,6 +115,10 @@ const STEPS: readonly ((dialect: SchemaDialect) => string)[] = [
   ${refuse('approvals_stay', 'DELETE ON approvals', 'approvals are append-only')}
   ${refuse('approvals_keep', 'UPDATE ON approvals', 'approvals are append-only')}
   `,
+  // What instances compute, as JSON; null for those that compute nothing.
+  ({ text }) => `
+  ALTER TABLE instances ADD COLUMN features ${text};
+  `,
 ];
 
 /** Schema that this program writes. */

@@ -8,11 +8,13 @@ export interface BlockRow {
   readonly offset: number;
   /** The request's fields. */
   readonly values: readonly Value[];
-  /** The service's whole vector; NaN where no task has been yet. */
+  /** The whole vector of the layout; NaN where no task has been yet. */
   readonly vector: Float64Array;
 }
 
 export interface BlockHeader {
+  /** Stage of the upstream task. */
+  readonly stage: string;
   /** Index of the upstream task, which is its partition, among `upstreams`. */
   readonly upstream: number;
   readonly upstreams: number;
@@ -20,8 +22,12 @@ export interface BlockHeader {
   readonly progress: number | null;
   readonly sourceTopic: string;
   readonly sourcePartition: number;
-  /** Hash of the feature service. */
-  readonly plan: string;
+  /** Hash of the vectors' layout: whoever has the same reads them as they are. */
+  readonly layout: string;
+  /** What the columns are, for whoever has another: the inputs of the layout in order, and how many columns each has. */
+  readonly inputs: readonly (readonly [identity: string, columns: number])[];
+  /** Indexes of inputs whose columns no task has computed, though their stage has been passed; null for none. */
+  readonly absent: readonly number[] | null;
   /** Cut of the tasks before: `folded[topic][partition]`, see CutRecord. */
   readonly folded: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
@@ -37,9 +43,11 @@ export interface Block extends BlockHeader {
  *
  * Bools are 0 and 1, null is NaN (no field holds NaN); text columns stand in the header.
  */
-const MAGIC = 0x3142_4d54; // "TMB1"
+const MAGIC = 0x3242_4d54; // "TMB2"
 
 interface StoredHeader extends BlockHeader {
+  /** Hash of the request stream's contract: names the fields. */
+  readonly contract: string;
   readonly rows: number;
   readonly width: number;
   readonly text: Readonly<Record<number, readonly Value[]>>;
@@ -53,7 +61,7 @@ export function encodeBlock(request: CompiledStream, { rows, ...header }: Block)
     if (type.kind === 'string') text[field] = rows.map(({ values }) => values[field] as Value);
     else numeric.push(field);
   }
-  const stored: StoredHeader = { ...header, rows: rows.length, width, text };
+  const stored: StoredHeader = { ...header, contract: request.hash, rows: rows.length, width, text };
   const json = Buffer.from(JSON.stringify(stored), 'utf8');
   const bytes = Buffer.allocUnsafe(8 + json.length + 8 * rows.length * (numeric.length + 1 + width));
   bytes.writeUInt32LE(MAGIC, 0);
@@ -74,7 +82,7 @@ export function encodeBlock(request: CompiledStream, { rows, ...header }: Block)
 }
 
 /** @throws TidemillError BLOCK_INVALID */
-export function decodeBlock(request: CompiledStream, plan: string, bytes: Buffer | null): Block {
+export function decodeBlock(request: CompiledStream, bytes: Buffer | null): Block {
   if (bytes === null || bytes.length < 8 || bytes.readUInt32LE(0) !== MAGIC) throw invalid('it is no block');
   const length = bytes.readUInt32LE(4);
   let stored: StoredHeader;
@@ -83,8 +91,10 @@ export function decodeBlock(request: CompiledStream, plan: string, bytes: Buffer
   } catch (error) {
     throw invalid(messageOf(error));
   }
-  const { rows: count, width, text, ...header } = stored;
-  if (header.plan !== plan) throw invalid(`it is of feature service ${header.plan}, not ${plan}`);
+  const { rows: count, width, text, contract, ...header } = stored;
+  if (contract !== request.hash) throw invalid(`its rows are of another contract of ${request.name}`);
+  const columns = header.inputs.reduce((sum, [, each]) => sum + each, 0);
+  if (count > 0 && width !== columns) throw invalid(`it has ${width} columns, its layout ${columns}`);
   const numeric = request.fields.flatMap(({ type }, field) => (type.kind === 'string' ? [] : [field]));
   if (bytes.length !== 8 + length + 8 * count * (numeric.length + 1 + width)) throw invalid('it is torn');
 

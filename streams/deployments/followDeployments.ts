@@ -4,7 +4,7 @@ import { messageOf } from '../../contracts/errors.js';
 import { deploymentsTopic } from '../../contracts/topics.js';
 import type { Scorer } from '../../scoring/scorer.js';
 import type { Log, LogRecord } from '../../stores/log/log.js';
-import type { InstanceState, Registry } from '../../stores/registry/registry.js';
+import type { InstanceFeatures, InstanceState, Registry } from '../../stores/registry/registry.js';
 
 /** An instance's lease lasts this long and is renewed this often. */
 export const LEASE_MS = 10_000;
@@ -17,6 +17,8 @@ export interface FollowOptions {
   readonly model: string;
   readonly instance: string;
   readonly scorer: Scorer;
+  /** What computes the features that versions read. @default nothing: whatever is scored has its features */
+  readonly features?: FeatureHost;
   /** A deployment that cannot be followed, or a lease that cannot be renewed: said, while the last good version serves on. */
   readonly onProblem: (text: string) => void;
   /** Called with every renewal: what the instance wants to say besides. */
@@ -25,6 +27,21 @@ export interface FollowOptions {
   readonly clock?: () => number;
   /** @default RENEW_MS */
   readonly renewMs?: number;
+}
+
+/** Computes features, and can be asked for those of other versions. */
+export interface FeatureHost {
+  /**
+   * Resolves once the features of all versions that a deployment names are computed.
+   *
+   * @throws TidemillError FEATURES_NOT_READY where they cannot be.
+   */
+  cover(deployment: DeploymentRecord): Promise<void>;
+  readonly features: InstanceFeatures;
+  /** What is not computed, and why; null where everything is. */
+  readonly problem: string | null;
+  /** Open while the champion's features are not there. */
+  readonly breaker: 'closed' | 'open';
 }
 
 /**
@@ -47,8 +64,9 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
     models: [model],
     readyEpoch: scorer.readyEpoch,
     activeEpoch: scorer.activeEpoch,
-    breaker: scorer.breaker,
-    problem: scorer.problem,
+    breaker: options.features?.breaker === 'open' ? 'open' : scorer.breaker,
+    problem: options.features?.problem ?? scorer.problem,
+    ...(options.features === undefined ? {} : { features: options.features.features }),
   });
 
   /** Epochs that are being loaded. */
@@ -58,8 +76,9 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
     if (epoch <= scorer.activeEpoch) return Promise.resolve();
     const known = following.get(epoch);
     if (known !== undefined) return known;
-    const loading = scorer
-      .prepare(deployment)
+    // Features first: an epoch is claimed only where its versions can be asked.
+    const loading = Promise.resolve(options.features?.cover(deployment))
+      .then(() => scorer.prepare(deployment))
       .then(() => scorer.activate(deployment))
       .catch((error: unknown) => onProblem(`epoch ${epoch} cannot be followed: ${messageOf(error)}`))
       .finally(() => following.delete(epoch));

@@ -70,3 +70,15 @@ export async function commit(
   task.committed(byName);
   return byName;
 }
+
+/** Sends what has been folded before its commit, where nothing waits for a transaction: steps 1 to 3 by themselves. */
+export async function sendEarly(
+  producer: TransactionalProducer,
+  task: StreamTask,
+  outputs: TransactionOutputs,
+  output: Output,
+): Promise<void> {
+  await task.drain(output);
+  task.flush(output);
+  await producer.send(outputs.take());
+}

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { isTidemillError, messageOf, TidemillError } from '../../contracts/errors.js';
 import { groupId, topologyPrefix, transactionalId } from '../../contracts/topics.js';
-import type { TransactionalProducer } from '../../stores/log/log.js';
+import type { TopicPartition, TransactionalProducer } from '../../stores/log/log.js';
+import { openAtLeastOnceProducer, type CommitOffsets } from './atLeastOnceProducer.js';
 import { SnapshotStore, type Snapshots } from './snapshotStore.js';
 import type { TaskContext } from './taskContext.js';
 import { partitionName } from './taskInputs.js';
-import type { StreamTask } from './topology.js';
+import type { NeededHistory, StreamTask } from './topology.js';
 
 /** Everything that a task needs to go on exactly where its predecessor committed. */
 export interface Recovery {
@@ -14,6 +15,8 @@ export interface Recovery {
   readonly task: StreamTask;
   /** Replay starts here, by partition name. */
   readonly from: ReadonlyMap<string, number>;
+  /** Offsets of the snapshot: what lies before is replayed into the parts alone that it lacked. */
+  readonly heldFrom: ReadonlyMap<string, number>;
   /** Replay ends and live processing starts here: the committed offsets. */
   readonly committed: ReadonlyMap<string, number>;
   readonly highWatermarks: ReadonlyMap<string, number>;
@@ -23,21 +26,25 @@ export interface Recovery {
 /**
  * Recovery, as a workflow recovers: the newest snapshot, and the log since.
  *
- *   1. fence: nobody else can commit for this task from now on
+ *   1. fence: nobody else can commit for this task from now on (at-least-once fences nobody: a zombie's outputs are repeats)
  *   2. read the committed offsets C: what the predecessor was committing is decided by now, one way or the other
- *   3. restore the newest snapshot at offsets S <= C; a corrupt, foreign or advanced one is discarded
- *   4. check that the log still holds S
- *   (the runner then replays S to C silently and goes live)
+ *   3. restore the newest snapshot at offsets S <= C; a corrupt, foreign or advanced one is discarded. Parts that it lacks
+ *      (views that were added) are built from the start of the log; parts of it that the task does not have are dropped
+ *   4. check that the log still holds what is needed
+ *   (the runner then replays S to C silently, for what is built from the start on, and goes live)
  *
  * @throws TidemillError GROUP_NOT_INITIALISED, OFFSETS_MISSING, OFFSET_LOST
  */
-export async function recover(context: TaskContext): Promise<Recovery> {
+export async function recover(context: TaskContext, commitOffsets: CommitOffsets): Promise<Recovery> {
   const { topology, options, id, partitions, owner } = context;
   const { identity } = topology;
   const { log } = options;
 
   // 1 fence
-  const producer = await log.transactionalProducer(transactionalId(identity, id));
+  const producer =
+    options.processing === 'at-least-once'
+      ? await openAtLeastOnceProducer(log, commitOffsets)
+      : await log.transactionalProducer(transactionalId(identity, id));
   let snapshots: Snapshots | null = null;
   try {
     options.reach?.('after-fence', id);
@@ -68,7 +75,12 @@ export async function recover(context: TaskContext): Promise<Recovery> {
           { task: id, partition: name },
         );
       }
-      if (topology.sources.find((source) => source.topic === topic)?.start !== 'earliest') {
+      const start = topology.sources.find((source) => source.topic === topic)?.start;
+      if (start === 'joining' && (await isInitialised(context))) {
+        committed.set(name, ranges.get(name)?.high ?? 0);
+        continue;
+      }
+      if (start !== 'earliest') {
         throw new TidemillError('GROUP_NOT_INITIALISED', `${id}: nobody has said where ${name} starts`, {
           task: id,
           partition: name,
@@ -79,20 +91,44 @@ export async function recover(context: TaskContext): Promise<Recovery> {
 
     // 3 snapshot
     let fromSnapshot = false;
+    let foreign: readonly Uint8Array[] = [];
     if (held !== null) {
-      const problem = await restore(context, snapshots, task, held, committed);
-      if (problem === null) fromSnapshot = true;
-      else {
-        discard(problem);
+      const found = restore(context, snapshots, task, held, committed);
+      if ('foreign' in found) {
+        fromSnapshot = true;
+        ({ foreign } = found);
+      } else {
+        discard(found.problem);
         task = topology.createTask(id, partitions);
         await snapshots.reset(owner, task.stateIdentity);
       }
     }
-    await snapshots.claim(owner, task.stateIdentity);
+    const heldParts = new Set(snapshots.header()?.parts ?? []);
+    await snapshots.claim(owner, task.stateIdentity, task.parts ?? [], foreign);
+    if (!fromSnapshot) task.attach?.(snapshots);
     await snapshots.restored();
-    const from = new Map(
-      [...committed.keys()].map((name) => [name, fromSnapshot ? (held?.[name] ?? 0) : (ranges.get(name)?.low ?? 0)]),
+    const lowOf = (name: string): number => ranges.get(name)?.low ?? 0;
+    const heldFrom = new Map(
+      [...committed.keys()].map((name) => [name, fromSnapshot ? (held?.[name] ?? lowOf(name)) : lowOf(name)]),
     );
+    const from = new Map(heldFrom);
+    const lacking = fromSnapshot ? (task.parts ?? []).filter((part) => !heldParts.has(part)) : [];
+    if (lacking.length > 0) {
+      const needed = task.lacks?.(new Set(lacking)) ?? [];
+      for (const history of needed) {
+        for (const place of partitions) {
+          if (place.topic !== history.topic) continue;
+          const name = partitionName(place);
+          await requireHistory(context, place, history, ranges.get(name) ?? { low: 0, high: 0 });
+          from.set(name, lowOf(name));
+        }
+      }
+      options.onEvent?.({
+        kind: 'building',
+        task: id,
+        parts: needed.flatMap(({ parts }) => parts.map((part) => part.name)),
+      });
+    }
 
     // 4 the log holds what is needed
     for (const [name, offset] of from) {
@@ -106,7 +142,7 @@ export async function recover(context: TaskContext): Promise<Recovery> {
         });
     }
     const highWatermarks = new Map([...committed.keys()].map((name) => [name, ranges.get(name)?.high ?? 0]));
-    return { producer, snapshots, task, from, committed, highWatermarks, fromSnapshot };
+    return { producer, snapshots, task, from, heldFrom, committed, highWatermarks, fromSnapshot };
   } catch (error) {
     await snapshots?.close();
     await producer.close();
@@ -131,26 +167,64 @@ async function heldOffsets(
   }
 }
 
-/** Why the snapshot cannot be used; null when the task holds it now. */
-async function restore(
+/** Does the group have offsets of the topology's main source? */
+async function isInitialised({ topology, options }: TaskContext): Promise<boolean> {
+  const topic = topology.sources[0]?.topic ?? '';
+  const places = (await options.log.offsets(topic)).map(({ partition }) => ({ topic, partition }));
+  return (await options.log.committed(groupId(topology.identity), places)).some(({ offset }) => offset !== null);
+}
+
+/**
+ * What a part is built from must be there from the log's start, but for what counts for nothing.
+ *
+ * @throws TidemillError OFFSET_LOST
+ */
+async function requireHistory(
+  { id, options }: TaskContext,
+  place: TopicPartition,
+  { parts, appendedSince }: NeededHistory,
+  { low, high }: { readonly low: number; readonly high: number },
+): Promise<void> {
+  if (low === 0) return;
+  // Log time never goes back: everything before the first record that is left is as old as it, or older.
+  for await (const [first] of options.log.read({ ...place, from: low, to: high })) {
+    if (first === undefined) continue;
+    if (first.timestamp < appendedSince) return;
+    break;
+  }
+  const name = partitionName(place);
+  throw new TidemillError(
+    'OFFSET_LOST',
+    `${id}: ${parts.map((part) => part.name).join(', ')} cannot be built: offsets 0 to ${low - 1} of ${name} are lost`,
+    { task: id, name, offset: 0, low, parts: parts.map(({ identity }) => identity) },
+  );
+}
+
+/** Why the snapshot cannot be used; or, when the task holds it now, the entries of it that belong to no part of the task. */
+function restore(
   { topology, id, partitions }: TaskContext,
   snapshots: Snapshots,
   task: StreamTask,
   held: Readonly<Record<string, number>>,
   committed: ReadonlyMap<string, number>,
-): Promise<string | null> {
+): { readonly foreign: readonly Uint8Array[] } | { readonly problem: string } {
   const identity = snapshots.header()?.identity;
-  if (identity !== task.stateIdentity) return `it holds the state ${identity}, not ${task.stateIdentity}`;
+  if (identity !== task.stateIdentity) return { problem: `it holds the state ${identity}, not ${task.stateIdentity}` };
   for (const [name, offset] of committed) {
     const at = held[name];
-    if (at === undefined) return `it has no offset for ${name}`;
-    if (at > offset) return `it is ahead: ${name} at ${at}, committed ${offset}`;
+    // State in parts may have a part that reads a topic which nothing read before.
+    if (at === undefined && task.parts === undefined) return { problem: `it has no offset for ${name}` };
+    if (at !== undefined && at > offset) return { problem: `it is ahead: ${name} at ${at}, committed ${offset}` };
   }
   try {
-    for (const { key, value } of snapshots.entries()) task.restore(key, value);
-    return null;
+    const foreign: Uint8Array[] = [];
+    // Who reads by key has the file read through all the same: a damaged one must show itself while the mark stands.
+    for (const { key, value } of snapshots.entries())
+      if (task.attach === undefined && task.restore(key, value) === false) foreign.push(key);
+    task.attach?.(snapshots);
+    return { foreign };
   } catch (error) {
-    if (isTidemillError(error, 'STATE_CORRUPT')) return messageOf(error);
+    if (isTidemillError(error, 'STATE_CORRUPT')) return { problem: messageOf(error) };
     throw new Error(`${topology.identity.name} ${id}: restoring ${partitions.length} partitions failed`, {
       cause: error,
     });

@@ -105,6 +105,7 @@ async function startIn(
         case 'committed':
           if (committed !== null) return committed;
           if (usual === 'earliest') return low;
+          if (usual === 'joining') return high;
           throw new TidemillError(
             'OFFSETS_MISSING',
             `${identity.name}: the group has no committed offset for ${topic}-${partition}`,

@@ -4,11 +4,11 @@ import { TidemillError } from '../../contracts/errors.js';
 import { deadLetterTopic, groupId } from '../../contracts/topics.js';
 import type { Assignment, GroupMember, TopicPartition } from '../../stores/log/log.js';
 import type { RuntimeOptions, TaskContext } from './taskContext.js';
-import { TaskRunner } from './taskRunner.js';
+import { TaskRunner, type TaskStatus } from './taskRunner.js';
 import type { Topology } from './topology.js';
 
 export interface RunningTopology {
-  readonly status: readonly TaskRunner['status'][];
+  readonly status: readonly TaskStatus[];
   /** Drains, commits, snapshots and leaves the group. */
   stop(): Promise<void>;
 }
@@ -43,6 +43,12 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
     for (const partition of assignment.partitions) {
       const task = topology.taskOf(partition);
       partitionsOf.set(task, [...(partitionsOf.get(task) ?? []), partition]);
+    }
+    for (const [id, partitions] of partitionsOf) {
+      if (topology.isWhole?.(partitions) !== false) continue;
+      // Assigned by a member that runs another plan: it is run once the group agrees.
+      partitionsOf.delete(id);
+      options.onEvent?.({ kind: 'incomplete', task: id });
     }
     // 1 gone
     for (const [id, runner] of runners) {

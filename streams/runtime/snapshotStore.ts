@@ -3,6 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
+import type { StoredState } from './storedState.js';
 
 /** What a snapshot says about itself. */
 export interface SnapshotHeader {
@@ -12,6 +13,8 @@ export interface SnapshotHeader {
   readonly identity: string;
   /** Next offsets by partition name: the state holds everything below them, and nothing else. */
   readonly offsets: Readonly<Record<string, number>> | null;
+  /** Parts of the state that it holds, where the state has parts. */
+  readonly parts?: readonly string[];
 }
 
 /** Snapshots of one task, wherever they are kept. */
@@ -24,7 +27,7 @@ const ENTRY_PREFIX = 1;
  * Snapshots of one task in LMDB. Entries and the offsets that they belong to change in one LMDB transaction, which
  * checks the owner first.
  */
-export class SnapshotStore {
+export class SnapshotStore implements StoredState {
   private constructor(
     private readonly folder: string,
     private database: RootDatabase<Buffer, Buffer>,
@@ -75,18 +78,43 @@ export class SnapshotStore {
     }
   }
 
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.database.get(storedKey(key));
+  }
+
+  *keys(from: Uint8Array, to: Uint8Array): Iterable<Uint8Array> {
+    for (const key of this.database.getKeys({ start: storedKey(from), end: storedKey(to) })) yield key.subarray(1);
+  }
+
   *entries(): Iterable<{ key: Uint8Array; value: Uint8Array }> {
     for (const { key, value } of this.database.getRange({ start: Buffer.from([ENTRY_PREFIX]) })) {
       yield { key: key.subarray(1), value };
     }
   }
 
-  /** Makes `owner` the only one whose writes count. */
-  async claim(owner: string, identity: string): Promise<void> {
+  /**
+   * Makes `owner` the only one whose writes count.
+   *
+   * @param kept parts that stay: what else there is will not be kept up any more.
+   * @param foreign entries of other parts, which are deleted.
+   */
+  async claim(
+    owner: string,
+    identity: string,
+    kept: readonly string[] = [],
+    foreign: readonly Uint8Array[] = [],
+  ): Promise<void> {
     await this.database.transaction(() => {
       const before = this.header();
-      const offsets = before === null || before.identity !== identity ? null : before.offsets;
-      void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify({ owner, identity, offsets })));
+      const isSame = before !== null && before.identity === identity;
+      const header: SnapshotHeader = {
+        owner,
+        identity,
+        offsets: isSame ? before.offsets : null,
+        parts: isSame ? (before.parts ?? []).filter((part) => kept.includes(part)) : [],
+      };
+      void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify(header)));
+      for (const key of foreign) void this.database.remove(storedKey(key));
     });
   }
 
@@ -103,9 +131,7 @@ export class SnapshotStore {
       const owner = this.header()?.owner;
       if (owner !== header.owner) return owner ?? 'nobody';
       for (const { key, value } of entries) {
-        const stored = Buffer.alloc(key.length + 1);
-        stored[0] = ENTRY_PREFIX;
-        stored.set(key, 1);
+        const stored = storedKey(key);
         if (value === null) void this.database.remove(stored);
         else void this.database.put(stored, Buffer.from(value.buffer, value.byteOffset, value.byteLength));
       }
@@ -131,6 +157,13 @@ export class SnapshotStore {
   async close(): Promise<void> {
     await this.database.close();
   }
+}
+
+function storedKey(key: Uint8Array): Buffer {
+  const stored = Buffer.alloc(key.length + 1);
+  stored[0] = ENTRY_PREFIX;
+  stored.set(key, 1);
+  return stored;
 }
 
 function openDatabase(folder: string): RootDatabase<Buffer, Buffer> {

@@ -24,9 +24,13 @@ export type TaskEvent =
       readonly fromSnapshot: boolean;
       readonly ms: number;
     }
+  /** Parts of the state that the snapshot lacks are being built from the start of the log. */
+  | { readonly kind: 'building'; readonly task: string; readonly parts: readonly string[] }
   | { readonly kind: 'snapshotDiscarded'; readonly task: string; readonly reason: string }
   | { readonly kind: 'rebuild'; readonly task: string; readonly error: unknown }
-  | { readonly kind: 'lost'; readonly task: string };
+  | { readonly kind: 'lost'; readonly task: string }
+  /** The task was assigned without some of its inputs, and waits for another assignment. */
+  | { readonly kind: 'incomplete'; readonly task: string };
 
 export interface RuntimeOptions {
   readonly log: Log;
@@ -34,6 +38,11 @@ export interface RuntimeOptions {
   readonly instance: string;
   /** Folder for snapshots and member ids. */
   readonly directory: string;
+  /**
+   * `exactly-once`: outputs and offsets become visible together, each commit. `at-least-once`: outputs are sent as soon as
+   * nothing more is waiting, in milliseconds, and may be repeated after a failure. @default exactly-once
+   */
+  readonly processing?: 'exactly-once' | 'at-least-once';
   /** Outputs and offsets are committed at least this often while there is something. @default 100 */
   readonly commitIntervalMs?: number;
   /** @default 5000 */

@@ -159,7 +159,7 @@ export class TaskInputs {
   }
 }
 
-function sizeOf({ key, value }: LogRecord): number {
+function sizeOf(record: LogRecord): number {
   // About what a record costs on the heap besides its bytes.
-  return (key?.length ?? 0) + (value?.length ?? 0) + 200;
+  return (record.size ?? (record.key?.length ?? 0) + (record.value?.length ?? 0)) + 200;
 }

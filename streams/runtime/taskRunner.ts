@@ -2,10 +2,10 @@ import { isTidemillError, messageOf, TidemillError } from '../../contracts/error
 import { deadLetterTopic } from '../../contracts/topics.js';
 import type { GroupMember, LogRecord, TopicPartition } from '../../stores/log/log.js';
 import { processClock, type RuntimeClock } from './clock.js';
-import { commit, TransactionOutputs } from './commit.js';
+import { commit, sendEarly, TransactionOutputs } from './commit.js';
 import { recover, type Recovery } from './recover.js';
 import type { TaskContext } from './taskContext.js';
-import { TaskInputs, type InputRecord } from './taskInputs.js';
+import { partitionName, TaskInputs, type InputRecord } from './taskInputs.js';
 import type { Output, StreamTask } from './topology.js';
 
 /** Folded records between two looks at the clock and the event loop. */
@@ -22,6 +22,17 @@ const DEFAULTS = {
   maxQueueBytes: 8 * 2 ** 20,
   microBatchRows: 256,
 } as const;
+
+/** How a task stands. */
+export interface TaskStatus {
+  readonly task: string;
+  readonly state: 'recovering' | 'live' | 'stopped';
+  /** Records replayed in the last recovery, so far. */
+  readonly replayed: number;
+  /** Committed offsets, by partition name. */
+  readonly offsets: Readonly<Record<string, number>>;
+  readonly watermark: number | null;
+}
 
 /**
  * Runs one task from its assignment until it is lost or stopped: recover, replay, then fold and commit. A failure whose
@@ -58,10 +69,11 @@ export class TaskRunner {
     return this.context.id;
   }
 
-  get status(): { task: string; state: string; offsets: Record<string, number>; watermark: number | null } {
+  get status(): TaskStatus {
     return {
       task: this.id,
       state: this.state,
+      replayed: this.replayedRecords,
       offsets: Object.fromEntries(this.committedOffsets),
       watermark: this.watermarkValue,
     };
@@ -132,7 +144,7 @@ export class TaskRunner {
         }
         this.state = 'recovering';
         options.onEvent?.({ kind: 'rebuild', task: this.id, error });
-        await this.closeAfterFailure(recovery);
+        await this.closeAfterFailure(recovery, error);
         recovery = null;
         // A zombie must not fence the rightful owner: only who is confirmed takes the task back.
         if (isTidemillError(error, 'PRODUCER_FENCED') && !(await this.member.confirmAssigned(this.epoch)) && this.lost)
@@ -146,8 +158,13 @@ export class TaskRunner {
     if (this.lost) options.onEvent?.({ kind: 'lost', task: this.id });
   }
 
-  private async closeAfterFailure(recovery: Recovery | null): Promise<void> {
+  private async closeAfterFailure(recovery: Recovery | null, error?: unknown): Promise<void> {
     if (recovery === null) return;
+    if (isTidemillError(error, 'STATE_CORRUPT')) {
+      // State that is read by key shows its damage only when it is read: the next recovery does without the snapshot.
+      this.context.options.onEvent?.({ kind: 'snapshotDiscarded', task: this.id, reason: error.message });
+      await recovery.snapshots.reset(this.context.owner, recovery.task.stateIdentity);
+    }
     await recovery.snapshots.close();
     await recovery.producer.close();
   }
@@ -156,7 +173,18 @@ export class TaskRunner {
   private async recover(): Promise<Recovery> {
     const started = this.clock.now();
     this.state = 'recovering';
-    const recovery = await recover(this.context);
+    this.replayedRecords = 0;
+    const recovery = await recover(this.context, (offsets) => this.member.commitOffsets(offsets, this.epoch));
+    try {
+      await this.replay(recovery, started);
+      return recovery;
+    } catch (error) {
+      await this.closeAfterFailure(recovery, error);
+      throw error;
+    }
+  }
+
+  private async replay(recovery: Recovery, started: number): Promise<void> {
     const { task, from, committed } = recovery;
     const inputs = new TaskInputs(this.context.partitions, (record) => task.parse(record));
     this.inputs = inputs;
@@ -179,6 +207,7 @@ export class TaskRunner {
         continue;
       }
       if (!('failure' in next)) foldSilently(recovery, next);
+      this.replayedRecords = replayed + 1;
       if (++replayed % 1_000 === 0) {
         this.context.options.reach?.('in-replay', this.id);
         this.resumeDrained();
@@ -186,7 +215,6 @@ export class TaskRunner {
       }
     }
     task.committed(committed);
-    this.replayedRecords = replayed;
     this.context.options.onEvent?.({
       kind: 'recovered',
       task: this.id,
@@ -194,7 +222,6 @@ export class TaskRunner {
       fromSnapshot: recovery.fromSnapshot,
       ms: Math.round(this.clock.now() - started),
     });
-    return recovery;
   }
 
   private async live({ task, producer, snapshots, highWatermarks }: Recovery): Promise<void> {
@@ -206,7 +233,9 @@ export class TaskRunner {
       emit: (record) => outputs.emit(record),
       deadLetter: (record, error) => outputs.emit(this.deadLetter(record, error)),
     };
+    /** Records folded since the last commit, and how many of them had their outputs sent before it. */
     let folded = 0;
+    let sentAt = 0;
     let firstFoldAt = 0;
     let lastSnapshotAt = this.clock.now();
     let snapshotting: Promise<void> | null = null;
@@ -215,11 +244,19 @@ export class TaskRunner {
     const snapshot = (offsets: ReadonlyMap<string, number>): void => {
       options.reach?.('before-snapshot', this.id);
       const entries = [...task.snapshot()];
-      const header = { owner: this.context.owner, identity: task.stateIdentity, offsets: Object.fromEntries(offsets) };
+      const header = {
+        owner: this.context.owner,
+        identity: task.stateIdentity,
+        offsets: Object.fromEntries(offsets),
+        ...(task.parts === undefined ? {} : { parts: task.parts }),
+      };
       lastSnapshotAt = this.clock.now();
       snapshotting = snapshots
         .write(header, entries)
-        .then(() => options.reach?.('after-snapshot', this.id))
+        .then(() => {
+          options.reach?.('after-snapshot', this.id);
+          task.snapshotWritten?.();
+        })
         .catch((error: unknown) => {
           snapshotFailure = error;
         })
@@ -231,6 +268,7 @@ export class TaskRunner {
       this.committedOffsets = await commit(this.context, producer, task, inputs, outputs, output);
       this.watermarkValue = task.watermark;
       folded = 0;
+      sentAt = 0;
       if (snapshotFailure !== null) throw snapshotFailure as Error;
       if (snapshotting === null && this.clock.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
         snapshot(this.committedOffsets);
@@ -262,6 +300,11 @@ export class TaskRunner {
         folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - this.clock.now();
       if (dueIn <= 0 || outputs.bytes >= MAX_OUTPUT_BYTES) await commitNow();
       else if (taken === 0) {
+        if (options.processing === 'at-least-once' && folded > sentAt) {
+          await sendEarly(producer, task, outputs, output);
+          sentAt = folded;
+          continue;
+        }
         const isIdle = folded === 0 && task.settle !== undefined;
         const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - this.clock.now() : Number.POSITIVE_INFINITY;
         if (settleIn <= 0) await settle();
@@ -321,16 +364,23 @@ function fold(task: StreamTask, next: InputRecord, output: Output): void {
   try {
     task.fold(next, output, false);
   } catch (error) {
+    if (isTidemillError(error, 'STATE_CORRUPT')) throw error;
     // The fold is deterministic: what fails once fails always.
     output.deadLetter(next.record, error);
   }
 }
 
-/** Records that failed when they were live have their dead letter; they change nothing. */
-function foldSilently({ task }: Recovery, next: Exclude<InputRecord, { failure: unknown }>): void {
+/**
+ * Records that failed when they were live have their dead letter; they change nothing. What lies before the snapshot is
+ * read for the parts alone that the snapshot lacks.
+ */
+function foldSilently({ task, heldFrom }: Recovery, next: Exclude<InputRecord, { failure: unknown }>): void {
+  const { record } = next;
   try {
-    task.fold(next, SILENT, true);
-  } catch {
+    if (record.offset < (heldFrom.get(partitionName(record)) ?? 0)) task.foldBefore?.(next);
+    else task.fold(next, SILENT, true);
+  } catch (error) {
+    if (isTidemillError(error, 'STATE_CORRUPT')) throw error;
     // Poison, answered when it was live: a replay leaves it out for the same reason.
   }
 }
@@ -344,6 +394,7 @@ function isHealing(error: unknown): boolean {
     isTidemillError(error, 'PRODUCER_UNUSABLE') ||
     isTidemillError(error, 'LOG_UNAVAILABLE') ||
     isTidemillError(error, 'SNAPSHOT_NOT_OWNED') ||
+    isTidemillError(error, 'STATE_CORRUPT') ||
     isTidemillError(error, 'TEMPORAL_UNAVAILABLE') ||
     isTidemillError(error, 'REGISTRY_BUSY') ||
     (error instanceof Error && error.name.startsWith('KafkaJS'))

@@ -1,5 +1,6 @@
 import type { Value } from '../../features/types.js';
 import type { LogRecord, OutgoingRecord, TopicPartition } from '../../stores/log/log.js';
+import type { StoredState } from './storedState.js';
 import type { TopologyIdentity } from '../../contracts/topics.js';
 
 /**
@@ -13,20 +14,48 @@ import type { TopologyIdentity } from '../../contracts/topics.js';
 export interface Topology {
   readonly identity: TopologyIdentity;
   readonly sources: readonly SourceSpec[];
+  /** What it consists of, in the order in which records pass: for people and for `tidemill stream describe`. */
+  readonly stages: readonly StageSpec[];
   /** Topics the topology writes to or creates, ensured at start. */
   readonly outputs: readonly { readonly topic: string; readonly partitions: number; readonly compacted?: boolean }[];
   /** The task that a source partition belongs to, e.g. `customer-3`; co-partitioned inputs share it. */
   taskOf(partition: TopicPartition): string;
+  /** Are these all inputs of their task? Without some of them its state would be wrong. @default always */
+  isWhole?(partitions: readonly TopicPartition[]): boolean;
   createTask(id: string, partitions: readonly TopicPartition[]): StreamTask;
+}
+
+/** Tasks of one kind, as they describe themselves. */
+export interface StageSpec {
+  /** What the ids of its tasks begin with. */
+  readonly name: string;
+  /** What it does, in a few words. */
+  readonly does: string;
+  readonly reads: readonly string[];
+  /** What its tasks hold, which recovery rebuilds from the log. */
+  readonly keeps: readonly string[];
+  /** Stores and services outside of the log that it reads or writes. */
+  readonly uses?: readonly string[];
+  /** Topics; the dead letters, which any stage may write, are left out. */
+  readonly writes: readonly string[];
 }
 
 export interface SourceSpec {
   readonly topic: string;
   /**
    * Where a new group starts: `earliest` processes history live; `stored` requires committed offsets to be set at the
-   * chosen start (history below is replayed silently).
+   * chosen start (history below is replayed silently). `joining` does so, too, in a new group; one that a group comes to
+   * read later starts at its end: what it held by then builds state and is answered by nobody.
    */
-  readonly start: 'earliest' | 'stored';
+  readonly start: 'earliest' | 'stored' | 'joining';
+}
+
+/** What parts of a state are built from. */
+export interface NeededHistory {
+  readonly topic: string;
+  readonly parts: readonly { readonly identity: string; readonly name: string }[];
+  /** Log time, ms: records of before count for nothing. */
+  readonly appendedSince: number;
 }
 
 /** A record after parsing; `time` orders inputs of a task (for a block: the greatest time in it). */
@@ -72,14 +101,35 @@ export interface StreamTask {
   settle?(offsets: ReadonlyMap<string, number>, hasCaughtUp: boolean): Promise<void>;
   /** Entries changed since the last call, value null for deleted. Called right after `committed`, before any further fold. */
   snapshot(): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array | null }>;
-  /** Restores one snapshot entry, before any fold. @throws TidemillError STATE_CORRUPT */
-  restore(key: Uint8Array, value: Uint8Array): void;
+  /**
+   * Restores one snapshot entry, before any fold. False where it is of a part that the task does not have: it is deleted.
+   *
+   * @throws TidemillError STATE_CORRUPT
+   */
+  restore(key: Uint8Array, value: Uint8Array): boolean | void;
+  /**
+   * Where it is there, it is called instead of `restore`, once and before any fold: the task reads its snapshot by key, so
+   * that its state may be larger than memory. @throws TidemillError STATE_CORRUPT
+   */
+  attach?(stored: StoredState): void;
+  /** What the last call of `snapshot` gave is in the snapshot now. Never called in the midst of a fold. */
+  snapshotWritten?(): void;
   /**
    * The encoded state of one key of a view, for inspection; null where the task has none, undefined where it does not keep the view.
    */
   stateOf?(view: string, key: Value): Uint8Array | null | undefined;
-  /** Identity of the state's format and meaning (view hashes): a snapshot with another one is discarded. */
+  /** Identity of the state's format and meaning: a snapshot with another one is discarded. */
   readonly stateIdentity: string;
+  /** Parts of the state that are kept and rebuilt each by itself: identities of views. @default none */
+  readonly parts?: readonly string[];
+  /**
+   * Says after a restore, before any fold, which parts the snapshot did not have; they are built from the start of the log.
+   *
+   * @returns from what.
+   */
+  lacks?(parts: ReadonlySet<string>): readonly NeededHistory[];
+  /** Folds a record before the snapshot's offsets into the parts that it lacked, and into nothing else. */
+  foldBefore?(parsed: ParsedRecord): void;
   /** Watermark of the task as event time, where it has one: for progress and status. */
   readonly watermark: number | null;
 }

@@ -21,6 +21,7 @@ const task: StreamTask = {
 export const idleTopology: Topology = {
   identity: { project: 'p', name: 'idle', generation: 1 },
   sources: [{ topic: onlyPartition.topic, start: 'earliest' }],
+  stages: [{ name: 'only', does: 'nothing', reads: [onlyPartition.topic], keeps: [], writes: [] }],
   outputs: [],
   taskOf: () => 'only',
   createTask: () => task,

@@ -238,6 +238,11 @@ export function logSuite(
       expect(await one.confirmAssigned(assignments.get('one')?.epoch ?? 0)).toBe(true);
       expect(await one.confirmAssigned(0)).toBe(false);
       expect((await log.groupMembers(`${topic}.g`)).length).toBe(2);
+      const [held] = assignments.get('one')?.partitions ?? [];
+      if (held === undefined) throw new Error('one holds nothing');
+      await one.commitOffsets([{ ...held, offset: 7 }], assignments.get('one')?.epoch ?? 0);
+      expect((await log.committed(`${topic}.g`, [held]))[0]?.offset).toBe(7);
+      await expect(one.commitOffsets([{ ...held, offset: 8 }], 0)).rejects.toMatchObject({ code: 'PRODUCER_FENCED' });
       await one.leave();
       while (assignments.get('two')?.partitions.length !== 4) await sleep(20);
       await two.leave();

@@ -7,6 +7,7 @@ import {
   createApprovalActivities,
   createApprovalVerifier,
   createDeploymentActivities,
+  createFeatureActivities,
   createRecoveryActivities,
   createRolloutActivities,
   type ActivityDependencies,
@@ -21,6 +22,7 @@ import { startTemporal, type StartedTemporal } from '../../infra/temporal.js';
 import type { CompiledModel } from '../../models/definition.js';
 import { defineProject, modelOf } from '../../models/project.js';
 import { createMemoryLog } from '../../stores/log/memoryLog.js';
+import { openDiskObjectStore } from '../../stores/objects/diskObjectStore.js';
 import type { Registry } from '../../stores/registry/registry.js';
 import { PASSED } from './approvals.js';
 import { openSqliteRegistry } from '../../stores/registry/sqliteRegistry.js';
@@ -79,6 +81,7 @@ export class RolloutServer {
       modelOf: testModelOf,
       registry,
       lifecycle,
+      objects: openDiskObjectStore(join(home, 'objects')),
       log: createMemoryLog({ clock: Date.now }),
       codeVersion: 'test',
       approvals: createApprovalVerifier(approvalIssuersFrom({ TIDEMILL_HOME: home }), { project: this.project }),
@@ -87,6 +90,7 @@ export class RolloutServer {
     const activities = {
       ...createRolloutActivities(all),
       ...createDeploymentActivities(all),
+      ...createFeatureActivities(all),
       ...createApprovalActivities(all),
       ...createRecoveryActivities(all),
       ...this.madeUp(),

@@ -1,4 +1,5 @@
 import type { LogRecord, OutgoingRecord } from '../../stores/log/log.js';
+import type { StoredState } from '../../streams/runtime/storedState.js';
 import type { Output, StreamTask } from '../../streams/runtime/topology.js';
 
 /**
@@ -24,7 +25,20 @@ export async function driveTask(options: {
   let commits = 0;
   const crashes = new Set(options.crashes ?? []);
 
-  let task = create();
+  const reader: StoredState = {
+    get: (key) => stored.get(Buffer.from(key).toString('utf8')),
+    keys: (from, to) => {
+      const [first, end] = [Buffer.from(from).toString('utf8'), Buffer.from(to).toString('utf8')];
+      const keys = [...stored.keys()].filter((key) => key >= first && key < end);
+      return keys.sort().map((key) => Buffer.from(key));
+    },
+  };
+  const opened = (): StreamTask => {
+    const opening = create();
+    opening.attach?.(reader);
+    return opening;
+  };
+  let task = opened();
   let outputs: OutgoingRecord[] = [];
   let deadLetters: number[] = [];
   const output: Output = {
@@ -43,8 +57,8 @@ export async function driveTask(options: {
       // Everything that was not committed is gone.
       outputs = [];
       deadLetters = [];
-      task = create();
-      for (const [key, value] of stored) task.restore(Buffer.from(key, 'utf8'), value);
+      task = opened();
+      for (const [key, value] of task.attach === undefined ? stored : []) task.restore(Buffer.from(key, 'utf8'), value);
       for (let offset = storedUpTo; offset < committedUpTo; offset++) fold(records[offset] as LogRecord, true);
       at = committedUpTo;
       if (at >= records.length) break;
@@ -65,6 +79,7 @@ export async function driveTask(options: {
       else stored.set(Buffer.from(key).toString('utf8'), value);
     }
     storedUpTo = committedUpTo;
+    task.snapshotWritten?.();
   }
   return { outputs: committedOutputs, deadLetters: committedDeadLetters };
 }

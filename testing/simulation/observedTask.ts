@@ -1,5 +1,9 @@
 import type { TopicPartition } from '../../stores/log/log.js';
 import type { StreamTask, Topology } from '../../streams/runtime/topology.js';
+import { keysBetween, nameOf } from './snapshotShelf.js';
+
+/** After every key that a task uses. */
+const LAST_KEY = Uint8Array.of(0xff);
 
 /** A task whose state can be looked at without the runtime noticing. */
 export interface ObservedTask {
@@ -21,14 +25,15 @@ export function observeTasks(topology: Topology, onTask: (id: string, task: Obse
 
 /**
  * A task gives each change to one snapshot only. So everything that it gives, or gets back when it is restored, is kept here,
- * and what was looked at before a snapshot asks for it is given to that one.
+ * and what was looked at before a snapshot asks for it is given to that one. A task that reads its snapshot by key reads
+ * what is kept here, which has what was looked at, too.
  */
 function observe(task: StreamTask, partitions: readonly TopicPartition[]): ObservedTask {
   const state = new Map<string, Uint8Array>();
   const lookedAt = new Map<string, Uint8Array | null>();
   const take = (): void => {
     for (const { key, value } of task.snapshot()) {
-      const name = Buffer.from(key).toString('hex');
+      const name = nameOf(key);
       lookedAt.set(name, value);
       if (value === null) state.delete(name);
       else state.set(name, Uint8Array.from(value));
@@ -42,10 +47,20 @@ function observe(task: StreamTask, partitions: readonly TopicPartition[]): Obser
       return entries;
     },
     restore: (key, value) => {
-      state.set(Buffer.from(key).toString('hex'), Uint8Array.from(value));
-      return task.restore(key, value);
+      const isOurs = task.restore(key, value);
+      if (isOurs !== false) state.set(nameOf(key), Uint8Array.from(value));
+      return isOurs;
     },
   };
+  if (task.attach !== undefined) {
+    replaced.attach = (stored) => {
+      for (const key of stored.keys(new Uint8Array(0), LAST_KEY)) {
+        const value = stored.get(key);
+        if (value !== undefined) state.set(nameOf(key), Uint8Array.from(value));
+      }
+      task.attach?.({ get: (key) => state.get(nameOf(key)), keys: (from, to) => keysBetween(state, from, to) });
+    };
+  }
   const bound = new Map<PropertyKey, unknown>(Object.entries(replaced));
   const proxy = new Proxy(task, {
     get: (target, name): unknown => {
@@ -60,6 +75,7 @@ function observe(task: StreamTask, partitions: readonly TopicPartition[]): Obser
   });
   const stateNow = (): ReadonlyMap<string, Uint8Array> => {
     take();
+    task.snapshotWritten?.();
     return state;
   };
   return { task: proxy, partitions, stateNow };

@@ -12,14 +12,20 @@ export function outside<T extends object>(scheduler: Scheduler, target: T, befor
       const value: unknown = Reflect.get(object, name);
       if (typeof value !== 'function') return value;
       return (...args: unknown[]): unknown => {
-        try {
-          before?.(String(name));
-        } catch (error) {
-          return Promise.reject(error);
-        }
+        const refused = refusalOf(before, String(name));
+        if (refused !== null) return Promise.reject(refused);
         const result: unknown = Reflect.apply(value, object, args);
         return result instanceof Promise ? scheduler.working(result) : result;
       };
     },
   });
+}
+
+function refusalOf(before: ((method: string) => void) | undefined, method: string): Error | null {
+  try {
+    before?.(method);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
 }

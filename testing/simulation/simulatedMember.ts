@@ -1,3 +1,4 @@
+import { TidemillError } from '../../contracts/errors.js';
 import type { Assignment, ConsumerGroupOptions, GroupMember, Log, TopicPartition } from '../../stores/log/log.js';
 import type { Life } from './life.js';
 import type { Scheduler } from './scheduler.js';
@@ -10,6 +11,8 @@ import type { Scheduler } from './scheduler.js';
 export class SimulatedMember implements GroupMember {
   private held: GroupMember | null = null;
   private epoch = 0;
+  /** Epochs of memberships before this one. */
+  private before = 0;
   /** Assignments on their way to the process, in order. */
   private readonly inbox: Assignment[] = [];
 
@@ -22,6 +25,7 @@ export class SimulatedMember implements GroupMember {
 
   async join(): Promise<void> {
     const before = this.epoch;
+    this.before = before;
     const { onRecords, onPosition } = this.options;
     this.held = await this.log.join({
       ...this.options,
@@ -60,6 +64,12 @@ export class SimulatedMember implements GroupMember {
 
   resume(partitions: readonly TopicPartition[]): void {
     if (this.inbox.length === 0) this.held?.resume(partitions);
+  }
+
+  async commitOffsets(...[offsets, epoch]: Parameters<GroupMember['commitOffsets']>): Promise<void> {
+    await this.scheduler.point(this.life, 'commit of offsets');
+    if (this.held === null) throw new TidemillError('PRODUCER_FENCED', `${this.options.group}: no member any more`);
+    await this.held.commitOffsets(offsets, epoch - this.before);
   }
 
   async confirmAssigned(epoch: number): Promise<boolean> {

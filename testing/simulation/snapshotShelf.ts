@@ -55,16 +55,20 @@ export class SnapshotShelf {
       const text = held().header;
       return text === null ? null : (JSON.parse(text) as SnapshotHeader);
     };
-    const claim = async (owner: string, identity: string): Promise<void> => {
+    const claim: Snapshots['claim'] = async (owner, identity, kept = [], foreign = []) => {
       await this.scheduler.point(actor, 'claim snapshots');
       const before = header();
-      const offsets = before === null || before.identity !== identity ? null : before.offsets;
-      held().header = JSON.stringify({ owner, identity, offsets });
+      const isSame = before !== null && before.identity === identity;
+      const parts = isSame ? (before.parts ?? []).filter((part) => kept.includes(part)) : [];
+      held().header = JSON.stringify({ owner, identity, offsets: isSame ? before.offsets : null, parts });
+      for (const key of foreign) held().entries.delete(nameOf(key));
     };
     return {
       header,
       claim,
       entries: () => [...held().entries].map(([key, value]) => ({ key: Buffer.from(key, 'hex'), value })),
+      get: (key) => held().entries.get(nameOf(key)),
+      keys: (from, to) => keysBetween(held().entries, from, to),
       restored: () => Promise.resolve(),
       write: async (next, entries) => {
         await this.scheduler.point(actor, 'write snapshot');
@@ -92,8 +96,20 @@ export function place(
   entries: Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array | null }>,
 ): void {
   for (const { key, value } of entries) {
-    const name = Buffer.from(key).toString('hex');
+    const name = nameOf(key);
     if (value === null) held.delete(name);
     else held.set(name, Uint8Array.from(value));
   }
+}
+
+/** A key as a name: names are in the order of the keys' bytes. */
+export function nameOf(key: Uint8Array): string {
+  return Buffer.from(key).toString('hex');
+}
+
+/** Keys from `from` up to, but without, `to`, in the order of their bytes. */
+export function keysBetween(entries: ReadonlyMap<string, Uint8Array>, from: Uint8Array, to: Uint8Array): Uint8Array[] {
+  const [first, end] = [nameOf(from), nameOf(to)];
+  const names = [...entries.keys()].filter((name) => name >= first && name < end).sort();
+  return names.map((name) => Buffer.from(name, 'hex'));
 }

@@ -102,6 +102,21 @@ export class Cluster {
     await this.launch('lifecycle', 'workers/lifecycle.js', [], env);
   }
 
+  /** Ends the lifecycle worker where it still runs, and starts another one. @param project one of the modules beside this. */
+  async restartLifecycle(env: Readonly<Record<string, string>> = {}, project?: 'approved' | 'slow'): Promise<void> {
+    await this.worker('lifecycle').stop();
+    const changed =
+      project === undefined
+        ? {}
+        : { TIDEMILL_PROJECT: fileURLToPath(new URL(`./${project}Project.js`, import.meta.url)) };
+    await this.startLifecycle({ ...changed, ...env });
+  }
+
+  /** Waits until somebody has ended the lifecycle worker: a fail point, that is. */
+  async lifecycleEnded(): Promise<void> {
+    while (this.worker('lifecycle').isRunning) await sleep(50);
+  }
+
   async startScoring(name: string, env: Readonly<Record<string, string>> = {}): Promise<void> {
     await this.stream(name, ['--topologies', 'score', '--instance', name], env);
   }

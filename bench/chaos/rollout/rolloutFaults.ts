@@ -1,20 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ROLLOUT_STEPS } from '../../../contracts/rollout.js';
-import { lifecycleId, SIGNAL_CLOSED, type RetrainResult } from '../../../contracts/workflows.js';
+import { lifecycleId, SIGNAL_CLOSED } from '../../../contracts/workflows.js';
+import { APPROVAL_FAULTS } from './approvalFaults.js';
 import { MODEL, type Cluster } from './cluster.js';
-
-/** One fault: how it is made, and what may come of it. */
-export interface RolloutFault {
-  readonly step: string;
-  readonly fault: string;
-  /** Outcomes that are right; whatever it is, it must be whole. */
-  readonly outcomes: readonly string[];
-  /** Promotions where there may be more than one. @default 1 */
-  readonly promotions?: number;
-  /** Makes the fault around a rollout called `id`; gives what came of it. */
-  run(cluster: Cluster, id: string): Promise<string>;
-}
+import { INSTANCE_FAULTS } from './instanceFaults.js';
+import { MESSAGE_FAULTS } from './messageFaults.js';
+import { ROLLBACK_FAULTS } from './rollbackFaults.js';
+import { outcomeOf, reached, recovered, retrain, type RolloutFault } from './rolloutSteps.js';
+import { TRAINING_FAULTS } from './trainingFaults.js';
 
 /** Steps as the journal names them: nobody approves here, and the canary has two. */
 const JOURNALED = { register: ['register', 'plan'], canary: ['canary/0.2', 'canary/0.5'], approval: [] };
@@ -30,10 +24,9 @@ const kills: readonly RolloutFault[] = STEPS.flatMap((step) =>
     fault: `kill ${place}`,
     outcomes: ['promoted'],
     run: async (cluster, id) => {
-      await cluster.worker('lifecycle').stop();
-      await cluster.startLifecycle({ TIDEMILL_FAIL_POINT: `${step}/${place}:1` });
+      await cluster.restartLifecycle({ TIDEMILL_FAIL_POINT: `${step}/${place}:1` });
       const workflowId = await retrain(cluster, id);
-      while (cluster.worker('lifecycle').isRunning) await sleep(50);
+      await cluster.lifecycleEnded();
       await cluster.startLifecycle();
       return outcomeOf(await cluster.lifecycle.retrainResult(workflowId));
     },
@@ -179,7 +172,6 @@ const servers: readonly RolloutFault[] = [
       await handle.signal(SIGNAL_CLOSED, { workflowId: 'somebody else', outcome: 'promoted', at: null });
     }
   }),
-  away('prepare', 'an instance joins', (cluster) => cluster.startScoring('score-3')),
 ];
 
 export const ROLLOUT_FAULTS: readonly RolloutFault[] = [
@@ -189,33 +181,12 @@ export const ROLLOUT_FAULTS: readonly RolloutFault[] = [
   ...rivals,
   ...outages,
   ...servers,
+  ...TRAINING_FAULTS,
+  ...APPROVAL_FAULTS,
+  ...INSTANCE_FAULTS,
+  ...ROLLBACK_FAULTS,
+  ...MESSAGE_FAULTS,
 ];
 
 /** A few of each kind: what runs with every change. */
 export const SHORT_FORM: readonly string[] = ['commit kill after-effect', 'shadow terminate', 'probation rollback'];
-
-function retrain(cluster: Cluster, id: string, more: { readonly supersede?: boolean } = {}): Promise<string> {
-  return cluster.lifecycle.startRetrain({ model: MODEL, trigger: { kind: 'manual' }, ...more }, id);
-}
-
-async function reached(cluster: Cluster, workflowId: string, phase: string): Promise<void> {
-  for (;;) {
-    const status = await cluster.lifecycle.retrainStatus(workflowId).catch(() => null);
-    if (status?.phase === phase) return;
-    if (status?.phase === 'done') throw new Error(`${workflowId} was done before it reached ${phase}`);
-    await sleep(50);
-  }
-}
-
-/** Waits until the lifecycle has taken over, and is done. */
-async function recovered(cluster: Cluster, before: number): Promise<string> {
-  for (;;) {
-    const [newest] = await cluster.registry.rollouts(MODEL);
-    if (newest !== undefined && newest.token > before && newest.closedAt !== null) return newest.outcome ?? '';
-    await sleep(100);
-  }
-}
-
-function outcomeOf(result: RetrainResult): string {
-  return result.outcome === 'notPromoted' ? 'compensated' : result.outcome;
-}

@@ -28,14 +28,14 @@ export async function sendLive(
     readonly seed: number;
     /** Labels from this event time on are those of live requests. */
     readonly labelsFrom: number;
+    /** What an earlier call sent: this one goes on counting there. @default nothing */
+    readonly after?: SendState;
     /** Events per second that may be sent now. */
     readonly pace: (state: SendState) => Promise<number>;
   },
 ): Promise<SendState> {
   const random = seededRandom(options.seed);
-  let requests = 0;
-  let labels = 0;
-  let at = 0;
+  let { requests, labels, at } = options.after ?? { requests: 0, labels: 0, at: 0 };
   for (const { events } of days) {
     let slice: OutgoingRecord[] = [];
     let until = Math.floor((events[0]?.at ?? 0) / SLICE_MS) * SLICE_MS + SLICE_MS;

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { groupId, predictionsTopic, streamTopic } from '../../../contracts/topics.js';
+import type { CompiledModel } from '../../../models/definition.js';
 import type { Log, TopicPartition } from '../../../stores/log/log.js';
 
 /** Counts the committed records of a topic as they appear. */
@@ -39,8 +41,21 @@ export async function countRecords(log: Log, topic: string) {
   return counter;
 }
 
+/** Waits until every request is answered and every label joined. */
+export async function drained(log: Log, project: string, { name, request, label }: CompiledModel): Promise<void> {
+  const labels = streamTopic(project, label.stream.name);
+  const waits: readonly [topology: string, topics: readonly string[]][] = [
+    ['score', [streamTopic(project, request.name), `${project}.score.${name}.g1.hop.terminal`, labels]],
+    ['outcome', [predictionsTopic(project, name), `${project}.outcome.${name}.g1.hop.event`, labels]],
+  ];
+  for (const [topology, topics] of waits) {
+    const group = groupId({ project, name: `${topology}.${name}`, generation: 1 });
+    while (!(await caughtUp(log, group, topics))) await sleep(200);
+  }
+}
+
 /** Has a group committed everything that its topics hold? */
-export async function caughtUp(log: Log, group: string, topics: readonly string[]): Promise<boolean> {
+async function caughtUp(log: Log, group: string, topics: readonly string[]): Promise<boolean> {
   for (const topic of topics) {
     const ends = await log.offsets(topic);
     const places: TopicPartition[] = ends.map(({ partition }) => ({ topic, partition }));

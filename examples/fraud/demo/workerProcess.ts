@@ -4,6 +4,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { environmentOf, type Configuration } from '../../../contracts/configuration.js';
+import { WORKER_FLAGS } from '../../../infra/workerFlags.js';
 
 const STOP_BUDGET_MS = 30_000;
 
@@ -23,7 +24,7 @@ export class WorkerProcess {
     env: Readonly<Record<string, string>>,
   ) {
     this.log = createWriteStream(logFile, { flags: 'a' });
-    this.child = spawn(process.execPath, [file, ...args], {
+    this.child = spawn(process.execPath, [...WORKER_FLAGS, file, ...args], {
       env: { ...process.env, ...environmentOf(configuration), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -30,6 +30,10 @@ export class FetchedRecord implements LogRecord {
     public isControlRecord: boolean,
   ) {}
 
+  get size(): number {
+    return this.keyEnd - this.keyStart + this.valueEnd - this.valueStart;
+  }
+
   get key(): Buffer | null {
     return this.keyStart < 0 ? null : this.bytes.subarray(this.keyStart, this.keyEnd);
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { ArchiveManifestRecord } from '../../../contracts/records.js';
 import { archiveTopic, type TopologyIdentity } from '../../../contracts/topics.js';
 import type { LoggedEvent, Value } from '../../../features/types.js';
+import type { CompiledService } from '../../../features/compiledView.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { LogRecord, TopicPartition } from '../../../stores/log/log.js';
 import type { ObjectStore } from '../../../stores/objects/objectStore.js';
@@ -22,6 +23,8 @@ const MAX_PENDING_ROWS = 200_000;
 export function archiveTopology(options: {
   readonly project: string;
   readonly model: CompiledModel;
+  /** Of versions in use, besides the definition's. */
+  readonly services?: readonly CompiledService[];
   readonly generation: number;
   readonly partitions: number;
   readonly offline: OfflineStore;
@@ -29,13 +32,23 @@ export function archiveTopology(options: {
 }): Topology {
   const { project, model, partitions } = options;
   const identity: TopologyIdentity = { project, name: `archive.${model.name}`, generation: options.generation };
-  const topics = archivedTopics(project, model);
+  const topics = archivedTopics(project, model, options.services);
   // Topics that other topologies fill may not be there yet; the users' own streams must be.
   const produced = topics.filter(({ isProduced }) => isProduced).map(({ topic }) => topic);
   return {
     identity,
     sources: topics.map(({ topic }) => ({ topic, start: 'earliest' })),
     outputs: [archiveTopic(project), ...produced].map((topic) => ({ topic, partitions })),
+    stages: [
+      {
+        name: 'archive',
+        does: 'writes Parquet files and their manifests',
+        reads: topics.map(({ topic }) => topic),
+        keeps: [],
+        uses: ['object store'],
+        writes: [archiveTopic(project)],
+      },
+    ],
     taskOf: ({ partition }) => `archive-${partition}`,
     createTask: (_id, inputs) => new ArchiveTask(options, identity, topics, inputs),
   };
@@ -127,7 +140,13 @@ class ArchiveTask implements StreamTask {
 
   private async write(topic: ArchivedTopic, events: readonly LoggedEvent[]): Promise<{ uri: string; sha256: string }> {
     const file = join(tmpdir(), `tidemill-archive-${randomUUID()}.parquet`);
-    await this.options.offline.writeEvents(topic.stream, file, events);
+    const stream = topic.fitted?.(events.map(({ values }) => values)) ?? topic.stream;
+    const fields = stream.fields.length;
+    const rows = events.map((event) => {
+      const missing = fields - event.values.length;
+      return missing === 0 ? event : { ...event, values: [...event.values, ...new Array<Value>(missing).fill(null)] };
+    });
+    await this.options.offline.writeEvents(stream, file, rows);
     const { uri, sha256 } = await this.options.objects.putFile(
       `archive/${this.identity.project}/${topic.topic}`,
       'parquet',

@@ -10,7 +10,7 @@ import {
   streamTopic,
 } from '../../../contracts/topics.js';
 import { checkFuture, parseEvent } from '../../../features/eventContract.js';
-import type { CompiledField, CompiledStream } from '../../../features/compiledView.js';
+import type { CompiledField, CompiledService, CompiledStream } from '../../../features/compiledView.js';
 import { hashOf } from '../../../features/hash.js';
 import type { Value, ValueType } from '../../../features/types.js';
 import type { CompiledModel } from '../../../models/definition.js';
@@ -23,15 +23,27 @@ export interface ArchivedTopic {
   readonly isProduced: boolean;
   /** Columns of the files. */
   readonly stream: CompiledStream;
+  /** Columns of a file of these rows, where they are not always the same; rows that are shorter end in nulls. */
+  fitted?(rows: readonly (readonly Value[])[]): CompiledStream;
   /** Values of a record; null for one that breaks the contract: it is in the dead-letter topic. */
   row(record: LogRecord): readonly Value[] | null;
 }
 
-/** Every topic of a model's stream, its own and those that it produces. */
-export function archivedTopics(project: string, model: CompiledModel): ArchivedTopic[] {
+/**
+ * Every topic of a model's stream, its own and those that it produces.
+ *
+ * @param services of versions in use: what they read is kept as long as they are.
+ */
+export function archivedTopics(
+  project: string,
+  model: CompiledModel,
+  services: readonly CompiledService[] = [],
+): ArchivedTopic[] {
   const streams = new Map([model.request, model.label.stream].map((stream) => [stream.name, stream]));
-  for (const input of model.service.inputs) {
-    if (input.kind === 'view') streams.set(input.view.stream.name, input.view.stream);
+  for (const input of [model.service, ...services].flatMap(({ inputs }) => inputs)) {
+    const { stream } = input.view;
+    // The definition's own contract counts.
+    if (!streams.has(stream.name)) streams.set(stream.name, stream);
   }
   const raw = [
     cutsTopic(project, model.name),
@@ -71,8 +83,10 @@ const TEXT: ValueType = { kind: 'string' };
 
 /**
  * Predictions with a column per feature: what was served, as training reads it. `others` is JSON: a list of OtherScore.
+ *
+ * @param width columns of the longest vector in the file; versions may read services of their own. @default the definition's
  */
-export function predictionStream(model: CompiledModel): CompiledStream {
+export function predictionStream(model: CompiledModel, width: number = model.service.columns.length): CompiledStream {
   const id = model.request.fields[model.request.eventId]?.type ?? INT;
   return plainStream(`${model.name}-predictions`, [
     { name: 'id', type: id, nullable: false },
@@ -89,13 +103,16 @@ export function predictionStream(model: CompiledModel): CompiledStream {
     { name: 'cut', type: TEXT, nullable: true },
     { name: 'request_partition', type: INT, nullable: false },
     { name: 'request_offset', type: INT, nullable: false },
-    ...model.service.columns.map((_, at): CompiledField => ({
+    ...Array.from({ length: width }, (_, at): CompiledField => ({
       name: `column_${at}`,
       type: { kind: 'double' },
       nullable: true,
     })),
   ]);
 }
+
+/** Place of the service's hash among the fields. */
+const SERVICE_FIELD = 10;
 
 function predictionTopic(topic: string, model: CompiledModel): ArchivedTopic {
   return {
@@ -107,7 +124,13 @@ function predictionTopic(topic: string, model: CompiledModel): ArchivedTopic {
       const { id, at, version, epoch, role, arm, score, decision, micros, service, cut, source, vector } = prediction;
       const others = JSON.stringify(prediction.others);
       const served = [id, at, version, epoch, role, arm, score, decision, micros, others, service, cut];
+      // What was never computed must not be learned as null: such a row names no service.
+      if (prediction.absent !== undefined) served[SERVICE_FIELD] = '';
       return [...served, source.partition, source.offset, ...vector];
+    },
+    fitted: (rows) => {
+      const fixed = predictionStream(model, 0).fields.length;
+      return predictionStream(model, Math.max(0, ...rows.map((row) => row.length - fixed)));
     },
   };
 }

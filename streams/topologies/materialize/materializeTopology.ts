@@ -50,6 +50,16 @@ export function materializeTopology(options: MaterializeOptions): Topology {
       { topic: corrections, start: 'earliest' },
     ],
     outputs: [{ topic: corrections, partitions }],
+    stages: [
+      {
+        name: view.name,
+        does: 'folds events, and writes changed keys after each commit',
+        reads: [streamTopic(project, view.stream.name), corrections],
+        keeps: [`windows of ${view.name}`],
+        uses: ['online store'],
+        writes: [],
+      },
+    ],
     taskOf: ({ partition }) => `${view.name}-${partition}`,
     createTask: (id) => new MaterializeTask(options, Number(id.slice(id.lastIndexOf('-') + 1)), randomUUID()),
   };

@@ -2,6 +2,7 @@ import type { OutcomeRecord } from '../../../contracts/records.js';
 import { messageOf, TidemillError } from '../../../contracts/errors.js';
 import { driftTopic, outcomesTopic, type TopologyIdentity } from '../../../contracts/topics.js';
 import type { CompiledModel } from '../../../models/definition.js';
+import { labelledAfterMs } from '../../../models/labelSpec.js';
 import { PerformanceMonitor } from '../../../models/drift/performanceMonitor.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import type { Output, ParsedRecord, StreamTask, Topology } from '../../runtime/topology.js';
@@ -23,6 +24,15 @@ export function monitorTopology(options: {
       { topic: outcomes, partitions },
       { topic: driftTopic(project), partitions },
     ],
+    stages: [
+      {
+        name: 'monitor',
+        does: 'merges all partitions in one task and looks for drift',
+        reads: [outcomes],
+        keeps: ['detectors'],
+        writes: [driftTopic(project)],
+      },
+    ],
     taskOf: () => 'monitor',
     createTask: () => new MonitorTask(project, model, partitions),
   };
@@ -43,7 +53,11 @@ class MonitorTask implements StreamTask {
     partitions: number,
   ) {
     this.stateIdentity = `monitor/1/${model.name}`;
-    this.monitor = new PerformanceMonitor({ model: model.name, labelDelayMs: model.label.delayMs, partitions });
+    this.monitor = new PerformanceMonitor({
+      model: model.name,
+      labelDelayMs: labelledAfterMs(model.label),
+      partitions,
+    });
   }
 
   parse(record: LogRecord): ParsedRecord<OutcomeRecord> {

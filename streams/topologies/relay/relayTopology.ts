@@ -23,6 +23,16 @@ export function relayTopology(options: {
     identity,
     sources: [{ topic, start: 'earliest' }],
     outputs: [{ topic, partitions }],
+    stages: [
+      {
+        name: 'relay',
+        does: 'signals findings to the lifecycle workflows',
+        reads: [topic],
+        keeps: [],
+        uses: ['Temporal'],
+        writes: [],
+      },
+    ],
     taskOf: ({ partition }) => `relay-${partition}`,
     createTask: () => new RelayTask(signal),
   };

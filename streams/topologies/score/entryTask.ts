@@ -2,6 +2,8 @@ import { streamTopic } from '../../../contracts/topics.js';
 import { createRequestOperator, type RequestOperator } from '../../../features/requestOperator.js';
 import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import { blockInputs } from '../../blocks/adoptLayout.js';
+import type { BlockHeader } from '../../blocks/block.js';
 import type { Output, ParsedRecord } from '../../runtime/topology.js';
 import type { HopWriter } from './hopWriter.js';
 import type { PredictionWriter } from './predictionWriter.js';
@@ -28,6 +30,7 @@ export class EntryTask extends ScoreTask {
   private readonly requestParts: readonly { readonly start: number; readonly run: RequestOperator }[];
   private readonly seen = new SeenRequests();
   private readonly width: number;
+  private readonly blockInputs: BlockHeader['inputs'];
   /** What the rows waiting in the hop writer had seen of the stage's other streams. */
   private waitingCut: string | null = null;
   private cutNumber: string | null = null;
@@ -37,20 +40,18 @@ export class EntryTask extends ScoreTask {
     private readonly next: HopWriter | PredictionWriter,
     private readonly isLast: boolean,
   ) {
-    const { service } = options.plan.model;
-    super(options, [service.request, ...(options.plan.stages[0]?.streams ?? [])]);
-    this.requestTopic = streamTopic(options.identity.project, service.request.name);
-    this.width = service.columns.length;
-    let start = 0;
-    this.requestParts = service.inputs.flatMap((input) => {
-      const at = start;
-      start += input.view.features.length;
-      return input.kind === 'request' ? [{ start: at, run: createRequestOperator(input.view) }] : [];
-    });
+    const { request, layout } = options.plan;
+    super(options, [request, ...(options.plan.stages[0]?.streams ?? [])]);
+    this.requestTopic = streamTopic(options.identity.project, request.name);
+    this.width = layout.width;
+    this.blockInputs = blockInputs(layout);
+    this.requestParts = layout.inputs.flatMap(({ input, start }) =>
+      input.kind === 'request' ? [{ start, run: createRequestOperator(input.view) }] : [],
+    );
   }
 
   private get request() {
-    return this.options.plan.model.service.request;
+    return this.options.plan.request;
   }
 
   parse(record: LogRecord): ParsedRecord<RequestContent | EventContent> {
@@ -100,7 +101,7 @@ export class EntryTask extends ScoreTask {
       return;
     }
     const source = { topic: record.topic, partition: record.partition, offset: record.offset };
-    (this.next as PredictionWriter).add({ event, vector, source, cut: this.cutHere(record, output) });
+    (this.next as PredictionWriter).add({ event, vector, source, cut: this.cutHere(record, output), absent: null });
   }
 
   /** A new cut is written where something else was folded since the last one. */
@@ -133,12 +134,15 @@ export class EntryTask extends ScoreTask {
     const { plan, partition, partitions } = this.options;
     (this.next as HopWriter).flush(
       {
+        stage: this.stage.name,
         upstream: partition,
         upstreams: partitions,
         progress: this.watermark,
         sourceTopic: this.requestTopic,
         sourcePartition: partition,
-        plan: plan.model.service.hash,
+        layout: plan.layout.hash,
+        inputs: this.blockInputs,
+        absent: null,
         folded: this.waitingCut === null ? {} : (JSON.parse(this.waitingCut) as Record<string, Record<string, number>>),
       },
       output,
@@ -160,9 +164,15 @@ export class EntryTask extends ScoreTask {
     for (const { bucket, value } of this.seen.snapshot()) yield { key: Buffer.from(`s${bucket}`), value };
   }
 
-  protected override restoreEntry(key: string, value: Uint8Array): void {
-    if (key.startsWith('s')) this.seen.restore(Number(key.slice(1)), value);
-    else super.restoreEntry(key, value);
+  protected override restoreEntry(key: string, value: Uint8Array): boolean {
+    if (!key.startsWith('s')) return super.restoreEntry(key, value);
+    this.seen.restore(Number(key.slice(1)), value);
+    return true;
+  }
+
+  protected override eventOf(content: unknown): Pick<EventContent, 'stream' | 'event'> | null {
+    const typed = content as RequestContent | EventContent;
+    return typed.kind === 'request' ? { stream: this.request, event: typed.event } : typed;
   }
 
   protected encodeMeta(): unknown {

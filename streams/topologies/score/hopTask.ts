@@ -1,10 +1,13 @@
 import { hopTopic } from '../../../contracts/topics.js';
 import type { EventId } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import type { CompiledStream } from '../../../features/compiledView.js';
+import { compileAdoption, type AdoptLayout } from '../../blocks/adoptLayout.js';
 import { decodeBlock, type Block } from '../../blocks/block.js';
 import type { Output, ParsedRecord } from '../../runtime/topology.js';
 import type { HopWriter } from './hopWriter.js';
 import type { PredictionWriter } from './predictionWriter.js';
+import type { Stage } from './scorePlan.js';
 import { ScoreTask, type EventContent, type ScoreTaskOptions } from './scoreTask.js';
 
 interface BlockContent {
@@ -19,8 +22,15 @@ interface BlockContent {
  */
 export class HopTask extends ScoreTask {
   private readonly topic: string;
-  /** Progress of each upstream task, by its partition. */
-  private readonly upstream: number[];
+  private readonly request: CompiledStream;
+  private readonly adopt: AdoptLayout;
+  /** Stage that requests come from. */
+  private readonly before: string;
+  /**
+   * Progress of each task of a stage before, by its partition. Another plan may have had another stage there: rows of both
+   * come in, but only the present one's tasks, all of them, say what will not come any more.
+   */
+  private readonly upstream = new Map<string, number[]>();
 
   constructor(
     options: ScoreTaskOptions,
@@ -29,15 +39,18 @@ export class HopTask extends ScoreTask {
   ) {
     super(options, options.plan.stages[options.stage]?.streams ?? []);
     this.topic = hopTopic(options.identity, this.stage.name);
-    this.upstream = new Array<number>(options.partitions).fill(Number.NEGATIVE_INFINITY);
+    const { request, layout, stages } = options.plan;
+    this.request = request;
+    this.before = (stages[options.stage - 1] as Stage).name;
+    const ahead = new Set(stages.slice(options.stage).map(({ field }) => field));
+    this.adopt = compileAdoption(layout, (input) => input.kind === 'view' && ahead.has(input.requestKey));
   }
 
   parse(record: LogRecord): ParsedRecord<BlockContent | EventContent> {
     if (record.topic === this.topic) {
-      const { service } = this.options.plan.model;
-      const block = decodeBlock(service.request, service.hash, record.value);
+      const block = this.adopt(decodeBlock(this.request, record.value));
       let time = Number.NEGATIVE_INFINITY;
-      for (const { values } of block.rows) time = Math.max(time, values[service.request.eventTime] as number);
+      for (const { values } of block.rows) time = Math.max(time, values[this.request.eventTime] as number);
       return { record, time, content: { kind: 'block', block } };
     }
     const stream = this.streamOf(record.topic);
@@ -54,11 +67,13 @@ export class HopTask extends ScoreTask {
 
   private foldBlock(block: Block, record: LogRecord, output: Output, replay: boolean): void {
     if (block.progress !== null) {
-      this.upstream[block.upstream] = Math.max(this.upstream[block.upstream] as number, block.progress);
+      const known = this.progressOf(block.stage);
+      known[block.upstream] = Math.max(known[block.upstream] as number, block.progress);
     }
     // A block without rows only announces progress, which a later stage must hear of, too.
     if (replay || (block.rows.length === 0 && this.isLast)) return;
-    const { request } = this.options.plan.model.service;
+    const { request } = this;
+    const { absent } = block;
     const folded = { ...block.folded, ...this.foldedOffsets() };
     const cut = `${this.stage.name}-${record.partition}-${record.offset}`;
     if (this.isLast) (this.next as PredictionWriter).writeCut({ id: cut, folded }, output);
@@ -70,7 +85,7 @@ export class HopTask extends ScoreTask {
         continue;
       }
       const source = { topic: block.sourceTopic, partition: block.sourcePartition, offset };
-      (this.next as PredictionWriter).add({ event, vector, source, cut });
+      (this.next as PredictionWriter).add({ event, vector, source, cut, absent });
     }
     if (!this.isLast) this.forward(block, folded, output);
   }
@@ -78,7 +93,7 @@ export class HopTask extends ScoreTask {
   /** Rows of one block go on as blocks of the same source partition. */
   private forward({ rows: _, ...header }: Block, folded: Block['folded'], output: Output): void {
     (this.next as HopWriter).flush(
-      { ...header, upstream: this.options.partition, progress: this.watermark, folded },
+      { ...header, stage: this.stage.name, upstream: this.options.partition, progress: this.watermark, folded },
       output,
     );
   }
@@ -97,15 +112,28 @@ export class HopTask extends ScoreTask {
 
   /** The least of what the upstream tasks, a fixed set, have announced. */
   protected get requestWatermark(): number {
-    return Math.min(...this.upstream);
+    return Math.min(...this.progressOf(this.before));
+  }
+
+  private progressOf(stage: string): number[] {
+    const known = this.upstream.get(stage);
+    if (known !== undefined) return known;
+    const unknown = new Array<number>(this.options.partitions).fill(Number.NEGATIVE_INFINITY);
+    this.upstream.set(stage, unknown);
+    return unknown;
   }
 
   protected encodeMeta(): unknown {
-    return this.upstream.map((progress) => (Number.isFinite(progress) ? progress : null));
+    return [...this.upstream].map(([stage, progress]) => [
+      stage,
+      progress.map((each) => (Number.isFinite(each) ? each : null)),
+    ]);
   }
 
   protected decodeMeta(meta: unknown): void {
-    for (const [at, progress] of (meta as (number | null)[]).entries())
-      this.upstream[at] = progress ?? Number.NEGATIVE_INFINITY;
+    for (const [stage, progress] of meta as (readonly [string, readonly (number | null)[]])[]) {
+      const known = this.progressOf(stage);
+      for (const [at, each] of progress.entries()) known[at] = each ?? Number.NEGATIVE_INFINITY;
+    }
   }
 }

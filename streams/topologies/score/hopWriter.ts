@@ -1,6 +1,6 @@
 import { hopTopic, type TopologyIdentity } from '../../../contracts/topics.js';
 import type { Value } from '../../../features/types.js';
-import type { CompiledService } from '../../../features/compiledView.js';
+import type { CompiledStream } from '../../../features/compiledView.js';
 import { partitionOf } from '../../../stores/log/partitioner.js';
 import { encodeBlock, type BlockHeader, type BlockRow } from '../../blocks/block.js';
 import type { Output } from '../../runtime/topology.js';
@@ -13,7 +13,7 @@ export class HopWriter {
 
   constructor(
     private readonly identity: TopologyIdentity,
-    private readonly service: CompiledService,
+    private readonly request: CompiledStream,
     private readonly next: Stage,
     private readonly partitions: number,
   ) {
@@ -37,7 +37,7 @@ export class HopWriter {
         topic: hopTopic(this.identity, this.next.name),
         partition,
         key: null,
-        value: encodeBlock(this.service.request, { ...header, rows }),
+        value: encodeBlock(this.request, { ...header, rows }),
       });
       this.rows[partition] = [];
     }

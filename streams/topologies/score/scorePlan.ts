@@ -1,17 +1,35 @@
-import { TidemillError } from '../../../contracts/errors.js';
-import type { CompiledField, CompiledStream, CompiledView } from '../../../features/compiledView.js';
+import { messageOf, TidemillError } from '../../../contracts/errors.js';
+import type {
+  CompiledField,
+  CompiledInput,
+  CompiledService,
+  CompiledStream,
+  CompiledView,
+} from '../../../features/compiledView.js';
+import { layOut, viewIdentity, type VectorLayout } from '../../../features/vectorLayout.js';
 import type { CompiledModel } from '../../../models/definition.js';
 
 /**
  * How a request travels: one stage per entity whose features it needs. The entity that the request topic is keyed by
- * costs no hop and comes first.
+ * costs no hop and comes first; the others follow in the order of the request's fields, whatever the order of the inputs,
+ * so that a change of inputs never reorders them.
  *
  *   transactions ─ customer ──hop──▶ terminal ─▶ predictions
  *                                      ▲
  *                            fraud-labels (keyed by terminal)
+ *
+ * A plan serves every version in use: it computes the views of all their services, each once, into one vector, of which
+ * every version reads its own columns.
  */
 export interface ScorePlan {
   readonly model: CompiledModel;
+  /** The stream whose events are the requests: the same for all services. */
+  readonly request: CompiledStream;
+  /** What is computed; that of the definition comes first, unless it is left out. */
+  readonly services: readonly CompiledService[];
+  /** What is not computed, and why. */
+  readonly leftOut: readonly { readonly service: CompiledService; readonly problem: string }[];
+  readonly layout: VectorLayout;
   readonly stages: readonly Stage[];
 }
 
@@ -33,44 +51,108 @@ export interface StageView {
   readonly own: boolean;
 }
 
-/** @throws TidemillError TOPOLOGY_UNSUPPORTED */
-export function planScore(model: CompiledModel): ScorePlan {
-  const { service } = model;
-  const { request } = service;
-  const byField = new Map<number, StageView[]>([[request.topicKey, []]]);
-  let start = 0;
-  for (const input of service.inputs) {
-    if (input.kind === 'view') {
-      const { view, requestKey } = input;
-      const own = view.stream.name === request.name;
-      const place = `${model.name}: view ${view.name}`;
-      if (view.stream.topicKey !== view.key) {
-        const [by, topicKey] = [fieldName(view.stream, view.key), fieldName(view.stream, view.stream.topicKey)];
-        throw new TidemillError(
-          'TOPOLOGY_UNSUPPORTED',
-          `${place} is keyed by ${by}, but its stream ${view.stream.name} by ${topicKey}: its state would be spread over all tasks`,
-          { view: view.name, stream: view.stream.name, key: by, topicKey },
-        );
-      }
-      if (own && requestKey !== request.topicKey) {
-        throw new TidemillError(
-          'TOPOLOGY_UNSUPPORTED',
-          `${place} is looked up by ${fieldName(request, requestKey)}, not by its own key`,
-          {
-            view: view.name,
-          },
-        );
-      }
-      const views = byField.get(requestKey) ?? [];
-      byField.set(requestKey, [...views, { view, start, own }]);
+export interface PlanOptions {
+  /** Services of the versions in use, besides the definition's. */
+  readonly services?: readonly CompiledService[];
+  /** Fields of the request that rows of an earlier plan may still be on the way to: each keeps its stage. */
+  readonly passing?: readonly number[];
+  /** Views that cannot be computed, by identity, and why: services that read them are left out. */
+  readonly unavailable?: ReadonlyMap<string, string>;
+}
+
+/** @throws TidemillError TOPOLOGY_UNSUPPORTED where not even the model's own definition can be computed. */
+export function planScore(model: CompiledModel, options: PlanOptions = {}): ScorePlan {
+  const { request } = model.service;
+  const services: CompiledService[] = [];
+  const leftOut: { service: CompiledService; problem: string }[] = [];
+  const streams = new Map<string, CompiledStream>([[request.name, request]]);
+  for (const service of [model.service, ...(options.services ?? [])]) {
+    if ([...services, ...leftOut.map((each) => each.service)].some(({ hash }) => hash === service.hash)) continue;
+    try {
+      checkInputs(model, service, streams, options.unavailable ?? new Map());
+    } catch (error) {
+      leftOut.push({ service, problem: messageOf(error) });
+      continue;
     }
-    start += input.view.features.length;
+    for (const stream of streamsOf(service)) streams.set(stream.name, stream);
+    services.push(service);
   }
-  const stages = [...byField].map(([field, views]): Stage => {
+  const [first] = leftOut;
+  if (services.length === 0 && first !== undefined)
+    throw new TidemillError('TOPOLOGY_UNSUPPORTED', first.problem, { model: model.name });
+  const layout = layOut(services);
+  return { model, request, services, leftOut, layout, stages: stagesOf(request, layout, options.passing ?? []) };
+}
+
+function stagesOf(request: CompiledStream, { inputs }: VectorLayout, passing: readonly number[]): Stage[] {
+  const byField = new Map<number, StageView[]>([request.topicKey, ...passing].map((field) => [field, []]));
+  for (const { input, start } of inputs) {
+    if (input.kind !== 'view') continue;
+    const { view, requestKey } = input;
+    const views = byField.get(requestKey) ?? [];
+    byField.set(requestKey, [...views, { view, start, own: view.stream.name === request.name }]);
+  }
+  const inOrder = [...byField].sort(([a], [b]) => place(request, a) - place(request, b));
+  return inOrder.map(([field, views]): Stage => {
     const streams = new Map(views.filter(({ own }) => !own).map(({ view }) => [view.stream.name, view.stream]));
     return { name: fieldName(request, field), field, views, streams: [...streams.values()] };
   });
-  return { model, stages };
+}
+
+function place({ topicKey }: CompiledStream, field: number): number {
+  return field === topicKey ? -1 : field;
+}
+
+function streamsOf({ request, inputs }: CompiledService): CompiledStream[] {
+  return [request, ...inputs.map(({ view }) => view.stream)];
+}
+
+/** @throws TidemillError TOPOLOGY_UNSUPPORTED, INPUTS_CHANGED */
+function checkInputs(
+  model: CompiledModel,
+  service: CompiledService,
+  streams: ReadonlyMap<string, CompiledStream>,
+  unavailable: ReadonlyMap<string, string>,
+): void {
+  for (const stream of streamsOf(service)) {
+    const known = streams.get(stream.name);
+    // Records are read by one contract: two of one stream would take two readers.
+    if (known === undefined || known.hash === stream.hash) continue;
+    throw new TidemillError(
+      'INPUTS_CHANGED',
+      `${model.name}: service ${service.hash.slice(0, 12)} reads ${stream.name} by another contract than the model's definition`,
+      { model: model.name, stream: stream.name, service: service.hash },
+    );
+  }
+  for (const input of service.inputs) {
+    const problem = unavailable.get(viewIdentity(input.view));
+    if (problem !== undefined)
+      throw new TidemillError('OFFSET_LOST', `${model.name}: view ${input.view.name}: ${problem}`, {
+        view: input.view.name,
+      });
+    checkKeys(model, service.request, input);
+  }
+}
+
+function checkKeys(model: CompiledModel, request: CompiledStream, input: CompiledInput): void {
+  if (input.kind !== 'view') return;
+  const { view, requestKey } = input;
+  const where = `${model.name}: view ${view.name}`;
+  if (view.stream.topicKey !== view.key) {
+    const [by, topicKey] = [fieldName(view.stream, view.key), fieldName(view.stream, view.stream.topicKey)];
+    throw new TidemillError(
+      'TOPOLOGY_UNSUPPORTED',
+      `${where} is keyed by ${by}, but its stream ${view.stream.name} by ${topicKey}: its state would be spread over all tasks`,
+      { view: view.name, stream: view.stream.name, key: by, topicKey },
+    );
+  }
+  if (view.stream.name === request.name && requestKey !== request.topicKey) {
+    throw new TidemillError(
+      'TOPOLOGY_UNSUPPORTED',
+      `${where} is looked up by ${fieldName(request, requestKey)}, not by its own key`,
+      { view: view.name },
+    );
+  }
 }
 
 function fieldName(stream: CompiledStream, at: number): string {

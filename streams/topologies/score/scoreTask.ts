@@ -5,7 +5,8 @@ import { hashOf } from '../../../features/hash.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
 import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
-import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
+import type { NeededHistory, Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
+import { LackingViews } from './lackingViews.js';
 import type { ScorePlan, Stage } from './scorePlan.js';
 import { emitDuplicate, emitLate } from './setAside.js';
 import { StageState, type StateEntry } from './stageState.js';
@@ -32,6 +33,7 @@ export abstract class ScoreTask implements StreamTask {
   protected readonly state: StageState;
   protected readonly stage: Stage;
   readonly stateIdentity: string;
+  private lacking: LackingViews | null = null;
 
   constructor(
     protected readonly options: ScoreTaskOptions,
@@ -40,7 +42,8 @@ export abstract class ScoreTask implements StreamTask {
     const { plan } = options;
     this.stage = plan.stages[options.stage] as Stage;
     this.state = new StageState(this.stage, streams);
-    this.stateIdentity = hashOf([1, plan.model.service.hash, this.stage.name]);
+    // Views are named by their entries: this is the format, and whose requests they are.
+    this.stateIdentity = hashOf(['score/2', plan.request.hash, this.stage.name]);
   }
 
   abstract parse(record: LogRecord): ParsedRecord;
@@ -52,6 +55,27 @@ export abstract class ScoreTask implements StreamTask {
   protected abstract get requestWatermark(): number;
   protected abstract encodeMeta(): unknown;
   protected abstract decodeMeta(meta: unknown): void;
+
+  /** Views, each of which is kept and rebuilt by itself. */
+  get parts(): readonly string[] {
+    return this.state.identities;
+  }
+
+  lacks(parts: ReadonlySet<string>): readonly NeededHistory[] {
+    this.lacking = new LackingViews(this.state.operatorsOf(parts), this.requestWatermark);
+    return this.lacking.neededHistory(({ name }) => streamTopic(this.project, name));
+  }
+
+  foldBefore({ record, content }: ParsedRecord): void {
+    const found = this.eventOf(content);
+    if (found !== null) this.lacking?.fold(found.stream, found.event, record.partition, record.offset);
+  }
+
+  /** The event of a record's content, whatever it is to the task; null where windows do not read it. */
+  protected eventOf(content: unknown): Pick<EventContent, 'stream' | 'event'> | null {
+    const typed = content as EventContent | { readonly kind: 'other' };
+    return typed.kind === 'event' ? typed : null;
+  }
 
   get watermark(): number | null {
     return Number.isFinite(this.requestWatermark) ? this.requestWatermark : null;
@@ -109,17 +133,19 @@ export abstract class ScoreTask implements StreamTask {
     yield { key: Buffer.from(META_KEY), value: Buffer.from(JSON.stringify({ progress, more: this.encodeMeta() })) };
   }
 
-  restore(key: Uint8Array, value: Uint8Array): void {
+  restore(key: Uint8Array, value: Uint8Array): boolean {
     const text = Buffer.from(key).toString('utf8');
     if (text === META_KEY) {
       const meta = parseMeta(value);
       for (const [name, encoded] of meta.progress) this.state.progress.get(name)?.decode(encoded);
       this.decodeMeta(meta.more);
-    } else this.restoreEntry(text, value);
+      return true;
+    }
+    return this.restoreEntry(text, value);
   }
 
-  protected restoreEntry(key: string, value: Uint8Array): void {
-    this.state.restore(key, value);
+  protected restoreEntry(key: string, value: Uint8Array): boolean {
+    return this.state.restore(key, value);
   }
 }
 

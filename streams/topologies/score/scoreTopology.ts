@@ -15,7 +15,7 @@ import { EntryTask } from './entryTask.js';
 import { HopTask } from './hopTask.js';
 import { HopWriter } from './hopWriter.js';
 import { PredictionWriter } from './predictionWriter.js';
-import { planScore, type Stage } from './scorePlan.js';
+import { planScore, type ScorePlan, type Stage } from './scorePlan.js';
 
 /** Rows scored together at most. */
 const MICRO_BATCH_ROWS = 256;
@@ -25,20 +25,22 @@ const MICRO_BATCH_ROWS = 256;
  *
  * Each input record ends as exactly one of: prediction, duplicate, late, dead letter.
  *
+ * @param options.plan what is computed. @default the model's definition alone
  * @param options.partitions of the request topic; every input of the topology has as many.
  * @throws TidemillError TOPOLOGY_UNSUPPORTED
  */
 export function scoreTopology(options: {
   readonly project: string;
   readonly model: CompiledModel;
+  readonly plan?: ScorePlan;
   readonly generation: number;
   readonly partitions: number;
   readonly scorer: Scorer;
 }): Topology {
   const { project, model, partitions, scorer } = options;
-  const plan = planScore(model);
+  const plan = options.plan ?? planScore(model);
   const identity: TopologyIdentity = { project, name: `score.${model.name}`, generation: options.generation };
-  const requestTopic = streamTopic(project, model.request.name);
+  const requestTopic = streamTopic(project, plan.request.name);
   /** Input topics of a stage, its main one first. */
   const topicsOf = (stage: Stage, at: number): string[] => [
     at === 0 ? requestTopic : hopTopic(identity, stage.name),
@@ -50,7 +52,10 @@ export function scoreTopology(options: {
 
   return {
     identity,
-    sources: [...stageOf.keys()].map((topic) => ({ topic, start: hops.includes(topic) ? 'earliest' : 'stored' })),
+    sources: [...stageOf.keys()].map((topic) => ({
+      topic,
+      start: hops.includes(topic) ? 'earliest' : topic === requestTopic ? 'stored' : 'joining',
+    })),
     outputs: [
       ...hops,
       predictionsTopic(project, model.name),
@@ -58,7 +63,28 @@ export function scoreTopology(options: {
       lateTopic(project),
       duplicatesTopic(project),
     ].map(output),
+    stages: plan.stages.map((stage, at) => {
+      const next = plan.stages[at + 1];
+      const answers = [predictionsTopic(project, model.name), cutsTopic(project, model.name)];
+      const aside = [lateTopic(project), duplicatesTopic(project)];
+      return {
+        name: stage.name,
+        does: `${at === 0 ? 'checks requests, ' : ''}adds the features of ${stage.name}${next === undefined ? ', scores' : ''}`,
+        reads: topicsOf(stage, at),
+        keeps: [...(at === 0 ? ['seen requests'] : []), ...stage.views.map(({ view }) => `windows of ${view.name}`)],
+        writes: [
+          ...(next === undefined ? answers : [hopTopic(identity, next.name)]),
+          ...(at === 0 || stage.streams.length > 0 ? aside : []),
+        ],
+      };
+    }),
     taskOf: ({ topic, partition }) => `${(plan.stages[stageOf.get(topic) ?? -1] as Stage).name}-${partition}`,
+    // A group of workers with different plans may leave out what only some of them read.
+    isWhole: (inputs) => {
+      const [first] = inputs;
+      const stage = first === undefined ? -1 : (stageOf.get(first.topic) ?? -1);
+      return inputs.length === topicsOf(plan.stages[stage] as Stage, stage).length;
+    },
     createTask: (id: string, inputs: readonly TopicPartition[]): StreamTask => {
       const [first] = inputs;
       if (first === undefined) throw new Error(`invariant broken: task ${id} has no inputs`);
@@ -66,8 +92,8 @@ export function scoreTopology(options: {
       const next = plan.stages[stage + 1];
       const writer =
         next === undefined
-          ? new PredictionWriter(project, model, scorer, MICRO_BATCH_ROWS)
-          : new HopWriter(identity, model.service, next, partitions);
+          ? new PredictionWriter(project, plan, scorer, MICRO_BATCH_ROWS)
+          : new HopWriter(identity, plan.request, next, partitions);
       const taskOptions = { identity, plan, stage, partition: first.partition, partitions };
       const isLast = next === undefined;
       return stage === 0 ? new EntryTask(taskOptions, writer, isLast) : new HopTask(taskOptions, writer, isLast);

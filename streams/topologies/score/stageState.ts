@@ -1,12 +1,15 @@
 import { TidemillError } from '../../../contracts/errors.js';
 import { createViewOperator } from '../../../features/operator/createViewOperator.js';
 import type { ViewOperator } from '../../../features/operator/viewOperator.js';
+import { viewIdentity } from '../../../features/vectorLayout.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
 import type { StreamEvent, Value } from '../../../features/types.js';
 import type { Stage } from './scorePlan.js';
 import { SourceProgress } from './sourceProgress.js';
 
 interface StagePart {
+  /** Names its entries in snapshots, so that a change of the other views does not touch them. */
+  readonly identity: string;
   readonly operator: ViewOperator;
   readonly start: number;
   readonly own: boolean;
@@ -27,7 +30,9 @@ export class StageState {
     private readonly stage: Stage,
     streams: readonly CompiledStream[],
   ) {
-    this.parts = stage.views.map(({ view, start, own }) => ({ operator: createViewOperator(view), start, own }));
+    this.parts = stage.views.map(({ view, start, own }) => {
+      return { identity: viewIdentity(view), operator: createViewOperator(view), start, own };
+    });
     for (const stream of streams) this.progress.set(stream.name, new SourceProgress(stream));
   }
 
@@ -59,24 +64,39 @@ export class StageState {
     return this.parts.find(({ operator }) => operator.view.name === view)?.operator.encodeKey(key);
   }
 
+  /** Identities of the views. */
+  get identities(): readonly string[] {
+    return this.parts.map(({ identity }) => identity);
+  }
+
+  /** The operators of some views, by identity. */
+  operatorsOf(identities: ReadonlySet<string>): readonly ViewOperator[] {
+    return this.parts.filter(({ identity }) => identities.has(identity)).map(({ operator }) => operator);
+  }
+
   evict(watermark: number): void {
     for (const { operator } of this.parts) operator.evict(watermark);
   }
 
   *snapshot(): Iterable<StateEntry> {
-    for (const [at, { operator }] of this.parts.entries()) {
+    for (const { identity, operator } of this.parts) {
       for (const key of operator.takeDirtyKeys()) {
-        yield { key: Buffer.from(`v${at}:${JSON.stringify(key)}`), value: operator.encodeKey(key) };
+        yield { key: Buffer.from(`v${identity}:${JSON.stringify(key)}`), value: operator.encodeKey(key) };
       }
     }
   }
 
-  /** @throws TidemillError STATE_CORRUPT */
-  restore(key: string, value: Uint8Array): void {
-    const match = /^v(\d+):(.*)$/s.exec(key);
-    const part = match === null ? undefined : this.parts[Number(match[1])];
-    if (part === undefined)
+  /**
+   * False where the entry is of a view that this stage does not have.
+   *
+   * @throws TidemillError STATE_CORRUPT
+   */
+  restore(key: string, value: Uint8Array): boolean {
+    const match = /^v([0-9a-f]+):(.*)$/s.exec(key);
+    if (match === null)
       throw new TidemillError('STATE_CORRUPT', `snapshot entry ${JSON.stringify(key)} belongs to nothing`, { key });
-    part.operator.decodeKey(JSON.parse((match as RegExpExecArray)[2] as string) as Value, value);
+    const part = this.parts.find(({ identity }) => identity === match[1]);
+    part?.operator.decodeKey(JSON.parse(match[2] as string) as Value, value);
+    return part !== undefined;
   }
 }

@@ -103,6 +103,7 @@ function countingTopology({ project: id, partitions }: { project: string; partit
     identity: { project: id, name: 'counting', generation: 1 },
     sources: [{ topic, start: 'earliest' }],
     outputs: [{ topic, partitions }],
+    stages: [{ name: 'count', does: 'counts', reads: [topic], keeps: ['a count'], writes: [] }],
     taskOf: ({ partition }) => `count-${partition}`,
     createTask: () => new CountingTask(),
   };

@@ -6,6 +6,9 @@ import type * as TemporalTesting from '@temporalio/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createRolloutActivities, type ActivityDependencies } from '../../../activities/index.js';
 import { customerSpending, fraud, moment, terminalRisk } from '../../../examples/fraud/project.js';
+import { serviceOfVersion } from '../../../scoring/versionServices.js';
+import { openDiskObjectStore } from '../../../stores/objects/diskObjectStore.js';
+import type { ObjectStore } from '../../../stores/objects/objectStore.js';
 import type { Registry } from '../../../stores/registry/registry.js';
 import { openSqliteRegistry } from '../../../stores/registry/sqliteRegistry.js';
 
@@ -13,20 +16,23 @@ const { MockActivityEnvironment } = createRequire(import.meta.url)('@temporalio/
 
 let folder: string;
 let registry: Registry;
+let objects: ObjectStore;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tidemill-register-'));
   registry = await openSqliteRegistry({ file: join(folder, 'registry.db') });
+  objects = openDiskObjectStore(join(folder, 'objects'));
 });
 afterEach(async () => {
   await registry.close();
   await rm(folder, { recursive: true });
 });
 
-test('a registered version is found by every view that its model reads', async () => {
+test('a registered version is found by every view that its model reads, and brings its service with it', async () => {
   const dependencies: Partial<ActivityDependencies> = {
     project: 'p',
     modelOf: () => fraud.compiled,
     registry,
+    objects,
     codeVersion: '1',
   };
   const activities = createRolloutActivities(dependencies as ActivityDependencies);
@@ -60,4 +66,7 @@ test('a registered version is found by every view that its model reads', async (
       { model: 'fraud', version: 1, status: 'registered', hash: compiled.hash },
     ]);
   }
+  // Also where the definition is another one by now.
+  const other = { ...fraud.compiled, service: { ...fraud.compiled.service, hash: 'another' } };
+  expect(await serviceOfVersion({ registry, objects }, other, 1)).toEqual(fraud.compiled.service);
 });

@@ -15,7 +15,8 @@ const canary: DeploymentRecord = {
   prepare: null,
 };
 const single: DeploymentRecord = { ...canary, epoch: 1, mode: 'single', challenger: null };
-const deployments = new Map([single, canary].map((each) => [each.epoch, each]));
+const after: DeploymentRecord = { ...single, epoch: 3, standIn: null };
+const deployments = new Map([single, canary, after].map((each) => [each.epoch, each]));
 
 const customers = Array.from({ length: 50 }, (_, at) => at);
 const inside = customers.find((each) => armOf(canary, String(each)) === 'challenger') as number;
@@ -74,6 +75,7 @@ test.each<[string, Partial<PredictionRecord>]>([
   ['beside champion 1 stand challenger 2, not ', { others: [other(2, 'challenger')] }],
   ['the challenger served outside its arm', { ...challenger, entity: outside, arm: 'champion' }],
   ['the challenger did not serve its arm', { ...champion, entity: inside, arm: 'challenger' }],
+  ['version 7 served as fallback, which is null', { epoch: 3, role: 'fallback', version: 7 }],
   ['the champion did not serve', { role: 'fallback', version: 0, others: [other(1, 'champion')] }],
 ])('finds that %s', (finding, given) => {
   const audit = verifyRoles([predictionOf(given)], deployments);

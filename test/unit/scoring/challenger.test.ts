@@ -100,7 +100,7 @@ describe('a deployment in shadow', () => {
 
   test('in probation the predecessor is both: asked once, and first in line for the champion', async () => {
     const { engine } = engineWith({ nonsense: [2] });
-    await follow(engine, deployment(1, { champion: 1 }), shadow(2, 2, 1));
+    await follow(engine, { ...shadow(1, 2, 1), standIn: 1 });
     for (const row of await scoreAll(engine)) {
       expect(row).toMatchObject({ version: 1, role: 'fallback' });
       expect(row.others).toMatchObject([
@@ -137,7 +137,7 @@ describe('a deployment in canary', () => {
     expect(engine.breaker).toBe('closed');
   });
 
-  test('never has the challenger stand in for the champion: the one before it does, then the rules', async () => {
+  test('never has the challenger stand in for the champion: a former one that the deployment names does, then the rules', async () => {
     const { engine } = engineWith({ nonsense: [1] });
     await follow(engine, canary(1, 0.5));
     for (const row of await scoreAll(engine)) {
@@ -149,7 +149,7 @@ describe('a deployment in canary', () => {
     expect(engine.breaker).toBe('open');
 
     const after = engineWith({ nonsense: [1] });
-    await follow(after.engine, deployment(1, { champion: 5 }), canary(2, 0.5));
+    await follow(after.engine, { ...canary(1, 0.5), standIn: 5 });
     for (const row of await scoreAll(after.engine)) {
       expect([row.role, row.version]).toEqual(row.arm === 'challenger' ? ['challenger', 2] : ['fallback', 5]);
     }

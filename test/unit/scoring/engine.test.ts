@@ -23,6 +23,13 @@ function deployment(epoch: number, champion: number | null, prepare: number | nu
   return { model: 'fraud', epoch, mode: 'single', champion, challenger: null, share: 0, salt: '', prepare };
 }
 
+async function follow(engine: Scorer, ...deployments: readonly DeploymentRecord[]): Promise<void> {
+  for (const next of deployments) {
+    await engine.prepare(next);
+    engine.activate(next);
+  }
+}
+
 const request = [1, 0, 2, 3, 30_000];
 const probability = (intercept: number): number => 1 / (1 + Math.exp(-intercept));
 const scoreOne = async (engine: Scorer, vector = new Float64Array(columns)): Promise<ScoredRow> => {
@@ -62,15 +69,9 @@ describe('a scoring engine', () => {
     expect(scored.micros).toBeGreaterThan(0);
   });
 
-  test('falls back to the version before where one answers nonsense, and opens its breaker', async () => {
+  test('falls back to the version that the deployment names where one answers nonsense, and opens its breaker', async () => {
     const engine = createScoringEngine(model, (version) => Promise.resolve(constant(version === 1 ? 2 : Number.NaN)));
-    for (const [epoch, version] of [
-      [1, 1],
-      [2, 2],
-    ] as const) {
-      await engine.prepare(deployment(epoch, version));
-      engine.activate(deployment(epoch, version));
-    }
+    await follow(engine, deployment(1, 1), { ...deployment(2, 2), standIn: 1 });
     const problem = 'version 2 answered NaN';
     expect(await scoreOne(engine)).toMatchObject({
       version: 1,
@@ -79,6 +80,22 @@ describe('a scoring engine', () => {
       others: [{ version: 2, role: 'champion', score: null, decision: null, problem }],
     });
     expect(engine).toMatchObject({ breaker: 'open', problem });
+  });
+
+  test('never has a version stand in that the deployment does not name: one that was rolled back serves nothing', async () => {
+    const engine = createScoringEngine(model, (version) => Promise.resolve(constant(version === 1 ? Number.NaN : 2)));
+    await follow(engine, { ...deployment(1, 2), standIn: 1 }, { ...deployment(2, 1), standIn: null });
+    expect(await scoreOne(engine)).toMatchObject({ version: 0, role: 'fallback', epoch: 2 });
+  });
+
+  test('follows a deployment whose stand-in cannot be loaded, and says so', async () => {
+    const engine = createScoringEngine(model, (version) =>
+      version === 1 ? Promise.reject(new Error('no such object')) : Promise.resolve(constant(0)),
+    );
+    await follow(engine, { ...deployment(1, 2), standIn: 1 });
+    expect(engine).toMatchObject({ breaker: 'closed', problem: 'no such object', readyEpoch: 1, activeEpoch: 1 });
+    expect(await scoreOne(engine)).toMatchObject({ version: 2, role: 'champion' });
+    expect(await scoreOne(engine, withNull)).toMatchObject({ version: 0, role: 'fallback' });
   });
 
   test('keeps what a later deployment was prepared with while an earlier one comes into force', async () => {

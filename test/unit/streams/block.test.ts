@@ -11,12 +11,18 @@ const { compiled: stream } = eventStream('payments', {
 });
 
 const block: Block = {
+  stage: 'card',
   upstream: 2,
   upstreams: 4,
   progress: 1_000,
   sourceTopic: 'p.payments',
   sourcePartition: 2,
-  plan: 'abc',
+  layout: 'abc',
+  inputs: [
+    ['v1', 1],
+    ['v2', 1],
+  ],
+  absent: null,
   folded: { 'p.labels': { 2: 17 } },
   rows: [
     { offset: 5, values: [1, 1_000, 'é\u{10000}', true, 0.1], vector: Float64Array.of(1.5, Number.NaN) },
@@ -26,21 +32,21 @@ const block: Block = {
 
 describe('a block', () => {
   test('reads back as it was written', () => {
-    expect(decodeBlock(stream, 'abc', encodeBlock(stream, block))).toEqual(block);
+    expect(decodeBlock(stream, encodeBlock(stream, block))).toEqual(block);
   });
 
   test('without rows carries progress alone', () => {
-    expect(decodeBlock(stream, 'abc', encodeBlock(stream, { ...block, rows: [] }))).toEqual({ ...block, rows: [] });
+    expect(decodeBlock(stream, encodeBlock(stream, { ...block, rows: [] }))).toEqual({ ...block, rows: [] });
   });
 
   test.each([
-    ['torn', (bytes: Buffer) => bytes.subarray(0, bytes.length - 3), 'abc'],
-    ['foreign', () => Buffer.from('{"id":1}'), 'abc'],
-    ['of another feature service', (bytes: Buffer) => bytes, 'other'],
-  ])('that is %s is refused', (_, damage, plan) => {
+    ['torn', (bytes: Buffer) => bytes.subarray(0, bytes.length - 3), stream],
+    ['foreign', () => Buffer.from('{"id":1}'), stream],
+    ['of another contract of the requests', (bytes: Buffer) => bytes, { ...stream, hash: 'other' }],
+  ])('that is %s is refused', (_, damage, contract) => {
     let code = '';
     try {
-      decodeBlock(stream, plan, damage(encodeBlock(stream, block)));
+      decodeBlock(contract, damage(encodeBlock(stream, block)));
     } catch (error) {
       code = isTidemillError(error) ? error.code : String(error);
     }

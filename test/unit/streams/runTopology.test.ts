@@ -11,6 +11,7 @@ const member: GroupMember = {
   pause: () => undefined,
   resume: () => undefined,
   confirmAssigned: () => Promise.resolve(true),
+  commitOffsets: () => Promise.resolve(),
   leave: () => Promise.resolve(),
 };
 

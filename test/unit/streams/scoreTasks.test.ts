@@ -55,7 +55,7 @@ function answers(outputs: readonly OutgoingRecord[]): Map<number, string> {
   };
   for (const { topic, value } of outputs) {
     if (topic === hopTopic(identity, 'terminal')) {
-      const block = decodeBlock(transactions.compiled, fraud.compiled.service.hash, value as Buffer);
+      const block = decodeBlock(transactions.compiled, value as Buffer);
       for (const { offset, vector } of block.rows) note(offset, `row ${Array.from(vector.subarray(0, 9)).join(' ')}`);
     } else note((JSON.parse(String(value)) as { source: { offset: number } }).source.offset, topic);
   }

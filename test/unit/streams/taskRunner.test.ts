@@ -23,6 +23,9 @@ class NotingMember implements GroupMember {
   confirmAssigned(): Promise<boolean> {
     return Promise.resolve(true);
   }
+  commitOffsets(): Promise<void> {
+    return Promise.resolve();
+  }
   leave(): Promise<void> {
     return Promise.resolve();
   }

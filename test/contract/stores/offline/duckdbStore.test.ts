@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isTidemillError } from '../../../../contracts/errors.js';
-import { fraud, labels, transactions } from '../../../../examples/fraud/project.js';
+import { customerSpending, fraud, labels, transactions } from '../../../../examples/fraud/project.js';
 import { interpretService } from '../../../../features/interpreter.js';
 import type { LoggedEvent, Value } from '../../../../features/types.js';
 import { openDuckdbStore } from '../../../../stores/offline/duckdbStore.js';
@@ -33,6 +33,36 @@ const known = made.map(({ id, at, customer, terminal, amount }, offset): LoggedE
 });
 
 describe('the batch store', () => {
+  test('computes the shares of a history by themselves: together they are the whole', async () => {
+    const events = join(folder, 'shared.parquet');
+    await store.writeEvents(transactions.compiled, events, requests);
+    const view = customerSpending.compiled;
+    const service = {
+      ...fraud.compiled.service,
+      inputs: [{ kind: 'view' as const, view, requestKey: view.key }],
+      columns: view.features.map(({ name, type }, feature) => ({ name, type, input: 0, feature })),
+    };
+    const rowsOf = async (share?: { of: number; at: number }): Promise<string[]> => {
+      const table = await store.computeVectors({
+        service,
+        files: { transactions: [events] },
+        from: START,
+        to: START + 30 * 86_400_000,
+        entity: view.key,
+        output: join(folder, `share-${share?.at ?? 'all'}.parquet`),
+        ...(share === undefined ? {} : { share: { field: view.key, ...share } }),
+      });
+      const { ids, entities, values, columns, rows } = await store.readVectors(table);
+      return Array.from({ length: rows }, (_, row) => {
+        const vector = [...values.subarray(row * columns.length, (row + 1) * columns.length)];
+        return JSON.stringify([ids[row], entities[row], ...vector]);
+      });
+    };
+    const shares = [await rowsOf({ of: 3, at: 0 }), await rowsOf({ of: 3, at: 1 }), await rowsOf({ of: 3, at: 2 })];
+    expect(shares.every((share) => share.length > 0)).toBe(true);
+    expect(shares.flat().sort()).toEqual((await rowsOf()).sort());
+  });
+
   test('reads events back as they were written', async () => {
     const path = join(folder, 'events.parquet');
     expect(await store.writeEvents(transactions.compiled, path, requests)).toBe(5_000);
@@ -107,6 +137,64 @@ describe('the batch store', () => {
       );
       expect(matrix.values.subarray(at * 15, (at + 1) * 15)).toEqual(vector);
     }
+  });
+
+  test('joins the newest label that came in time; absence is a negative where the model says so', async () => {
+    const [events, outcomes] = [join(folder, 'few.parquet'), join(folder, 'few-labels.parquet')];
+    const few = requests.slice(0, 4);
+    const [first, second, third] = few.map(({ time }) => time) as [number, number, number];
+    const hour = 3_600_000;
+    const label = (at: number, time: number, fraudulent: boolean): LoggedEvent => {
+      const { id, values } = few[at] as LoggedEvent;
+      return {
+        time,
+        id,
+        values: [id, time, values[2] as Value, values[3] as Value, fraudulent],
+        partition: 0,
+        offset: 0,
+      };
+    };
+    await store.writeEvents(transactions.compiled, events, few);
+    await store.writeEvents(labels.compiled, outcomes, [
+      label(0, first + hour, true),
+      label(0, first + 2 * hour, false),
+      label(1, second + 30 * hour, true),
+      label(2, third + hour, true),
+    ]);
+    const vectors = await store.computeVectors({
+      service: fraud.compiled.service,
+      files: { transactions: [events], 'fraud-labels': [outcomes] },
+      from: START,
+      to: START + 86_400_000,
+      entity: null,
+      output: join(folder, 'few-vectors.parquet'),
+    });
+    const dataset = async (absence: 'missing' | 'negative', labelCutOff: number): Promise<unknown[]> => {
+      const rules = { horizonMs: 10 * hour, retentionMs: 20 * hour, absence, censored: [] };
+      const table = await store.joinDataset({
+        vectors,
+        service: fraud.compiled.service,
+        labels: { stream: labels.compiled, field: fraud.compiled.label.field, files: [outcomes], ...rules },
+        served: [],
+        labelCutOff,
+        output: join(folder, `few-${absence}-${labelCutOff}.parquet`),
+      });
+      const { ids, labels: found } = await store.readVectors(table);
+      return ids.map((id, at) => [id, found?.[at]]);
+    };
+    const ids = few.map(({ id }) => id);
+    const late = third + 100 * hour;
+    expect(await dataset('missing', late)).toEqual([
+      [ids[0], 0],
+      [ids[2], 1],
+    ]);
+    expect(await dataset('missing', first + hour)).toEqual([[ids[0], 1]]);
+    expect(await dataset('negative', late)).toEqual([
+      [ids[0], 0],
+      [ids[1], 0],
+      [ids[2], 1],
+      [ids[3], 0],
+    ]);
   });
 
   test('names a file that is missing', async () => {

@@ -405,6 +405,10 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
           registry.changeDeployment(changeOf(fence, 'commit-2', 1, { champion: 2 })),
           'VERSION_WITHDRAWN',
         );
+        await expectCode(
+          registry.changeDeployment(changeOf(fence, 'commit-3', 1, { champion: 1, standIn: 2 })),
+          'VERSION_WITHDRAWN',
+        );
 
         const withdrawn = await registry.withdrawVersion('fraud', 2, 'leak', fence);
         expect(withdrawn.status).toBe('withdrawn');
@@ -581,6 +585,18 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         expect(await registry.sweepInstances()).toBe(0);
         await registry.removeInstance('stream-1');
         expect(await registry.liveInstances('fraud')).toEqual([]);
+      });
+
+      test('an instance says which features it computes, and may say nothing of them', async () => {
+        const features = { views: ['aa', 'bb'], tasks: 3, recovering: 1, replayed: 40 };
+        await registry.renewInstance({ ...state, features }, 10_000);
+        await registry.renewInstance({ ...state, instance: 'stream-2' }, 10_000);
+        expect(await registry.liveInstances('fraud')).toEqual([
+          { ...state, features, expiresAt: START_MS + 10_000 },
+          { ...state, instance: 'stream-2', expiresAt: START_MS + 10_000 },
+        ]);
+        await registry.renewInstance({ ...state, features: { ...features, recovering: 0 } }, 10_000);
+        expect((await registry.liveInstances('fraud'))[0]?.features?.recovering).toBe(0);
       });
 
       test('a watermark never goes back', async () => {

@@ -89,7 +89,9 @@ describe('SQLite file', () => {
     const versions = await before.versions('fraud');
     await before.close();
     const other = new Database(file);
-    other.exec('DROP TABLE approvals; DROP TABLE version_views; PRAGMA user_version = 1');
+    other.exec(
+      'ALTER TABLE instances DROP COLUMN features; DROP TABLE approvals; DROP TABLE version_views; PRAGMA user_version = 1',
+    );
     other.close();
     const registry = await openSqliteRegistry({ file });
     expect(await registry.versions('fraud')).toEqual(versions);

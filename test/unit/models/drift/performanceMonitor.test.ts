@@ -28,6 +28,7 @@ function outcomes(seed: number, days: number, changes: boolean): OutcomeRecord[]
       label: known || unseen ? 1 : 0,
       entity: null,
       revision: 0,
+      source: 'natural',
     };
   });
 }

@@ -18,7 +18,7 @@ const VERSIONS = { champion: 2, predecessor: 1 };
 
 const outcome = (id: number | string, changes: Partial<OutcomeRecord> = {}): OutcomeRecord => ({
   ...{ id, at: 1_000, knownAt: 2_000, model: 'fraud', version: 2, role: 'champion', epoch: 7, score: 0.4 },
-  ...{ arm: 'champion', others: [{ version: 1, score: 0.3 }], label: 0, entity: 'c1', revision: 0 },
+  ...{ arm: 'champion', others: [{ version: 1, score: 0.3 }], label: 0, entity: 'c1', revision: 0, source: 'natural' },
   ...changes,
 });
 

@@ -1,0 +1,49 @@
+import { MODEL, type Cluster } from './cluster.js';
+import { reached, retrain, type RolloutFault } from './rolloutSteps.js';
+
+/** What two rollbacks came to, in the order of their names. */
+async function results({ lifecycle }: Cluster, workflowIds: readonly string[]): Promise<string> {
+  const all = await Promise.all(workflowIds.map((workflowId) => lifecycle.rollbackResult(workflowId)));
+  return all
+    .map(({ outcome }) => outcome)
+    .sort()
+    .join(' and ');
+}
+
+const twice: readonly RolloutFault[] = ['canary', 'probation'].map((step) => ({
+  step,
+  fault: 'two rollbacks at once',
+  outcomes: ['alreadyRolledBack and rolledBack'],
+  run: async (cluster, id) => {
+    const workflowId = await retrain(cluster, id);
+    await reached(cluster, workflowId, step);
+    const both = await Promise.all(
+      ['a', 'b'].map((name) => cluster.lifecycle.startRollback({ model: MODEL, reason: 'chaos' }, `${id}-${name}`)),
+    );
+    const outcome = await results(cluster, both);
+    await cluster.lifecycle.retrainResult(workflowId).catch(() => null);
+    return outcome;
+  },
+}));
+
+/** The first one's worker is killed in its midst; a second one is asked for before the first has gone on. */
+const killed: readonly RolloutFault[] = ['after-intent', 'after-effect'].map((place) => ({
+  step: 'probation',
+  fault: `rollback killed ${place}, then another`,
+  outcomes: ['alreadyRolledBack and rolledBack'],
+  run: async (cluster, id) => {
+    const workflowId = await retrain(cluster, id);
+    await reached(cluster, workflowId, 'probation');
+    await cluster.restartLifecycle({ TIDEMILL_FAIL_POINT: `rollback/${place}:1` });
+    const request = { model: MODEL, reason: 'chaos' };
+    const first = await cluster.lifecycle.startRollback(request, `${id}-a`);
+    await cluster.lifecycleEnded();
+    const second = await cluster.lifecycle.startRollback(request, `${id}-b`);
+    await cluster.restartLifecycle();
+    const outcome = await results(cluster, [first, second]);
+    await cluster.lifecycle.retrainResult(workflowId).catch(() => null);
+    return outcome;
+  },
+}));
+
+export const ROLLBACK_FAULTS: readonly RolloutFault[] = [...twice, ...killed];

@@ -1,0 +1,85 @@
+import { messageOf, TidemillError } from '../contracts/errors.js';
+import type { CompiledService } from '../features/compiledView.js';
+import { decodeService } from '../features/storedService.js';
+import type { CompiledModel } from '../models/definition.js';
+import type { ObjectStore } from '../stores/objects/objectStore.js';
+import type { ModelVersion, Registry } from '../stores/registry/registry.js';
+
+/** Where the services of versions are found. */
+export interface ServiceStores {
+  readonly registry: Registry;
+  readonly objects: ObjectStore;
+}
+
+/** What a version reads: the model's own service where it is that one, else what is stored with the version. */
+export async function serviceOfVersion(
+  { registry, objects }: ServiceStores,
+  model: CompiledModel,
+  version: number,
+): Promise<CompiledService> {
+  const found = await registry.version(model.name, version);
+  if (found === null)
+    throw new TidemillError('VERSION_NOT_FOUND', `${model.name} has no version ${version}`, {
+      model: model.name,
+      version,
+    });
+  return readService(objects, model, found);
+}
+
+/** @throws TidemillError SERVICE_UNREADABLE, OBJECT_NOT_FOUND, OBJECT_CORRUPT */
+async function readService(
+  objects: ObjectStore,
+  model: CompiledModel,
+  { version, service, definition }: ModelVersion,
+): Promise<CompiledService> {
+  if (service === model.service.hash) return model.service;
+  if (definition === undefined) {
+    throw new TidemillError(
+      'SERVICE_UNREADABLE',
+      `${model.name} version ${version} reads service ${service.slice(0, 12)}, which was not stored with it`,
+      { model: model.name, version, service },
+    );
+  }
+  return decodeService(await objects.get(definition.uri, definition.sha256), service);
+}
+
+/**
+ * The versions of a model that may be asked for a score: champion, challenger and the prepared one, the champion before,
+ * to which a rollback goes, and the version of the rollout under way.
+ */
+export async function versionsInUse(registry: Registry, model: string): Promise<readonly number[]> {
+  const head = await registry.deployment(model);
+  const versions = [head?.champion, head?.challenger, head?.prepare];
+  for (const { version } of await registry.championHistory(model)) {
+    if (version === head?.champion) continue;
+    if ((await registry.version(model, version))?.status !== 'registered') continue;
+    versions.push(version);
+    break;
+  }
+  const [rollout] = await registry.rollouts(model);
+  if (rollout !== undefined && rollout.closedAt === null) {
+    const journal = await registry.journal(model, rollout.token);
+    versions.push(
+      (journal.find(({ step }) => step === 'register')?.result as ModelVersion | null | undefined)?.version,
+    );
+  }
+  return [...new Set(versions.filter((version) => version !== null && version !== undefined))];
+}
+
+/** Services of several versions; those that cannot be had are named, and the others stand. */
+export async function servicesOf(
+  stores: ServiceStores,
+  model: CompiledModel,
+  versions: readonly number[],
+): Promise<{ readonly services: readonly CompiledService[]; readonly problems: readonly string[] }> {
+  const services: CompiledService[] = [];
+  const problems: string[] = [];
+  for (const version of versions) {
+    try {
+      services.push(await serviceOfVersion(stores, model, version));
+    } catch (error) {
+      problems.push(messageOf(error));
+    }
+  }
+  return { services, problems };
+}

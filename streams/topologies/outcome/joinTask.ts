@@ -1,0 +1,182 @@
+import type { OutcomeRecord } from '../../../contracts/records.js';
+import { TidemillError } from '../../../contracts/errors.js';
+import { outcomesTopic } from '../../../contracts/topics.js';
+import type { CompiledModel } from '../../../models/definition.js';
+import type { LogRecord } from '../../../stores/log/log.js';
+import type { StoredState } from '../../runtime/storedState.js';
+import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
+import {
+  parseOutcomeBlock,
+  type Half,
+  type LabelHalf,
+  type OutcomeBlock,
+  type PredictionHalf,
+} from './outcomeHalves.js';
+import { minuteOf, PendingOutcomes, type PendingOutcome } from './pendingOutcomes.js';
+
+const PROGRESS_KEY = Buffer.from('progress');
+
+/**
+ * Joins predictions and labels by event id. What is known of a request moves through these states, and each arrow into
+ * `answered` is an outcome, with a revision that counts up:
+ *
+ *   prediction ──label──▶ answered ──another label──▶ answered ──retention──▶ forgotten
+ *       │                    ▲
+ *       └──horizon, where absence means negative
+ *   label ──prediction──▶ answered
+ *
+ * Time passes with the watermark of the labels alone: the least of what the upstream tasks have announced.
+ */
+export class JoinTask implements StreamTask {
+  readonly stateIdentity = 'outcome.join/2';
+  readonly pendingRows = 0;
+  private readonly pending = new PendingOutcomes();
+  private readonly upstream: number[];
+  /** Minute up to which what was due has been dealt with. */
+  private minute = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly project: string,
+    private readonly model: CompiledModel,
+    partitions: number,
+  ) {
+    this.upstream = new Array<number>(partitions).fill(Number.NEGATIVE_INFINITY);
+  }
+
+  get watermark(): number | null {
+    const least = Math.min(...this.upstream);
+    return Number.isFinite(least) ? least : null;
+  }
+
+  attach(stored: StoredState): void {
+    this.pending.attach(stored);
+    const progress = stored.get(PROGRESS_KEY);
+    if (progress === undefined) return;
+    const { upstream, minute } = parseProgress(progress);
+    for (const [at, announced] of upstream.entries()) this.upstream[at] = announced ?? Number.NEGATIVE_INFINITY;
+    this.minute = minute ?? Number.NEGATIVE_INFINITY;
+  }
+
+  parse(record: LogRecord): ParsedRecord<OutcomeBlock> {
+    return { record, time: record.timestamp, content: parseOutcomeBlock(record.value) };
+  }
+
+  fold({ content }: ParsedRecord, output: Output, replay: boolean): void {
+    const { upstream, progress, halves } = content as OutcomeBlock;
+    const emit = (outcome: OutcomeRecord): void => {
+      if (replay) return;
+      const topic = outcomesTopic(this.project, this.model.name);
+      output.emit({ topic, key: String(outcome.id), value: JSON.stringify(outcome) });
+    };
+    for (const half of halves) this.take(half, emit);
+    if (progress === null || progress <= (this.upstream[upstream] as number)) return;
+    this.upstream[upstream] = progress;
+    const { watermark } = this;
+    // The minute that the watermark is in has not passed yet.
+    const passed = watermark === null ? Number.NEGATIVE_INFINITY : minuteOf(watermark) - 1;
+    if (passed <= this.minute) return;
+    this.minute = passed;
+    for (const id of this.pending.due(passed)) this.expire(id, emit);
+  }
+
+  private take(half: Half, emit: (outcome: OutcomeRecord) => void): void {
+    const id = String(half.id);
+    const known = this.pending.get(id);
+    const next =
+      half.side === 'prediction' ? this.withPrediction(known, half, emit) : this.withLabel(known, half, emit);
+    if (next !== known) this.pending.set(id, next);
+  }
+
+  private withPrediction(
+    known: PendingOutcome | null,
+    prediction: PredictionHalf,
+    emit: (outcome: OutcomeRecord) => void,
+  ): PendingOutcome {
+    // Answered again after a failure, where that is allowed: the first answer counts.
+    if (known !== null && known.prediction !== null) return known;
+    const { absence, horizonMs, retentionMs } = this.model.label;
+    const forgotten = prediction.at + retentionMs;
+    if (known === null || known.label === null) {
+      const due = absence === 'negative' ? prediction.at + horizonMs : forgotten;
+      return { prediction, label: null, revision: -1, due };
+    }
+    emit(outcomeOf(prediction, known.label, 0));
+    return { prediction, label: known.label, revision: 0, due: forgotten };
+  }
+
+  private withLabel(
+    known: PendingOutcome | null,
+    { knownAt, label: value }: LabelHalf,
+    emit: (outcome: OutcomeRecord) => void,
+  ): PendingOutcome {
+    const label = { value, knownAt, isAbsence: false };
+    if (known === null || known.prediction === null) {
+      const isOlder = known !== null && known.label !== null && known.label.knownAt > knownAt;
+      if (isOlder) return known;
+      return { prediction: null, label, revision: -1, due: knownAt + this.model.label.retentionMs };
+    }
+    const { prediction, label: before, revision } = known;
+    if (before !== null && !before.isAbsence && (before.value === value || before.knownAt > knownAt)) return known;
+    // What was taken for a negative is one: nothing has changed.
+    if (before?.isAbsence === true && before.value === value) return { ...known, label };
+    emit(outcomeOf(prediction, label, revision + 1));
+    return { prediction, label, revision: revision + 1, due: prediction.at + this.model.label.retentionMs };
+  }
+
+  private expire(id: string, emit: (outcome: OutcomeRecord) => void): void {
+    const known = this.pending.get(id);
+    if (known === null) return;
+    const { prediction, label } = known;
+    const { absence, horizonMs, retentionMs } = this.model.label;
+    if (prediction === null || label !== null || absence === 'missing') {
+      this.pending.set(id, null);
+      return;
+    }
+    const negative = { value: 0, knownAt: prediction.at + horizonMs, isAbsence: true };
+    emit(outcomeOf(prediction, negative, 0));
+    const next = { prediction, label: negative, revision: 0, due: prediction.at + retentionMs };
+    this.pending.set(id, minuteOf(next.due) > this.minute ? next : null);
+  }
+
+  drain(): Promise<void> {
+    return Promise.resolve();
+  }
+  flush(): void {
+    // Outcomes are emitted as they arise.
+  }
+  committed(): void {
+    // What is due is dealt with in the fold, where its time passes.
+  }
+
+  *snapshot(): Iterable<{ key: Uint8Array; value: Uint8Array | null }> {
+    yield* this.pending.snapshot();
+    const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
+    const progress = { upstream: this.upstream.map(finite), minute: finite(this.minute) };
+    yield { key: PROGRESS_KEY, value: Buffer.from(JSON.stringify(progress)) };
+  }
+
+  snapshotWritten(): void {
+    this.pending.written();
+  }
+
+  restore(): void {
+    throw new Error('invariant broken: what is pending is read from the snapshot by key');
+  }
+}
+
+function parseProgress(value: Uint8Array): { readonly upstream: (number | null)[]; readonly minute: number | null } {
+  try {
+    return JSON.parse(Buffer.from(value).toString('utf8')) as ReturnType<typeof parseProgress>;
+  } catch (error) {
+    throw new TidemillError('STATE_CORRUPT', 'the progress in a snapshot cannot be read', {}, { cause: error });
+  }
+}
+
+function outcomeOf(
+  { side: _, censored, ...rest }: PredictionHalf,
+  { value, knownAt, isAbsence }: NonNullable<PendingOutcome['label']>,
+  revision: number,
+): OutcomeRecord {
+  const source = censored === true ? 'censored' : isAbsence ? 'absence' : 'natural';
+  return { ...rest, knownAt, label: value, revision, source };
+}

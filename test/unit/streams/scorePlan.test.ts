@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'vitest';
+import { customerSpending, fraud, moment, terminalRisk, transactions } from '../../../examples/fraud/project.js';
+import { isTidemillError } from '../../../contracts/errors.js';
+import { featureService, type ServiceInput } from '../../../features/authoring/featureService.js';
+import type { CompiledService } from '../../../features/compiledView.js';
+import { viewIdentity } from '../../../features/vectorLayout.js';
+import { planScore, type ScorePlan } from '../../../streams/topologies/score/scorePlan.js';
+
+const serviceOf = (...inputs: readonly ServiceInput[]): CompiledService =>
+  featureService('inputs', { on: transactions, inputs }).compiled;
+const modelOf = (...inputs: readonly ServiceInput[]) => ({ ...fraud.compiled, service: serviceOf(...inputs) });
+const stagesOf = ({ stages }: ScorePlan): [string, string[]][] =>
+  stages.map(({ name, views }) => [name, views.map(({ view }) => view.name)]);
+
+describe('the plan of a model', () => {
+  test('computes the views of every version in use, each once', () => {
+    const plan = planScore(modelOf(moment), {
+      services: [serviceOf(customerSpending), serviceOf(customerSpending, terminalRisk), serviceOf(moment)],
+    });
+    expect(plan.services).toHaveLength(3);
+    expect(stagesOf(plan)).toEqual([
+      ['customer', ['customer_spending']],
+      ['terminal', ['terminal_risk']],
+    ]);
+    const starts = plan.stages.flatMap(({ views }) => views.map(({ start }) => start));
+    const [first, second] = [moment, customerSpending].map(({ compiled }) => compiled.features.length) as [
+      number,
+      number,
+    ];
+    expect(starts).toEqual([first, first + second]);
+  });
+
+  test('keeps the order of its stages whatever the order of the inputs', () => {
+    const one = planScore(modelOf(terminalRisk, customerSpending));
+    const other = planScore(modelOf(customerSpending, terminalRisk));
+    expect(one.stages.map(({ name }) => name)).toEqual(other.stages.map(({ name }) => name));
+  });
+
+  test('keeps a hop that nothing needs any more while rows may be on it', () => {
+    const terminal = transactions.compiled.fields.findIndex(({ name }) => name === 'terminal');
+    expect(stagesOf(planScore(modelOf(customerSpending), { passing: [terminal] }))).toEqual([
+      ['customer', ['customer_spending']],
+      ['terminal', []],
+    ]);
+  });
+
+  test('leaves out a service that reads a stream by another contract, and one whose view is not to be had', () => {
+    const risk = serviceOf(terminalRisk);
+    const [input] = risk.inputs;
+    const stream = { ...(input as (typeof risk.inputs)[number]).view.stream, hash: 'another' };
+    const foreign = { ...risk, hash: 'foreign', inputs: [{ ...input, view: { ...input?.view, stream } }] };
+    const plan = planScore(modelOf(moment, customerSpending), {
+      services: [risk, foreign as unknown as CompiledService],
+      unavailable: new Map([[viewIdentity(customerSpending.compiled), 'offsets 0 to 9 are lost']]),
+    });
+    expect(plan.services).toEqual([risk]);
+    expect(plan.leftOut.map(({ service, problem }) => [service.hash, problem])).toEqual([
+      [serviceOf(moment, customerSpending).hash, 'fraud: view customer_spending: offsets 0 to 9 are lost'],
+      ['foreign', expect.stringMatching(/fraud-labels by another contract/)],
+    ]);
+  });
+
+  test('is refused where nothing of it can be computed', () => {
+    const unavailable = new Map([[viewIdentity(customerSpending.compiled), 'lost']]);
+    let code = '';
+    try {
+      planScore(modelOf(customerSpending), { unavailable });
+    } catch (error) {
+      code = isTidemillError(error) ? error.code : '';
+    }
+    expect(code).toBe('TOPOLOGY_UNSUPPORTED');
+  });
+});
