@@ -512,6 +512,20 @@ export const ERROR_CODES = {
     action: 'Report it: a step writes its intent before its side effect.',
   },
 
+  // The test driver
+  TEST_STUCK: {
+    status: 500,
+    exit: 1,
+    summary: 'In a test without servers something is waited for that cannot happen any more, or goes on without an end.',
+    action: 'Look at what the message names: an instance that was crashed, stopped or paused and that nobody replaces, say.',
+  },
+  INVARIANT_BROKEN: {
+    status: 500,
+    exit: 1,
+    summary: 'A test without servers found a promise of the streams broken; the message says which, and how to see it again.',
+    action: 'Repeat the run with the seed that the message names; without faults of its own in the project, report it.',
+  },
+
   // Local runtime, its record and the command line
   RUNTIME_STOP_FAILED: {
     status: 500,

@@ -55,19 +55,19 @@ export async function commit(
   const records = outputs.take();
   const startedAt = performance.now();
   // 3 outputs
-  options.reach?.('before-begin');
+  options.reach?.('before-begin', context.id);
   await producer.begin();
-  options.reach?.('after-begin');
+  options.reach?.('after-begin', context.id);
   await producer.send(records);
-  options.reach?.('after-outputs');
+  options.reach?.('after-outputs', context.id);
   // 4 offsets
   await producer.sendOffsets(groupId(topology.identity), offsets);
-  options.reach?.('after-offsets');
+  options.reach?.('after-offsets', context.id);
   // 5 commit
   await producer.commit();
   context.counters.countCommitted(records);
   options.onCommit?.(topology, (performance.now() - startedAt) / 1_000);
-  options.reach?.('after-commit');
+  options.reach?.('after-commit', context.id);
   // 6 forget
   const byName = new Map(inputs.inputs.map((input, at) => [input.name, (offsets[at] as { offset: number }).offset]));
   task.committed(byName);

@@ -1,5 +1,5 @@
 import { KEPT_HEADER_PREFIX, REPLAY_HEADER, replayMarkOf } from '../../contracts/deadLetters.js';
-import { messageOf, TidemillError } from '../../contracts/errors.js';
+import { isTidemillError, messageOf, TidemillError } from '../../contracts/errors.js';
 import { deadLetterTopic } from '../../contracts/topics.js';
 import type { LogRecord, OutgoingRecord } from '../../stores/log/log.js';
 import type { PoisonBreaker } from './poisonBreaker.js';
@@ -10,7 +10,7 @@ import type { Output, StreamTask } from './topology.js';
 /**
  * Folds one record; one that cannot be folded is set aside in its place.
  *
- * @throws TidemillError POISON_LIMIT_EXCEEDED
+ * @throws TidemillError POISON_LIMIT_EXCEEDED, STATE_CORRUPT
  */
 export function foldLive(task: StreamTask, next: InputRecord, output: Output, breaker: PoisonBreaker): void {
   if ('failure' in next) {
@@ -21,6 +21,8 @@ export function foldLive(task: StreamTask, next: InputRecord, output: Output, br
   try {
     task.fold(next, output, false);
   } catch (error) {
+    // A snapshot found damaged while it is read by key: no fault of the record.
+    if (isTidemillError(error, 'STATE_CORRUPT')) throw error;
     // The fold is deterministic: what fails once fails always.
     output.deadLetter(next.record, error);
     breaker.failed(error);
@@ -41,7 +43,8 @@ export function foldSilently(
   try {
     if (record.offset < (heldFrom.get(partitionName(record)) ?? 0)) task.foldBefore?.(next);
     else task.fold(next, SILENT, true);
-  } catch {
+  } catch (error) {
+    if (isTidemillError(error, 'STATE_CORRUPT')) throw error;
     // Poison, answered when it was live: a replay leaves it out for the same reason.
   }
 }

@@ -37,6 +37,8 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
   let early: Assignment | null = null;
   let stopped = false;
   let isAssigned = false;
+  /** Of the newest assignment. */
+  let epoch = 0;
 
   const assign = (assignment: Assignment): void => {
     if (member === null) {
@@ -45,6 +47,7 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
     }
     if (stopped) return;
     isAssigned = true;
+    ({ epoch } = assignment);
     const partitionsOf = new Map<string, TopicPartition[]>();
     for (const partition of assignment.partitions) {
       const task = topology.taskOf(partition);
@@ -75,7 +78,9 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
       // 3 new; its folder may still be closing from an earlier assignment
       const context: TaskContext = { topology, options, id, partitions, owner, counters };
       const start = (holder: GroupMember): void => {
-        if (!stopped && !runners.has(id)) runners.set(id, new TaskRunner(context, holder, assignment.epoch));
+        // While its folder was closing the task may have gone elsewhere, and come back by an assignment that starts it itself.
+        if (!stopped && epoch === assignment.epoch && !runners.has(id))
+          runners.set(id, new TaskRunner(context, holder, assignment.epoch));
       };
       const closing = releasing.get(id);
       const holder = member;

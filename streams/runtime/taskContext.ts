@@ -1,5 +1,7 @@
 import type { Log, TopicPartition } from '../../stores/log/log.js';
+import type { RuntimeClock } from './clock.js';
 import type { PoisonLimit } from './poisonBreaker.js';
+import type { Snapshots } from './snapshotStore.js';
 import type { Topology } from './topology.js';
 import type { TopologyCounters } from './topologyCounters.js';
 
@@ -61,7 +63,11 @@ export interface RuntimeOptions {
   readonly counters?: TopologyCounters;
   /** A transaction was committed, from its beginning to its end in so many seconds. */
   readonly onCommit?: (topology: Topology, seconds: number) => void;
-  readonly reach?: (point: FailPoint) => void;
+  /** When tasks commit, snapshot and try again. @default that of the process */
+  readonly clock?: RuntimeClock;
+  /** Opens a task's snapshots. @default LMDB in a folder below `directory` */
+  readonly openSnapshots?: (folder: string, onDiscard: (reason: string) => void) => Promise<Snapshots>;
+  readonly reach?: (point: FailPoint, task: string) => void;
   readonly onEvent?: (event: TaskEvent) => void;
   /** The topology cannot go on; everything is stopped. */
   readonly onFatal: (error: unknown) => void;

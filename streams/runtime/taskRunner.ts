@@ -1,6 +1,6 @@
-import { setImmediate as yieldToEventLoop, setTimeout as sleep } from 'node:timers/promises';
 import { isTidemillError } from '../../contracts/errors.js';
 import type { GroupMember, LogRecord, TopicPartition } from '../../stores/log/log.js';
+import { processClock, type RuntimeClock } from './clock.js';
 import { commit, sendEarly, TransactionOutputs } from './commit.js';
 import { deadLetterOf, foldLive, foldSilently } from './foldRecord.js';
 import { POISON_LIMIT, PoisonBreaker } from './poisonBreaker.js';
@@ -37,6 +37,7 @@ export class TaskRunner {
   private wake: () => void = () => undefined;
   /** Something came since the inputs were last looked at. */
   private hasNews = false;
+  private readonly clock: RuntimeClock;
   private readonly done: Promise<void>;
   /** Committed offsets; empty until the first recovery. */
   private committedOffsets: ReadonlyMap<string, number> = new Map();
@@ -54,6 +55,7 @@ export class TaskRunner {
     this.inputs = new TaskInputs(context.partitions, () => {
       throw new Error('invariant broken: a record before recovery');
     });
+    this.clock = context.options.clock ?? processClock;
     this.done = this.run();
   }
 
@@ -78,7 +80,7 @@ export class TaskRunner {
     this.epoch = epoch;
     if (this.state === 'stopped') return;
     for (const input of this.inputs.inputs) {
-      if (input.position > 0 || this.state === 'live') this.member.seekAndResume(input, input.position);
+      if (input.isStarted) this.member.seekAndResume(input, input.position);
       input.isPaused = false;
     }
   }
@@ -137,13 +139,14 @@ export class TaskRunner {
           break;
         }
         this.context.counters.rebuilds++;
+        this.state = 'recovering';
         options.onEvent?.({ kind: 'rebuild', task: this.id, error });
-        await this.closeAfterFailure(recovery);
+        await this.closeAfterFailure(recovery, error);
         recovery = null;
         // A zombie must not fence the rightful owner: only who is confirmed takes the task back.
         if (isTidemillError(error, 'PRODUCER_FENCED') && !(await this.member.confirmAssigned(this.epoch)) && this.lost)
           break;
-        await sleep(Math.min(5_000, 50 * 2 ** Math.min(attempt, 7)));
+        await this.clock.wait(Math.min(5_000, 50 * 2 ** Math.min(attempt, 7))).over;
       } finally {
         if (recovery !== null) await this.closeAfterFailure(recovery);
       }
@@ -152,18 +155,33 @@ export class TaskRunner {
     if (this.lost) options.onEvent?.({ kind: 'lost', task: this.id });
   }
 
-  private async closeAfterFailure(recovery: Recovery | null): Promise<void> {
+  private async closeAfterFailure(recovery: Recovery | null, error?: unknown): Promise<void> {
     if (recovery === null) return;
+    if (isTidemillError(error, 'STATE_CORRUPT')) {
+      // State that is read by key shows its damage only when it is read: the next recovery does without the snapshot.
+      this.context.options.onEvent?.({ kind: 'snapshotDiscarded', task: this.id, reason: error.message });
+      await recovery.snapshots.reset(this.context.owner, recovery.task.stateIdentity);
+    }
     await recovery.snapshots.close();
     await recovery.producer.close();
   }
 
   /** Steps 1 to 4 are in recover.ts; here 5 seek, 6 replay silently to the committed offsets. */
   private async recover(): Promise<Recovery> {
-    const started = performance.now();
+    const started = this.clock.now();
     this.state = 'recovering';
     this.replayedRecords = 0;
     const recovery = await recover(this.context, (offsets) => this.member.commitOffsets(offsets, this.epoch));
+    try {
+      await this.replay(recovery, started);
+      return recovery;
+    } catch (error) {
+      await this.closeAfterFailure(recovery, error);
+      throw error;
+    }
+  }
+
+  private async replay(recovery: Recovery, started: number): Promise<void> {
     const { task, from, committed } = recovery;
     const inputs = new TaskInputs(this.context.partitions, (record) => task.parse(record));
     this.inputs = inputs;
@@ -189,9 +207,9 @@ export class TaskRunner {
       if (!('failure' in next)) foldSilently(recovery, next);
       this.replayedRecords = replayed + 1;
       if (++replayed % 1_000 === 0) {
-        this.context.options.reach?.('in-replay');
+        this.context.options.reach?.('in-replay', this.id);
         this.resumeDrained();
-        await yieldToEventLoop();
+        await this.clock.turn();
       }
     }
     task.committed(committed);
@@ -201,9 +219,8 @@ export class TaskRunner {
       task: this.id,
       replayed,
       fromSnapshot: recovery.fromSnapshot,
-      ms: Math.round(performance.now() - started),
+      ms: Math.round(this.clock.now() - started),
     });
-    return recovery;
   }
 
   private async live({ task, producer, snapshots, highWatermarks }: Recovery): Promise<void> {
@@ -221,12 +238,12 @@ export class TaskRunner {
     let folded = 0;
     let sentAt = 0;
     let firstFoldAt = 0;
-    let lastSnapshotAt = performance.now();
+    let lastSnapshotAt = this.clock.now();
     let snapshotting: Promise<void> | null = null;
     let snapshotFailure: unknown = null;
 
     const snapshot = (offsets: ReadonlyMap<string, number>): void => {
-      options.reach?.('before-snapshot');
+      options.reach?.('before-snapshot', this.id);
       const entries = [...task.snapshot()];
       const header = {
         owner: this.context.owner,
@@ -234,11 +251,11 @@ export class TaskRunner {
         offsets: Object.fromEntries(offsets),
         ...(task.parts === undefined ? {} : { parts: task.parts }),
       };
-      lastSnapshotAt = performance.now();
+      lastSnapshotAt = this.clock.now();
       snapshotting = snapshots
         .write(header, entries)
         .then(() => {
-          options.reach?.('after-snapshot');
+          options.reach?.('after-snapshot', this.id);
           task.snapshotWritten?.();
         })
         .catch((error: unknown) => {
@@ -254,7 +271,7 @@ export class TaskRunner {
       folded = 0;
       sentAt = 0;
       if (snapshotFailure !== null) throw snapshotFailure as Error;
-      if (snapshotting === null && performance.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
+      if (snapshotting === null && this.clock.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
         snapshot(this.committedOffsets);
       }
       await settle();
@@ -263,7 +280,7 @@ export class TaskRunner {
     const settle = async (): Promise<void> => {
       const hasCaughtUp = [...highWatermarks].every(([name, end]) => (this.committedOffsets.get(name) ?? 0) >= end);
       await task.settle?.(this.committedOffsets, hasCaughtUp);
-      lastSettledAt = performance.now();
+      lastSettledAt = this.clock.now();
     };
     // What the predecessor had committed and not yet brought to its store.
     await settle();
@@ -274,7 +291,7 @@ export class TaskRunner {
       while (taken < RECORDS_PER_TURN && task.pendingRows < this.setting('microBatchRows')) {
         const next = inputs.take();
         if (next === null) break;
-        if (folded++ === 0) firstFoldAt = performance.now();
+        if (folded++ === 0) firstFoldAt = this.clock.now();
         taken++;
         foldLive(task, next, output, breaker);
       }
@@ -282,7 +299,7 @@ export class TaskRunner {
       this.resumeDrained();
       if (task.pendingRows >= this.setting('microBatchRows')) await task.drain(output);
       const dueIn =
-        folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - performance.now();
+        folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - this.clock.now();
       if (dueIn <= 0 || outputs.bytes >= MAX_OUTPUT_BYTES) await commitNow();
       else if (taken === 0) {
         if (options.processing === 'at-least-once' && folded > sentAt) {
@@ -291,10 +308,10 @@ export class TaskRunner {
           continue;
         }
         const isIdle = folded === 0 && task.settle !== undefined;
-        const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - performance.now() : Number.POSITIVE_INFINITY;
+        const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - this.clock.now() : Number.POSITIVE_INFINITY;
         if (settleIn <= 0) await settle();
         else await this.signal(Math.min(dueIn, settleIn));
-      } else await yieldToEventLoop();
+      } else await this.clock.turn();
     }
     if (this.lost) return;
     if (folded > 0) await commitNow();
@@ -314,13 +331,9 @@ export class TaskRunner {
   /** Waits for records, progress, a stop, or the time to commit. */
   private async signal(withinMs = Number.POSITIVE_INFINITY): Promise<void> {
     if (this.hasNews || this.stopping) return;
-    await new Promise<void>((resolve) => {
-      const timer = Number.isFinite(withinMs) ? setTimeout(resolve, Math.max(1, withinMs)) : null;
-      this.wake = () => {
-        if (timer !== null) clearTimeout(timer);
-        resolve();
-      };
-    });
+    const { over, end } = this.clock.wait(withinMs);
+    this.wake = end;
+    await over;
   }
 
   private setting(name: keyof typeof DEFAULTS): number {

@@ -4,7 +4,7 @@ import { streamTopic, type TopologyIdentity } from '../../../contracts/topics.js
 import { checkFuture, parseEvent } from '../../../features/eventContract.js';
 import { hashOf } from '../../../features/hash.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
-import type { StreamEvent } from '../../../features/types.js';
+import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import type { NeededHistory, Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { LackingViews } from './lackingViews.js';
@@ -135,6 +135,10 @@ export abstract class ScoreTask implements StreamTask {
 
   committed(_offsets: ReadonlyMap<string, number>): void {
     this.state.evict(this.requestWatermark);
+  }
+
+  stateOf(view: string, key: Value): Uint8Array | null | undefined {
+    return this.state.stateOf(view, key);
   }
 
   *snapshot(): Iterable<StateEntry> {
