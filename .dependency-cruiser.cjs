@@ -17,6 +17,7 @@ const folders = [
   'cli',
   'console',
   'infra',
+  'testing',
   'examples',
   'bench',
   'test',
@@ -36,7 +37,8 @@ const mayImport = {
   infra: ['contracts'],
   console: ['contracts', 'client'],
   cli: ['contracts', 'features', 'models', 'client', 'infra'],
-  workers: folders.filter((folder) => folder !== 'cli' && folder !== 'test'),
+  testing: ['contracts', 'features', 'models', 'stores', 'scoring', 'streams', 'activities'],
+  workers: folders.filter((folder) => folder !== 'cli' && folder !== 'testing' && folder !== 'test'),
 };
 
 const rules = Object.entries(mayImport).map(([folder, allowed]) => ({

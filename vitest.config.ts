@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 
 const alias = {
   'tidemill/client': fileURLToPath(new URL('./client/index.ts', import.meta.url)),
+  'tidemill/testing': fileURLToPath(new URL('./testing/index.ts', import.meta.url)),
   tidemill: fileURLToPath(new URL('./index.ts', import.meta.url)),
 };
 

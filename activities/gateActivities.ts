@@ -3,11 +3,12 @@ import { DAY_MS } from '../contracts/duration.js';
 import { hashOf } from '../features/hash.js';
 import type { TriggerKind } from '../contracts/workflows.js';
 import { compileFallback } from '../models/decide.js';
-import { judgeData } from '../models/gates/dataGates.js';
+import { judgeData, judgeDataSkew } from '../models/gates/dataGates.js';
 import { judgeAbsolute, judgeComparative, measure, notApplicable, type TestRows } from '../models/gates/modelGates.js';
 import { promotionAllowed, type Verdict } from '../models/gates/verdict.js';
 import { TidemillError } from '../contracts/errors.js';
 import type { CompiledModel, MetricName } from '../models/definition.js';
+import { marginOf } from '../models/operationalGates.js';
 import { OnnxModel } from '../scoring/onnxModel.js';
 import type { VectorMatrix } from '../stores/offline/offlineStore.js';
 import type { Fence } from '../stores/registry/registry.js';
@@ -44,9 +45,12 @@ export function createGateActivities(dependencies: ActivityDependencies) {
   return withFailures({
     async judgeDataset(fence: Fence, dataset: BuiltDataset): Promise<Judgement> {
       return journaled(dependencies, fence, 'dataGates', { dataset: dataset.manifest.sha256 }, async () => {
+        const declared = modelOf(fence.model).gates.operational.find(({ kind }) => kind === 'skew');
         const verdicts = judgeData(dataset);
+        if (declared !== undefined) verdicts.push(judgeDataSkew(dataset, marginOf(declared)));
         await store(fence, verdicts);
-        return { allowed: verdicts.every(({ verdict }) => verdict === 'pass'), verdicts, metrics: {} };
+        const allowed = verdicts.every(({ verdict }) => verdict === 'pass' || verdict === 'notApplicable');
+        return { allowed, verdicts, metrics: {} };
       });
     },
 

@@ -1,6 +1,7 @@
 export { createApprovalVerifier, type ApprovalVerifier } from './approvals/approvalVerifier.js';
 export { createApprovalActivities } from './approvalActivities.js';
 export { createBackfillActivities } from './backfillActivities.js';
+export { createAuditActivities } from './auditActivities.js';
 export { createDeploymentActivities, type FollowResult } from './deploymentActivities.js';
 export { createFeatureActivities } from './featureActivities.js';
 export { createGateActivities, type Judgement } from './gateActivities.js';

@@ -10,13 +10,18 @@ import {
   type WatchResult,
 } from '../contracts/rollout.js';
 import { outcomesTopic, predictionsTopic, streamTopic } from '../contracts/topics.js';
+import { hashOf } from '../features/hash.js';
+import type { CompiledModel } from '../models/definition.js';
 import type { Verdict } from '../models/gates/verdict.js';
+import { marginOf } from '../models/operationalGates.js';
+import { SkewAudit, type SkewFrame } from './audit/skewAudit.js';
+import { checkpointOf } from './checkpoint.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { deploymentChanges } from './deploymentChanges.js';
 import { withFailures } from './failures.js';
 import { journalEntry } from './journal.js';
 import { StallWatch } from './stallWatch.js';
-import { dueAt, operationalWatch, outcomeWatch, type WatchEvidence } from './watchEvidence.js';
+import { BAKE_TUNED_FOR, dueAt, operationalWatch, outcomeWatch, type WatchEvidence } from './watchEvidence.js';
 import { tailTopic } from './tailTopic.js';
 
 const LOOK_MS = 500;
@@ -61,8 +66,9 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
     },
 
     /**
-     * Gathers evidence from the log until the look's share of it is there, a guard fails, or time is up. An attempt that
-     * repeats the look reads the log again and sees the same.
+     * Gathers evidence from the log until the look's share of it is there, a guard fails, or time is up. Where the model
+     * declares `skew`, the look also waits until its vectors are final, and recomputes them. An attempt that repeats the
+     * look reads the log again and sees the same.
      */
     async awaitEvidence(fence: RolloutFence, watch: Watch, begun: BegunWatch, look: number): Promise<Look> {
       const context = Context.current();
@@ -73,14 +79,16 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
         watch.kind === 'probation'
           ? outcomeWatch(compiled, watch, begun.epoch, fence.token, look === LOOKS ? null : due)
           : operationalWatch(compiled, watch, begun.epoch);
+      const audit = skewAudit(fence, compiled, watch, begun, look);
       let time = begun.since ?? Number.NEGATIVE_INFINITY;
       let since = begun.since;
-      const tail = await tailTopic(log, topicOf(watch, model), begun.from, ({ value }) => {
-        const record = JSON.parse(value?.toString('utf8') ?? 'null') as PredictionRecord & OutcomeRecord;
+      const tail = await tailTopic(log, topicOf(watch, model), begun.from, (logged) => {
+        const record = JSON.parse(logged.value?.toString('utf8') ?? 'null') as PredictionRecord & OutcomeRecord;
         const at = watch.kind === 'probation' ? record.knownAt : record.at;
         since ??= at;
         time = Math.max(time, at);
         evidence.observe(record);
+        audit?.observe(record, logged);
       });
       const stall = new StallWatch(compiled.stallAfterMs);
       try {
@@ -90,8 +98,14 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
           const elapsed = since === null ? 0 : time - since;
           const isOver = elapsed >= watch.atMostMs;
           const isThere = due === null ? elapsed >= (watch.atMostMs * look) / LOOKS : evidence.seen >= due;
-          context.heartbeat({ seen: evidence.seen, wanted: watch.wanted, elapsed });
-          if (isThere || isOver) {
+          const beat = (audited?: number): void =>
+            context.heartbeat({ seen: evidence.seen, wanted: watch.wanted, elapsed, audited, frame: audit?.frame });
+          beat();
+          const isDue = isThere || isOver;
+          const found = isDue ? await audit?.look(isOver, checkpointOf(context, beat)) : undefined;
+          if (found !== undefined && found !== null) evidence.observeSkew?.(found);
+          // Null: it waits for its rows to be final, which there is time for.
+          if (isDue && found !== null) {
             const number = isOver ? LOOKS : look;
             const isComplete = watch.wanted === null ? isOver : evidence.seen >= watch.wanted;
             const verdicts = evidence.judge(number);
@@ -106,7 +120,7 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
             if (early.some(({ verdict }) => verdict === 'fail')) return told('fail', evidence, early, false);
           }
           // Nobody sends requests, or nobody answers them: what is not there now will not come.
-          if (stall.isStalled(time))
+          if (stall.isStalled(time, audit?.finalUpTo ?? null))
             return { decision: 'inconclusive', seen: evidence.seen, verdicts: [], reason: stall.reason };
           await context.sleep(LOOK_MS);
         }
@@ -124,6 +138,25 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
       reach?.(`${watch.step}/after-result`);
     },
   });
+
+  /** The audit of a look; null where the model does not ask for one, or labels decide. */
+  function skewAudit(
+    { model: name, token }: RolloutFence,
+    model: CompiledModel,
+    watch: Watch,
+    { epoch, from }: BegunWatch,
+    look: number,
+  ): SkewAudit | null {
+    const gate = model.gates.operational.find(({ kind }) => kind === 'skew');
+    if (gate === undefined || watch.kind === 'probation') return null;
+    const earlier = Context.current().info.heartbeatDetails as { readonly frame?: SkewFrame | null } | null | undefined;
+    return new SkewAudit(dependencies, model, marginOf(gate), {
+      epoch,
+      seed: hashOf([name, watch.version, token, watch.step, look, from]),
+      requests: watch.wanted ?? BAKE_TUNED_FOR,
+      resumed: earlier?.frame ?? null,
+    });
+  }
 
   /** Bake and probation watch what the commit deployed. */
   async function deploy(fence: RolloutFence, { kind, step, version, share }: Watch): Promise<number> {

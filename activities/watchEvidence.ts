@@ -11,6 +11,7 @@ import {
   probationDecided,
   probationGates,
 } from '../models/gates/outcomeEvidence.js';
+import type { SkewFound } from '../models/gates/skewCounts.js';
 import type { Verdict } from '../models/gates/verdict.js';
 
 /** Evidence of one watch, fed record by record. */
@@ -18,6 +19,8 @@ export interface WatchEvidence {
   /** Rows that count towards what is wanted. */
   readonly seen: number;
   observe(record: PredictionRecord & OutcomeRecord): void;
+  /** What an audit of the watch's rows found; absent where no gate asks. */
+  readonly observeSkew?: (found: SkewFound) => void;
   judge(look: number): readonly Verdict[];
   /** What may be judged at any time without spending anything; empty where nothing may. */
   judgeEarly(): readonly Verdict[];
@@ -31,7 +34,7 @@ export function dueAt({ wanted }: Watch, look: number): number | null {
 }
 
 /** Bounds are tightest at about so many requests where the watch asks for time, not requests. */
-const BAKE_TUNED_FOR = 2_000;
+export const BAKE_TUNED_FOR = 2_000;
 
 /** Errors, latency and agreement on the predictions of the watch's deployment. */
 export function operationalWatch(model: CompiledModel, watch: Watch, epoch: number): WatchEvidence {
@@ -49,6 +52,7 @@ export function operationalWatch(model: CompiledModel, watch: Watch, epoch: numb
     observe: (record) => {
       if (record.epoch === epoch) evidence.observe(record);
     },
+    observeSkew: (found) => evidence.observeSkew(found),
     judge: (look) => evidence.judge(look),
     judgeEarly: () => evidence.judge(0),
     // A phase is also there to see that nothing comes up while it lasts: it does not pass before its end.

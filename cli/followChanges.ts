@@ -1,6 +1,7 @@
 import { isErrorCode } from '../client/codedErrors.js';
 import { exitCodeOf, type FollowChange } from '../client/followWorkflow.js';
 import type { TidemillClient } from '../client/tidemillClient.js';
+import { auditInWords, type AuditResult } from '../contracts/consistency.js';
 import { ERROR_CODES } from '../contracts/errorCodes.js';
 import type { Context } from './program.js';
 
@@ -92,6 +93,10 @@ export function resultText(result: unknown): string {
       return `already rolled back: version ${String(to)} serves`;
     case 'compensated':
       return `compensated: ${String(reason)}`;
+    case 'consistent':
+    case 'inconsistent':
+    case 'inconclusive':
+      return auditText(result as AuditResult);
     case 'completed':
       return `completed: version ${String(version)} serves`;
     case 'backfilled':
@@ -99,4 +104,10 @@ export function resultText(result: unknown): string {
     default:
       return decision === undefined ? `done: ${JSON.stringify(result)}` : `${String(decision)}: ${String(reason)}`;
   }
+}
+
+/** An audit in a line, and what it found below. */
+export function auditText(result: AuditResult): string {
+  const findings = result.outcome === 'inconclusive' ? [] : result.findings;
+  return [auditInWords(result), ...findings.map((finding) => `  ${finding}`)].join('\n');
 }

@@ -1,6 +1,8 @@
 import { Command, CommanderError, Option } from 'commander';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import { addApprovalCommands } from './commands/approvals.js';
+import { addAuditCommand } from './commands/audit.js';
+import { addDeadLetterCommands } from './commands/deadLetters.js';
 import { addFeatureCommands } from './commands/features.js';
 import { addFollowCommand } from './commands/follow.js';
 import { addGenerateCommands } from './commands/generate.js';
@@ -58,12 +60,14 @@ export async function runCommandLine(args: readonly string[], console: Console =
     });
   addRuntimeCommands(program, context);
   addStreamCommands(program, context);
+  addDeadLetterCommands(program, context);
   addProjectCommands(program, context);
   addModelCommands(program, context);
   addLineageCommands(program, context);
   addPruneCommand(program, context);
   addRolloutCommands(program, context);
   addApprovalCommands(program, context);
+  addAuditCommand(program, context);
   addFeatureCommands(program, context);
   addFollowCommand(program, context);
   addGenerateCommands(program, context);

@@ -154,13 +154,15 @@ function isLifecycle(status: unknown): status is LifecycleStatus {
 }
 
 /**
- * Exit code that a result stands for: 0, or 3 where a rollout did not promote, was taken back, or a watched candidate did
- * not pass.
+ * Exit code that a result stands for: 0, or 3 where a rollout did not promote, was taken back, a watched candidate did not
+ * pass, or an audit did not find what was served to be consistent.
  */
 export function exitCodeOf(result: unknown): 0 | 3 {
   const found = (typeof result === 'object' && result !== null ? result : {}) as Record<string, unknown>;
   // A rollback that was asked for names the version that it left as `from`: it has done what it should.
   const isTakenBack = found['outcome'] === 'rolledBack' && !('from' in found);
-  const isNo = ['notPromoted', 'refused', 'fenced'].includes(String(found['outcome'])) || isTakenBack;
+  const isNo =
+    ['notPromoted', 'refused', 'fenced', 'inconsistent', 'inconclusive'].includes(String(found['outcome'])) ||
+    isTakenBack;
   return isNo || found['decision'] === 'fail' || found['decision'] === 'inconclusive' ? 3 : 0;
 }

@@ -1,5 +1,6 @@
 export type { ApprovalAnswer, ApprovalBinding, SignedAnswer, UnsignedAnswer } from '../contracts/approval.js';
 export { bindingOf } from '../contracts/approval.js';
+export type { AuditResult, SkewCause } from '../contracts/consistency.js';
 export type { ErrorCode } from '../contracts/errorCodes.js';
 export { isTidemillError, TidemillError } from '../contracts/errors.js';
 export type { BackfillInput, BackfillResult } from '../contracts/features.js';
@@ -17,6 +18,7 @@ export { LifecycleClient } from './lifecycleClient.js';
 export { createLocalIssuer, signApproval, type ApprovalToSign } from './localIssuer.js';
 export {
   TidemillClient,
+  type AuditRequest,
   type ModelStatus,
   type RetrainRequest,
   type RollbackRequest,

@@ -1,6 +1,7 @@
 import { Client, Connection, WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
 import { WorkflowNotFoundError, type Workflow } from '@temporalio/common';
 import { backfillId, type BackfillInput, type BackfillResult } from '../contracts/features.js';
+import { auditId, auditRange, type AuditInput, type AuditResult } from '../contracts/consistency.js';
 import { rollbackId, type RollbackInput, type RollbackResult } from '../contracts/rollout.js';
 import {
   lifecycleId,
@@ -149,6 +150,26 @@ export class LifecycleClient {
   /** Waits for the end of a rollback. */
   async rollbackResult(workflowId: string): Promise<RollbackResult> {
     return (await coded(() => this.temporal.workflow.getHandle(workflowId).result())) as RollbackResult;
+  }
+
+  /** Starts `consistencyAudit` and gives its id. */
+  async startAudit(input: AuditInput, id = auditRange(input) ?? `latest-${Date.now()}`): Promise<string> {
+    const workflowId = auditId(this.project, input.model, id);
+    await reached(() =>
+      this.temporal.workflow.start('consistencyAudit', {
+        workflowId,
+        taskQueue: lifecycleQueue(this.project),
+        args: [input],
+        // The audit of a range that is being audited is that one.
+        workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+      }),
+    );
+    return workflowId;
+  }
+
+  /** Waits for the end of an audit. */
+  async auditResult(workflowId: string): Promise<AuditResult> {
+    return (await coded(() => this.temporal.workflow.getHandle(workflowId).result())) as AuditResult;
   }
 
   /** Waits for the end of a retrain. */

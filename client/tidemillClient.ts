@@ -2,6 +2,7 @@ import type { BackfillInput, BackfillResult } from '../contracts/features.js';
 import { ServiceError, WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
 import type { Workflow } from '@temporalio/common';
 import type { ApprovalAnswer } from '../contracts/approval.js';
+import type { AuditInput, AuditResult } from '../contracts/consistency.js';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import {
   UPDATE_APPROVE,
@@ -56,6 +57,9 @@ export interface RollbackRequest {
   readonly to?: number;
   readonly requestedBy?: string;
 }
+
+/** Which requests are audited, and how many of them; see AuditInput. */
+export type AuditRequest = Omit<AuditInput, 'model'>;
 
 /** What a model's lifecycle is doing. */
 export interface ModelStatus extends LifecycleStatus {
@@ -199,6 +203,26 @@ export class TidemillClient {
   /** Waits for the end of a backfill. @throws TidemillError INPUT_INVALID, DEFINITION_INVALID, ARCHIVE_BEHIND */
   async backfillResult(workflowId: string): Promise<BackfillResult> {
     return this.lifecycle.backfillResult(workflowId);
+  }
+
+  /**
+   * Holds a sample of what was served against what the features say; resolves with what was found. An audit that finds
+   * differences is a result, not an error.
+   *
+   * @throws TidemillError DEFINITION_INVALID, INPUT_INVALID, OFFSET_LOST, AUDIT_TOO_LARGE, TEMPORAL_UNAVAILABLE
+   */
+  async audit(model: string, request: AuditRequest = {}): Promise<AuditResult> {
+    return this.auditResult(await this.startAudit(model, request));
+  }
+
+  /** Starts an audit and gives its workflow id, to be watched; where the same range is being audited, the id of that one. */
+  async startAudit(model: string, request: AuditRequest = {}): Promise<string> {
+    return this.lifecycle.startAudit({ model, ...request });
+  }
+
+  /** Waits for the end of an audit. Throws as `audit` does. */
+  async auditResult(workflowId: string): Promise<AuditResult> {
+    return this.lifecycle.auditResult(workflowId);
   }
 
   /**

@@ -100,7 +100,29 @@ export const ERROR_CODES = {
     status: 503,
     exit: 5,
     summary: 'No Kafka broker answers at the configured addresses.',
-    action: 'Check TIDEMILL_KAFKA and the broker; `tidemill up` starts one on this machine.',
+    action:
+      'Check TIDEMILL_KAFKA, whether its listener speaks TLS, and the broker; `tidemill up` starts one on this machine.',
+  },
+  LOG_AUTHENTICATION_FAILED: {
+    status: 503,
+    exit: 4,
+    summary: 'The Kafka broker refused the user name or the password, or does not know the SASL mechanism.',
+    action:
+      'Check TIDEMILL_KAFKA_SASL, TIDEMILL_KAFKA_USERNAME and TIDEMILL_KAFKA_PASSWORD_FILE against the credentials that the broker has.',
+  },
+  LOG_TLS_FAILED: {
+    status: 503,
+    exit: 4,
+    summary:
+      'No TLS connection to the Kafka broker: its certificate is not trusted, or it speaks no TLS at this address.',
+    action:
+      "Name the file of the authority that signed the broker's certificate in TIDEMILL_KAFKA_CA_FILE, and an address of the certificate in TIDEMILL_KAFKA.",
+  },
+  LOG_NOT_ALLOWED: {
+    status: 403,
+    exit: 4,
+    summary: "The Kafka broker's access rules forbid this user what Tidemill needs.",
+    action: 'Grant what the message names: the guide to operations lists the rules that a worker needs.',
   },
   TOPIC_MISMATCH: {
     status: 409,
@@ -172,6 +194,19 @@ export const ERROR_CODES = {
     exit: 1,
     summary: 'A record made the computation of its features fail in an unforeseen way; it is in the dead-letter topic.',
     action: 'Report it with the record; replay it once the cause is removed.',
+  },
+  POISON_LIMIT_EXCEEDED: {
+    status: 500,
+    exit: 1,
+    summary: 'Too large a share of the recent records of a task cannot be processed, so that it stopped.',
+    action:
+      'Look at `tidemill dlq list`; correct the producer or the contract and start the worker again, or raise TIDEMILL_POISON_SHARE (1 never stops) and replay later.',
+  },
+  DEAD_LETTER_NOT_FOUND: {
+    status: 404,
+    exit: 1,
+    summary: 'There is no dead letter with this id.',
+    action: 'List the open ones with `tidemill dlq list`.',
   },
   BLOCK_INVALID: {
     status: 500,
@@ -440,6 +475,12 @@ export const ERROR_CODES = {
     action:
       'Look whether TIDEMILL_OIDC_ISSUER answers from the lifecycle worker, and answer again: the token is not used up.',
   },
+  AUDIT_TOO_LARGE: {
+    status: 422,
+    exit: 1,
+    summary: 'The sample of an audit rests on more events than are held in memory.',
+    action: 'Ask for a smaller sample, or for a shorter range.',
+  },
   INPUTS_CHANGED: {
     status: 409,
     exit: 3,
@@ -469,6 +510,20 @@ export const ERROR_CODES = {
     exit: 1,
     summary: 'The result of a step was to be written, but not what the step intended.',
     action: 'Report it: a step writes its intent before its side effect.',
+  },
+
+  // The test driver
+  TEST_STUCK: {
+    status: 500,
+    exit: 1,
+    summary: 'In a test without servers something is waited for that cannot happen any more, or goes on without an end.',
+    action: 'Look at what the message names: an instance that was crashed, stopped or paused and that nobody replaces, say.',
+  },
+  INVARIANT_BROKEN: {
+    status: 500,
+    exit: 1,
+    summary: 'A test without servers found a promise of the streams broken; the message says which, and how to see it again.',
+    action: 'Repeat the run with the seed that the message names; without faults of its own in the project, report it.',
   },
 
   // Local runtime, its record and the command line

@@ -1,3 +1,4 @@
+import type { AuditResult } from './consistency.js';
 import type { DeploymentRecord } from './records.js';
 
 /** What the registry knows about a model, as programs print it. Times are ISO 8601, UTC. */
@@ -9,6 +10,8 @@ export interface ModelReport {
   readonly versions: readonly VersionReport[];
   /** Newest first. */
   readonly rollouts: readonly RolloutReport[];
+  /** The newest audit of what was served; null where there was none. */
+  readonly consistency: { readonly at: string; readonly result: AuditResult } | null;
   readonly audit: {
     /** Is the chain of hashes whole? */
     readonly chain: 'intact' | 'broken';

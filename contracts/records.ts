@@ -61,6 +61,17 @@ export interface PredictionRecord {
   readonly cut: string | null;
   /** Value of the model's clustering entity (a customer, say), for gates and canaries. */
   readonly entity: number | string | null;
+  /** Only where the request is a dead letter's replay. */
+  readonly replay?: ReplayedRequest;
+}
+
+/** What is special about a request that was replayed from the dead letters. */
+export interface ReplayedRequest extends SourcePosition {
+  /**
+   * It came behind the watermark. It is answered all the same, feeds no window, and windows may have forgotten events that it
+   * should have seen: its vector is not held against the interpreter's.
+   */
+  readonly late: boolean;
 }
 
 /** The vector of one feature service. */
@@ -92,7 +103,11 @@ export interface DeadLetterHeaders {
   readonly 'original-offset': string;
   readonly code: string;
   readonly message: string;
+  /** How often the record has failed, replays included. */
   readonly attempt: string;
+  /** Of a replay that failed again: place of the first failure, in the same topic. */
+  readonly 'first-partition'?: string;
+  readonly 'first-offset'?: string;
 }
 
 /** A record already answered (topic duplicates) or behind the watermark (topic late); `value` is the original text. */
@@ -104,6 +119,8 @@ export interface SetAsideRecord {
   readonly watermark?: number;
   /** Duplicate only: offset of the record that counts. */
   readonly firstOffset?: number;
+  /** Only where the record is a replay: where it first failed. */
+  readonly replayOf?: SourcePosition;
   readonly value: string;
 }
 

@@ -55,6 +55,10 @@ export function deploymentsTopic(project: string): string {
 export function deadLetterTopic(project: string): string {
   return `${project}.dead-letters`;
 }
+/** Compacted topic with what was decided about dead letters, by their ids. */
+export function deadLetterDecisionsTopic(project: string): string {
+  return `${project}.dead-letter-decisions`;
+}
 export function lateTopic(project: string): string {
   return `${project}.late`;
 }

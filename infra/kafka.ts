@@ -19,6 +19,13 @@ export interface StartedKafka {
   stop(): Promise<void>;
 }
 
+export interface KafkaListener {
+  /** In capital letters: its settings start with `listener.name.` and the name in small ones. */
+  readonly name: string;
+  readonly protocol: 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL';
+  readonly port: number;
+}
+
 /**
  * Starts one KRaft node with its data under `directory`, which may hold data of an earlier run.
  *
@@ -30,6 +37,12 @@ export async function startKafka(options: {
   readonly directory: string;
   readonly port?: number;
   readonly memoryMb?: number;
+  /** Listeners besides the one that every local broker has. */
+  readonly listeners?: readonly KafkaListener[];
+  /** More settings of the broker. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** More arguments for the formatting of a new folder: `--add-scram` with the first users. */
+  readonly formatArguments?: readonly string[];
   readonly progress?: Progress;
 }): Promise<StartedKafka> {
   // The broker runs in a working directory of its own: every path it is given is absolute.
@@ -40,7 +53,9 @@ export async function startKafka(options: {
   await mkdir(directory, { recursive: true });
   const settings = settingsFile(directory);
   const data = join(directory, 'data');
-  await writeFile(settings, brokerSettings(port, await freePort(), data));
+  const own = brokerSettings(port, await freePort(), data, options.listeners ?? []);
+  const lines = Object.entries({ ...own, ...options.settings });
+  await writeFile(settings, lines.map(([name, value]) => `${name}=${value}\n`).join(''));
   const runJava = [
     `-Xmx${options.memoryMb ?? 512}m`,
     '-XX:+UseSerialGC',
@@ -57,7 +72,7 @@ export async function startKafka(options: {
   if (!isFormatted) {
     const id = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url');
     // One word: an id may begin with a dash, which alone would be taken for an option.
-    const format = ['format', '--standalone', `--cluster-id=${id}`, '-c', settings];
+    const format = ['format', '--standalone', `--cluster-id=${id}`, '-c', settings, ...(options.formatArguments ?? [])];
     await runCommand(java, [...runJava, 'kafka.tools.StorageTool', ...format]);
   }
   options.progress?.('starting Kafka');
@@ -97,28 +112,36 @@ function logFileOf(directory: string): string {
   return join(directory, 'kafka.log');
 }
 
-function brokerSettings(port: number, controllerPort: number, data: string): string {
-  return `process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}
-advertised.listeners=PLAINTEXT://127.0.0.1:${port}
-controller.listener.names=CONTROLLER
-controller.quorum.bootstrap.servers=127.0.0.1:${controllerPort}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs=${data}
-auto.create.topics.enable=false
-offsets.topic.num.partitions=4
-offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000
-log.retention.ms=-1
-log.segment.bytes=268435456
-message.max.bytes=8388608
-replica.fetch.max.bytes=8388608
-`;
+function brokerSettings(
+  port: number,
+  controllerPort: number,
+  data: string,
+  more: readonly KafkaListener[],
+): Record<string, string> {
+  const places = more.map(({ name, port: at }) => `,${name}://127.0.0.1:${at}`).join('');
+  const protocols = more.map(({ name, protocol }) => `,${name}:${protocol}`).join('');
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': '1',
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${places}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}${places}`,
+    'controller.listener.names': 'CONTROLLER',
+    'controller.quorum.bootstrap.servers': `127.0.0.1:${controllerPort}`,
+    'listener.security.protocol.map': `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${protocols}`,
+    'log.dirs': data,
+    'auto.create.topics.enable': 'false',
+    'offsets.topic.num.partitions': '4',
+    'offsets.topic.replication.factor': '1',
+    'transaction.state.log.num.partitions': '4',
+    'transaction.state.log.replication.factor': '1',
+    'transaction.state.log.min.isr': '1',
+    'share.coordinator.state.topic.replication.factor': '1',
+    'share.coordinator.state.topic.min.isr': '1',
+    'group.initial.rebalance.delay.ms': '0',
+    'group.min.session.timeout.ms': '1000',
+    'log.retention.ms': '-1',
+    'log.segment.bytes': '268435456',
+    'message.max.bytes': '8388608',
+    'replica.fetch.max.bytes': '8388608',
+  };
 }

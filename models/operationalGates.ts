@@ -22,7 +22,8 @@ export function latency(options: { readonly share: number; readonly under: strin
 }
 
 /**
- * Less than this share of the served vectors may differ from those recomputed in event time. The audit measures it.
+ * Less than this share of the served vectors may differ from those recomputed in event time. An audit of a sample of the
+ * phase measures it, once the values are final: the phase needs time for that. One that differs within its cut fails it.
  *
  * @throws TidemillError DEFINITION_INVALID
  */

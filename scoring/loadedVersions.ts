@@ -143,7 +143,8 @@ export class LoadedVersions {
       const scores = Float64Array.from(await loaded.score(values, rows));
       const micros = microsSince(started);
       const lacking = withoutAbsent(version, projection, layout, scores, absent);
-      const problem = this.check(version, service, scores, values) ?? lacking;
+      const failing = this.check(version, service, scores, values);
+      const problem = lacking ?? failing;
       this.problem = problem ?? this.problem;
       return { version, scores, micros, problem };
     } catch (error) {

@@ -5,7 +5,6 @@ import { configurationFrom, type Configuration } from '../contracts/configuratio
 import { TidemillError } from '../contracts/errors.js';
 import type { CompiledStream } from '../features/compiledView.js';
 import { modelOf } from '../models/project.js';
-import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import type { Log } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
@@ -19,6 +18,7 @@ import { loadProject } from './loadProject.js';
 import { streamPartitions } from './streamPartitions.js';
 import { scoringParts } from './scoringParts.js';
 import { createTopologies, createTopology, generationKey, type TopologyName } from './topologies.js';
+import { openLog } from './openLog.js';
 
 /** Topologies as descriptions: none of them runs. */
 export interface InspectedTopologies {
@@ -51,7 +51,7 @@ export async function inspectTopologies<T>(
   await requireRegistry(configuration);
   const closing: (() => Promise<void>)[] = [];
   try {
-    const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId });
+    const log = await openLog(configuration.kafkaBrokers, clientId);
     closing.push(() => log.close());
     const registry = await openRegistry(configuration);
     closing.push(() => registry.close());

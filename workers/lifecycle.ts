@@ -8,6 +8,7 @@ import {
   createApprovalActivities,
   createApprovalVerifier,
   createBackfillActivities,
+  createAuditActivities,
   createDeploymentActivities,
   createFeatureActivities,
   createGateActivities,
@@ -24,11 +25,11 @@ import { ensureSearchAttributes } from '../client/searchAttributes.js';
 import { approvalIssuersFrom } from '../contracts/approvalIssuer.js';
 import { configurationFrom } from '../contracts/configuration.js';
 import { isTidemillError, messageOf } from '../contracts/errors.js';
+import { monitoringAddressFrom } from '../contracts/monitoring.js';
 import { deploymentsTopic } from '../contracts/topics.js';
 import { lifecycleQueue, trainingQueue } from '../contracts/workflows.js';
 import { findXgboostLibrary } from '../infra/xgboostLibrary.js';
 import { modelOf, viewOf } from '../models/project.js';
-import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import type { LogProducer } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
@@ -36,6 +37,9 @@ import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { Registry } from '../stores/registry/registry.js';
 import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
+import { createLifecycleMonitoring, type LifecycleMonitoring } from './monitoring/lifecycleMonitoring.js';
+import { openMonitoring } from './monitoring/monitoringServer.js';
+import { openLog } from './openLog.js';
 
 /**
  * The lifecycle worker: runs workflows and activities of a project, publishes deployments, sweeps leases.
@@ -67,11 +71,13 @@ async function main(): Promise<void> {
       error: (message, meta) => logger.error(meta ?? {}, message),
     },
   });
-  const log = openKafkaLog({
-    brokers: configuration.kafkaBrokers,
-    clientId: `lifecycle-${hostname()}`,
-    onClientLog: (level, text) => logger[level]({ source: 'kafka' }, text),
-  });
+  const monitoring = createLifecycleMonitoring();
+  const watched = monitoringAddressFrom(process.env);
+  const server = watched === null ? null : await openMonitoring(watched, monitoring);
+  if (server !== null) logger.info({ address: server.address }, 'metrics and health');
+  const log = await openLog(configuration.kafkaBrokers, `lifecycle-${hostname()}`, (level, text) =>
+    logger[level]({ source: 'kafka' }, text),
+  );
   await log.ensureTopics([{ topic: deploymentsTopic(id), partitions: 1, compacted: true }]);
   const registry = await openRegistry(configuration);
   const lifecycle = await LifecycleClient.connect({
@@ -119,6 +125,7 @@ async function main(): Promise<void> {
         ...createRecoveryActivities(dependencies),
         ...createLabelActivities(dependencies),
         ...createPolicyActivities(dependencies),
+        ...createAuditActivities(dependencies),
       },
       maxConcurrentActivityTaskExecutions: 50,
     }),
@@ -136,15 +143,20 @@ async function main(): Promise<void> {
     producer,
     id,
     project.models.map(({ name }) => name),
+    monitoring,
   );
 
   let stopping = false;
   const shutdown = (): void => {
     if (stopping) return;
     stopping = true;
+    monitoring.phase = 'stopping';
     for (const worker of workers) worker.shutdown();
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, shutdown);
+  monitoring.queues = () =>
+    workers.map((worker) => ({ queue: worker.options.taskQueue, isRunning: worker.getState() === 'RUNNING' }));
+  if (!stopping) monitoring.phase = 'running';
   logger.info({ project: id, models: project.models.map(({ name }) => name) }, 'running');
   await Promise.all(workers.map((worker) => worker.run()));
   await upkeep.stop();
@@ -154,6 +166,7 @@ async function main(): Promise<void> {
   await offline.close();
   await registry.close();
   await log.close();
+  await server?.close();
   logger.info('stopped');
 }
 
@@ -163,6 +176,7 @@ function startUpkeep(
   producer: LogProducer,
   project: string,
   models: readonly string[],
+  monitoring: LifecycleMonitoring,
 ): { stop(): Promise<void> } {
   const topic = deploymentsTopic(project);
   let stopped = false;
@@ -175,6 +189,7 @@ function startUpkeep(
         rows.map(({ model, deployment }) => ({ topic, partition: 0, key: model, value: JSON.stringify(deployment) })),
       );
       await registry.markPublished(rows.map(({ id }) => id));
+      monitoring.published += rows.length;
     }
     if (performance.now() - lastReconcile < RECONCILE_MS) return;
     lastReconcile = performance.now();
@@ -187,7 +202,14 @@ function startUpkeep(
   };
   const loop = (async () => {
     while (!stopped) {
-      await publish().catch((error: unknown) => logger.error({ err: error }, `upkeep: ${messageOf(error)}`));
+      monitoring.upkeepProblem = await publish().then(
+        () => null,
+        (error: unknown) => {
+          monitoring.upkeepFailures++;
+          logger.error({ err: error }, `upkeep: ${messageOf(error)}`);
+          return messageOf(error);
+        },
+      );
       await new Promise((resolve) => setTimeout(resolve, PUBLISH_MS));
     }
   })();

@@ -4,7 +4,6 @@ import { configurationFrom, registryConfigurationFrom } from '../contracts/confi
 import { TidemillError } from '../contracts/errors.js';
 import type { PredictionLineage, ViewReaderReport } from '../contracts/lineageReport.js';
 import { modelOf } from '../models/project.js';
-import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
 import { openRegistry } from '../stores/registry/openRegistry.js';
@@ -13,6 +12,7 @@ import { requireRegistry } from './inspectTopologies.js';
 import { loadProject } from './loadProject.js';
 import { predictionLineage } from './predictionLineage.js';
 import { versionRole } from './versionRole.js';
+import { openLog } from './openLog.js';
 
 /**
  * Prints where a prediction comes from (PredictionLineage), or which versions read a view (a list of ViewReaderReport).
@@ -34,7 +34,7 @@ async function lineageOf(modelName: string, id: string): Promise<PredictionLinea
   await requireRegistry(configuration);
   const closing: (() => Promise<void>)[] = [];
   try {
-    const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId: 'lineage' });
+    const log = await openLog(configuration.kafkaBrokers, 'lineage');
     closing.push(() => log.close());
     const registry = await openRegistry(configuration);
     closing.push(() => registry.close());

@@ -1,11 +1,12 @@
 import { parseArgs } from 'node:util';
 import { registryConfigurationFrom } from '../contracts/configuration.js';
+import { CONSISTENCY_AUDITED, type AuditResult } from '../contracts/consistency.js';
 import { TidemillError } from '../contracts/errors.js';
 import type { ModelReport, VerdictReport, VersionReport } from '../contracts/modelReport.js';
 import type { DeploymentRecord } from '../contracts/records.js';
 import { verifyAudit } from '../stores/registry/auditChain.js';
 import { openRegistry } from '../stores/registry/openRegistry.js';
-import type { ModelVersion, Registry } from '../stores/registry/registry.js';
+import type { AuditRow, ModelVersion, Registry } from '../stores/registry/registry.js';
 import { answer } from './answer.js';
 import { requireRegistry } from './inspectTopologies.js';
 import { loadProject } from './loadProject.js';
@@ -73,6 +74,7 @@ async function reportOf(registry: Registry, model: string): Promise<ModelReport>
       openedAt: isoTime(openedAt),
       closedAt: closedAt === null ? null : isoTime(closedAt),
     })),
+    consistency: newestConsistency(audit),
     audit: {
       chain: chain.kind,
       problem: chain.kind === 'broken' ? `row ${chain.sequence}: ${chain.problem}` : null,
@@ -82,6 +84,11 @@ async function reportOf(registry: Registry, model: string): Promise<ModelReport>
       }),
     },
   };
+}
+
+function newestConsistency(rows: readonly AuditRow[]): ModelReport['consistency'] {
+  const newest = rows.findLast(({ action }) => action === CONSISTENCY_AUDITED);
+  return newest === undefined ? null : { at: isoTime(newest.at), result: newest.after as AuditResult };
 }
 
 async function versionReport(

@@ -6,7 +6,6 @@ import { durationMs } from '../contracts/duration.js';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import type { PruneReport } from '../contracts/pruneReport.js';
 import { archiveTopic } from '../contracts/topics.js';
-import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import type { Log } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { neededObjects, pruneObjects } from '../stores/objects/pruneObjects.js';
@@ -14,6 +13,7 @@ import type { DatasetManifest } from '../stores/offline/offlineStore.js';
 import { openRegistry } from '../stores/registry/openRegistry.js';
 import { answer } from './answer.js';
 import { requireRegistry } from './inspectTopologies.js';
+import { openLog } from './openLog.js';
 
 /** What rollouts store, of all projects of the registry together. */
 const ROLLOUT_PREFIXES = ['models', 'datasets', 'manifests', 'checkpoints'];
@@ -79,7 +79,7 @@ async function main(): Promise<PruneReport> {
 async function archivedFiles(project: string): Promise<ReadonlyMap<string, string> | null> {
   const brokers = process.env['TIDEMILL_KAFKA'] ?? '';
   if (brokers === '') return null;
-  const log = openKafkaLog({ brokers: brokers.split(','), clientId: 'prune' });
+  const log = await openLog(brokers.split(','), 'prune');
   try {
     if (!(await hasAllManifests(log, archiveTopic(project)))) return null;
     const needed = new Map<string, string>();

@@ -11,6 +11,7 @@ import type { InstanceFeatures } from '../stores/registry/registry.js';
 import type { FeatureHost } from '../streams/deployments/followDeployments.js';
 import { runTopology, type RunningTopology } from '../streams/runtime/runTopology.js';
 import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
+import { TopologyCounters } from '../streams/runtime/topologyCounters.js';
 import { planScore, type ScorePlan } from '../streams/topologies/score/scorePlan.js';
 import { scoreTopology } from '../streams/topologies/score/scoreTopology.js';
 
@@ -54,6 +55,8 @@ export async function passingFields(log: Log, identity: TopologyIdentity, model:
  */
 export class ScoreHost implements FeatureHost {
   private readonly identity: TopologyIdentity;
+  /** Of all plans: what was counted goes on. */
+  private readonly counters: TopologyCounters;
   private readonly unavailable = new Map<string, string>();
   private plan: ScorePlan | null = null;
   private running: RunningTopology | null = null;
@@ -67,6 +70,7 @@ export class ScoreHost implements FeatureHost {
   constructor(private readonly options: ScoreHostOptions) {
     const { project, model, generation } = options;
     this.identity = { project, name: `score.${model.name}`, generation };
+    this.counters = new TopologyCounters(project);
   }
 
   async start(): Promise<void> {
@@ -110,6 +114,11 @@ export class ScoreHost implements FeatureHost {
 
   get breaker(): 'closed' | 'open' {
     return this.waiting?.isChampion === true ? 'open' : 'closed';
+  }
+
+  /** The topology that runs; none while it is planned anew. */
+  get topologies(): readonly RunningTopology[] {
+    return this.running === null ? [] : [this.running];
   }
 
   get status(): RunningTopology['status'] {
@@ -158,7 +167,8 @@ export class ScoreHost implements FeatureHost {
     // 3 start
     this.plan = plan;
     const topology = scoreTopology({ project, model, plan, generation, partitions, scorer });
-    this.running = await runTopology(topology, { ...runtime, onFatal: (error) => this.fail(error) });
+    const { counters } = this;
+    this.running = await runTopology(topology, { ...runtime, counters, onFatal: (error) => this.fail(error) });
     this.options.onNote(`computes ${describe(plan.services)}`);
   }
 

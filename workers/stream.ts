@@ -4,11 +4,12 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom } from '../contracts/configuration.js';
+import { monitoringAddressFrom } from '../contracts/monitoring.js';
+import { poisonLimitFrom } from '../contracts/poisonLimit.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
 import { streamTopic } from '../contracts/topics.js';
 import type { CompiledStream } from '../features/compiledView.js';
 import { modelOf } from '../models/project.js';
-import { openKafkaLog } from '../stores/log/kafkaLog.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
@@ -21,6 +22,10 @@ import { runTopology, type RunningTopology } from '../streams/runtime/runTopolog
 import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
 import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
+import { measuredScorer } from './monitoring/measuredScorer.js';
+import { openMonitoring } from './monitoring/monitoringServer.js';
+import { createStreamMonitoring } from './monitoring/streamMonitoring.js';
+import { openLog } from './openLog.js';
 import { ScoreHost } from './scoreHost.js';
 import { scoringParts } from './scoringParts.js';
 import { streamPartitions } from './streamPartitions.js';
@@ -36,7 +41,7 @@ import {
 /**
  * The stream worker: runs topologies until SIGTERM, which drains, commits, snapshots and leaves the group.
  *
- *   node dist/workers/stream.js --topologies score --model fraud --instance worker-1
+ *   node dist/workers/stream.js --topologies score --model fraud --instance worker-1 --metrics-port 9464
  *   node dist/workers/stream.js --topologies score --model fraud --initialise end
  *   node dist/workers/stream.js --topologies window.spend-per-customer
  */
@@ -52,6 +57,7 @@ async function main(): Promise<void> {
       instance: { type: 'string', default: hostname() },
       initialise: { type: 'string' },
       processing: { type: 'string', default: 'exactly-once' },
+      'metrics-port': { type: 'string' },
     },
   });
   const names = topologyNames(values.topologies);
@@ -60,16 +66,21 @@ async function main(): Promise<void> {
   const definitions = await loadProject(configuration.projectModule);
   const model = values.model === undefined ? null : modelOf(definitions, values.model);
   if (names.includes('score')) requireModel(model);
-  const log = openKafkaLog({
-    brokers: configuration.kafkaBrokers,
-    clientId: values.instance,
-    onClientLog: (level, text) => logger[level]({ source: 'kafka' }, text),
-  });
+  const poisonLimit = poisonLimitFrom(process.env);
+  const monitoring = createStreamMonitoring({ project: id, model: model?.name ?? null, instance: values.instance });
+  const watched = values.initialise === undefined ? monitoringAddressFrom(process.env, values['metrics-port']) : null;
+  // Open before anything is asked for: a worker that waits for its broker says that it is starting.
+  const server = watched === null ? null : await openMonitoring(watched, monitoring);
+  if (server !== null) logger.info({ address: server.address }, 'metrics and health');
+  const log = await openLog(configuration.kafkaBrokers, values.instance, (level, text) =>
+    logger[level]({ source: 'kafka' }, text),
+  );
 
   const registry = await openRegistry(configuration);
   const objects = openDiskObjectStore(join(home, 'objects'));
   const scoring = scoringParts({ model, registry, objects, log });
-  const { scorer } = scoring;
+  const scorer = scoring.scorer === null ? null : measuredScorer(scoring.scorer, monitoring.scored, monitoring.onBatch);
+  monitoring.scorer = scorer;
   let offline: Promise<OfflineStore> | null = null;
   let lifecycle: Promise<LifecycleClient> | null = null;
   let online: OnlineStore | null = null;
@@ -79,6 +90,7 @@ async function main(): Promise<void> {
     model,
     partitions: (stream: CompiledStream) => streamPartitions(log, id, stream),
     ...scoring,
+    scorer,
     objects,
     online: () => (online ??= openOnlineStore(configuration.online)),
     onOnlineProblem: (view: string, problem: string | null) => {
@@ -127,16 +139,19 @@ async function main(): Promise<void> {
 
   const running: RunningTopology[] = [];
   let host: ScoreHost | null = null;
+  monitoring.running = () => [...running, ...(host?.topologies ?? [])];
   let follower: Awaited<ReturnType<typeof followDeployments>> | null = null;
   let stopping = false;
   const stop = async (code: number): Promise<void> => {
     if (stopping) return;
     stopping = true;
+    monitoring.phase = 'stopping';
     // What does not drain in time is replayed by the next owner: nothing is lost, so leaving is safe.
     setTimeout(() => process.exit(code === 0 ? 1 : code), SHUTDOWN_BUDGET_MS).unref();
     await Promise.all([...running, ...(host === null ? [] : [host])].map((each) => each.stop()));
     await follower?.stop();
     await closeStores();
+    await server?.close();
     logger.info('stopped');
     process.exit(code);
   };
@@ -153,6 +168,9 @@ async function main(): Promise<void> {
     directory: join(home, 'streams'),
     ...settingsOf(name),
     processing: processingOf(values.processing),
+    poisonLimit,
+    ...(server === null ? {} : { address: server.address }),
+    onCommit: monitoring.onCommit,
     reach,
     onEvent: (event) => {
       if (event.kind === 'rebuild') logger.warn({ ...event, error: messageOf(event.error) }, event.kind);
@@ -191,6 +209,7 @@ async function main(): Promise<void> {
         if (watermarks.length > 0) await registry.advanceWatermark(requestTopic, Math.min(...watermarks));
       },
     });
+    monitoring.follower = follower;
     await scores.start();
   }
   for (const { name, topology } of topologies) {
@@ -213,6 +232,7 @@ async function main(): Promise<void> {
     });
     running.push(await started);
   }
+  if (!stopping) monitoring.phase = 'running';
   logger.info(
     {
       topologies: [

@@ -4,12 +4,14 @@ import { groupId } from '../contracts/topics.js';
 import type { Log } from '../stores/log/log.js';
 import type { Topology } from '../streams/runtime/topology.js';
 import { answer } from './answer.js';
+import { askWorkers, type TaskReport } from './askWorkers.js';
 import { inspectTopologies } from './inspectTopologies.js';
 import { topologyNames } from './topologies.js';
 
 /**
- * Prints how far topologies of a model have come, one JSON array of TopologyProgress; starts none of them. Errors are one
- * JSON object on standard error.
+ * Prints how far topologies of a model have come, one JSON array of TopologyProgress; starts none of them. Offsets come from
+ * the broker, owners from the group, and what tasks are doing from the workers, where they can be reached. Errors are one JSON
+ * object on standard error.
  *
  *   node dist/workers/streamStatus.js --topologies score --model fraud
  */
@@ -27,8 +29,11 @@ async function main(): Promise<TopologyProgress[]> {
   });
 }
 
-async function progressOf(log: Log, { identity, sources }: Topology): Promise<TopologyProgress[]> {
+async function progressOf(log: Log, topology: Topology): Promise<TopologyProgress[]> {
+  const { identity, sources } = topology;
   const group = groupId(identity);
+  const reports = await askWorkers(group, await log.groupMembers(group));
+  const now = Date.now();
   const rows: TopologyProgress[] = [];
   for (const { topic } of sources) {
     // A topic that the topology has yet to create has nothing to be behind of.
@@ -40,6 +45,7 @@ async function progressOf(log: Log, { identity, sources }: Topology): Promise<To
     );
     for (const [at, { partition, high }] of ends.entries()) {
       const committed = known[at]?.offset ?? null;
+      const { owner, state, restored, watermark } = reports(topic, partition) ?? NOBODY;
       rows.push({
         topology: identity.name,
         generation: identity.generation,
@@ -49,10 +55,18 @@ async function progressOf(log: Log, { identity, sources }: Topology): Promise<To
         committed,
         end: high,
         lag: committed === null ? null : Math.max(0, high - committed),
+        task: topology.taskOf({ topic, partition }),
+        owner,
+        state,
+        restored,
+        watermark,
+        watermarkDelayMs: watermark === null ? null : now - watermark,
       });
     }
   }
   return rows;
 }
+
+const NOBODY: TaskReport = { owner: null, state: 'unassigned', restored: null, watermark: null };
 
 await answer(main);

@@ -2,7 +2,6 @@ import type { LifecycleClient } from '../client/lifecycleClient.js';
 import { TidemillError } from '../contracts/errors.js';
 import type { TopologyIdentity } from '../contracts/topics.js';
 import type { CompiledService, CompiledStream } from '../features/compiledView.js';
-import type { CompiledWindows } from '../features/compiledWindows.js';
 import type { CompiledModel } from '../models/definition.js';
 import { windowsOf, type Project } from '../models/project.js';
 import type { Scorer } from '../scoring/scorer.js';
@@ -18,6 +17,7 @@ import { outcomeTopology } from '../streams/topologies/outcome/outcomeTopology.j
 import { relayTopology } from '../streams/topologies/relay/relayTopology.js';
 import { planScore } from '../streams/topologies/score/scorePlan.js';
 import { scoreTopology } from '../streams/topologies/score/scoreTopology.js';
+import { setsAside } from '../streams/topologies/windows/setsAside.js';
 import { windowTopology } from '../streams/topologies/windows/windowTopology.js';
 
 export const TOPOLOGY_NAMES = ['score', 'archive', 'outcome', 'monitor', 'relay', 'materialize'] as const;
@@ -153,17 +153,6 @@ async function createWindowTopology(name: `window.${string}`, parts: TopologyPar
   const generation = await parts.generation(generationKey(project, name, windows.name));
   const partitions = await parts.partitions(windows.stream);
   return windowTopology({ project, windows, generation, partitions, setsAside: setsAside(definitions, windows) });
-}
-
-/**
- * Do these windows set aside the broken, late and repeated records of their stream? Each record ends once: a score topology
- * does it for the streams of its model; of several windows over another stream those whose name comes first.
- */
-export function setsAside({ models, windows }: Project, { name, stream }: CompiledWindows): boolean {
-  const isRead = models.some(({ request, label, service }) =>
-    [request, label.stream, ...service.inputs.map(({ view }) => view.stream)].some((each) => each.name === stream.name),
-  );
-  return !isRead && !windows.some((other) => other.stream.name === stream.name && other.name < name);
 }
 
 /** Settings that suit a topology: files are written in seconds, predictions in tenths of one. */

@@ -2,6 +2,7 @@ import { ActivityCancellationType, proxyActivities, proxyLocalActivities, workfl
 import type {
   createApprovalActivities,
   createBackfillActivities,
+  createAuditActivities,
   createDeploymentActivities,
   createFeatureActivities,
   createGateActivities,
@@ -19,6 +20,7 @@ type Rollouts = ReturnType<typeof createRolloutActivities> &
   ReturnType<typeof createApprovalActivities>;
 type Features = ReturnType<typeof createFeatureActivities>;
 type Backfills = ReturnType<typeof createBackfillActivities>;
+type Audits = ReturnType<typeof createAuditActivities>;
 type Recovery = ReturnType<typeof createRecoveryActivities>;
 type Watches = ReturnType<typeof createWatchActivities>;
 type Training = ReturnType<typeof createTrainingActivities>;
@@ -33,7 +35,7 @@ export function project(): string {
 
 /** Checks of input: in the worker itself, so that a mistake is answered at once. */
 export function validation() {
-  return proxyLocalActivities<Rollouts & Recovery & Backfills>({ startToCloseTimeout: '10 seconds' });
+  return proxyLocalActivities<Rollouts & Recovery & Backfills & Audits>({ startToCloseTimeout: '10 seconds' });
 }
 
 /** Short steps; the registry makes repeats harmless. */
@@ -100,6 +102,16 @@ export function watches() {
     heartbeatTimeout: '10 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { initialInterval: '500 ms', maximumInterval: '30 seconds' },
+  });
+}
+
+/** Audits read what was served: long, but never in the way of a training. */
+export function audits() {
+  return proxyActivities<Audits>({
+    startToCloseTimeout: '6 hours',
+    heartbeatTimeout: '30 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '1 second', maximumInterval: '1 minute', maximumAttempts: 10 },
   });
 }
 

@@ -20,6 +20,8 @@ export interface BuiltDataset {
   readonly rows: number;
   readonly positives: number;
   readonly asServed: number;
+  /** Rows whose served vector event time has otherwise; absent in datasets of earlier releases. */
+  readonly skewed?: number;
   readonly columns: readonly string[];
   readonly nullShares: readonly number[];
   readonly labelledShare: number;
@@ -124,6 +126,7 @@ export async function buildDataset(
       rows: table.rows,
       positives: table.positives,
       asServed: table.asServed,
+      skewed: table.skewed,
       columns: table.columns,
       nullShares: nullShares(matrix),
       labelledShare: labelledShare(table.rows, vectors.rows),

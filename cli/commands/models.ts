@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { TidemillError } from '../../contracts/errors.js';
 import type { ModelReport, VerdictReport, VersionReport } from '../../contracts/modelReport.js';
 import { integerBetween } from '../arguments.js';
+import { auditText } from '../followChanges.js';
 import { readProgram, workerEnvironment } from '../childProgram.js';
 import { formatRows } from '../output.js';
 import type { Context } from '../program.js';
@@ -83,7 +84,10 @@ function versionOf({ model, versions }: ModelReport, wanted: number | undefined)
   });
 }
 
-function describe({ model, deployment, rollouts, audit }: ModelReport, version: VersionReport | null): string {
+function describe(
+  { model, deployment, rollouts, consistency, audit }: ModelReport,
+  version: VersionReport | null,
+): string {
   const table = <Row extends object>(rows: readonly Row[], columns: Record<string, (row: Row) => string>): string =>
     rows.length === 0 ? 'none' : formatRows(rows, columns, 'table');
   const rolloutTable = table(rollouts.slice(0, 10), {
@@ -107,6 +111,7 @@ function describe({ model, deployment, rollouts, audit }: ModelReport, version: 
     ...(version === null ? [`${model} has no version yet`] : [describeVersion(model, version)]),
     `deployment\n${deployment === null ? 'none' : describeDeployment(deployment)}`,
     `rollouts\n${rolloutTable}`,
+    `consistency\n${consistency === null ? 'never audited' : `${consistency.at}, ${auditText(consistency.result)}`}`,
     `audit (${chain})\n${auditTable}`,
   ].join('\n\n');
 }

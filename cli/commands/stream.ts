@@ -15,6 +15,7 @@ interface WorkerOptions {
   readonly projectId?: string;
   readonly instance?: string;
   readonly initialise?: string;
+  readonly metricsPort?: string;
   readonly processing?: string;
 }
 
@@ -38,6 +39,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
       .argument('<topologies>', 'score, archive, outcome, monitor, relay, materialize, window.NAME; comma-separated'),
   )
     .option('--instance <name>', 'name of this worker; a restart under the same name takes over its tasks at once')
+    .option('--metrics-port <port>', 'port for metrics and health; 0 takes any free one (default), off opens none')
     .option('--initialise <where>', 'set the offsets of a new group to `start` or `end` of its topics and leave')
     .addOption(
       new Option(
@@ -50,6 +52,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
       const { home, exit } = context();
       const args = ['--topologies', topologies, ...modelArgs(topologies, options)];
       if (options.instance !== undefined) args.push('--instance', options.instance);
+      if (options.metricsPort !== undefined) args.push('--metrics-port', options.metricsPort);
       if (options.initialise !== undefined) args.push('--initialise', options.initialise);
       if (options.processing !== undefined) args.push('--processing', options.processing);
       const env = await workerEnvironment(home, options);
@@ -58,7 +61,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
   common(
     stream
       .command('status')
-      .description('how far topologies have come in their topics')
+      .description('how far topologies have come in their topics, who runs them, and what their tasks are doing')
       .argument('[topologies]', 'comma-separated', 'score,archive,outcome,monitor,relay'),
   )
     .addHelpText('after', '\nExample:\n  tidemill stream status score --model fraud --json')
@@ -81,6 +84,12 @@ export function addStreamCommands(program: Command, context: () => Context): voi
             committed: ({ committed }) => number(committed),
             end: ({ end }) => String(end),
             lag: ({ lag }) => number(lag),
+            task: ({ task }) => task,
+            owner: ({ owner }) => owner ?? '-',
+            state: ({ state, restored }) =>
+              state === 'recovering' && restored !== null ? `${state} ${Math.floor(restored * 100)} %` : state,
+            'watermark delay': ({ watermarkDelayMs }) =>
+              watermarkDelayMs === null ? '-' : `${(watermarkDelayMs / 1_000).toFixed(1)} s`,
           },
           format,
         ),

@@ -10,6 +10,9 @@ export interface DatasetFacts {
   readonly nullShares: readonly number[];
   /** Rows with a label among those whose label is due. */
   readonly labelledShare: number;
+  /** Rows whose vector is the served one; and those of them whose vector event time has otherwise. */
+  readonly asServed?: number;
+  readonly skewed?: number;
 }
 
 export interface DataLimits {
@@ -32,8 +35,9 @@ export const DEFAULT_DATA_LIMITS: DataLimits = {
   maxLabelRateFactor: 5,
 };
 
-/** Confidence of the interval of the share of positives. */
+/** Confidence of the intervals of the share of positives, and of the share of rows with skew. */
 const LABEL_RATE_CONFIDENCE = 0.95;
+const SKEW_CONFIDENCE = 0.95;
 
 /**
  * Judges a dataset before anything is trained on it. Too little data is inconclusive, broken data fails.
@@ -110,6 +114,25 @@ export function judgeData(
     ),
   );
   return verdicts;
+}
+
+/**
+ * Judges how many of the served rows of a dataset event time has otherwise: what is learned from them is not what would be
+ * known had everything come at once. It fails where the share is shown to be above the margin. A window in which nothing was
+ * served has nothing to judge: to refuse it would forbid training for as long as the window is (ADR 0002).
+ */
+export function judgeDataSkew({ rows, positives, asServed = 0, skewed = 0 }: DatasetFacts, margin: number): Verdict {
+  const head = { gate: `skew(${margin})`, kind: 'data', bound: margin, rows: asServed, look: 1 } as const;
+  if (asServed === 0) {
+    const reason = `none of ${rows} rows was served`;
+    return { ...head, verdict: 'notApplicable', value: null, low: null, high: null, positives, reason };
+  }
+  const value = skewed / asServed;
+  const { low, high } = wilsonInterval(skewed, asServed, SKEW_CONFIDENCE);
+  const verdict = value < margin ? 'pass' : low > margin ? 'fail' : 'inconclusive';
+  const percent = (share: number): string => `${(share * 100).toFixed(3)} %`;
+  const reason = `${percent(value)} of ${asServed} served rows differ from event time; below ${percent(margin)} is asked`;
+  return { ...head, verdict, value, low, high, positives: skewed, reason };
 }
 
 function greatest(values: readonly number[]): { at: number; value: number } {

@@ -13,7 +13,8 @@ import {
   type EntityCountsState,
 } from './entityCounts.js';
 import { corruptEvidence, wholeNumber } from './evidenceState.js';
-import { judgeOperational, type SkewCount } from './operationalVerdicts.js';
+import { judgeOperational } from './operationalVerdicts.js';
+import { decodeSkew, NO_SKEW_COUNTED, skewState, type SkewFound, type SkewState } from './skewCounts.js';
 import type { Verdict } from './verdict.js';
 
 /** What is read of a prediction. */
@@ -47,14 +48,14 @@ export interface OperationalOptions {
 
 /** All that evidence remembers: plain, whole numbers, for a heartbeat or a file. */
 export interface OperationalState {
-  readonly format: 1;
+  readonly format: 2;
   readonly mode: EvidenceMode;
   readonly challenger: number;
   readonly champion: number | null;
   /** The limit by which requests were counted as slow. */
   readonly underMicros: number | null;
   readonly requests: number;
-  readonly skew: SkewCount;
+  readonly skew: SkewState;
   readonly counts: EntityCountsState;
   readonly batches: BatchSumsState;
 }
@@ -80,7 +81,7 @@ export class OperationalEvidence {
   private readonly counts = new EntityCounts();
   private readonly batches: BatchSums;
   private ofArm = 0;
-  private skew: SkewCount = { vectors: 0, differing: 0 };
+  private skew: SkewState = NO_SKEW_COUNTED;
 
   constructor(private readonly options: OperationalOptions) {
     assert(options.requests >= 1, `evidence is tuned for ${options.requests} requests, at least 1`);
@@ -126,13 +127,9 @@ export class OperationalEvidence {
     }
   }
 
-  /** What the audit of this phase has counted so far, in all. */
-  observeSkew(skew: SkewCount): void {
-    assert(
-      skew.differing >= 0 && skew.differing <= skew.vectors,
-      `${skew.differing} of ${skew.vectors} vectors differ`,
-    );
-    this.skew = { vectors: skew.vectors, differing: skew.differing };
+  /** What the newest audit of this phase has found; it takes the place of what an earlier one had. */
+  observeSkew(found: SkewFound): void {
+    this.skew = skewState(found);
   }
 
   /**
@@ -153,15 +150,15 @@ export class OperationalEvidence {
   }
 
   /**
-   * Adds what was observed elsewhere in the same phase: rows of other source partitions, or later ones of the same. Of the
-   * audit's counts the greater one stays.
+   * Adds what was observed elsewhere in the same phase: rows of other source partitions, or later ones of the same. Of two
+   * audits the one of more vectors stays.
    */
   merge(other: OperationalEvidence): void {
     assert(isSame(this.identity(), other.identity()), 'evidence of one phase is merged with its like');
     this.counts.add(other.counts);
     this.batches.add(other.batches);
     this.ofArm += other.ofArm;
-    if (other.skew.vectors > this.skew.vectors) this.skew = other.skew;
+    if (total(other.skew.vectors) > total(this.skew.vectors)) this.skew = other.skew;
   }
 
   encode(): OperationalState {
@@ -183,11 +180,7 @@ export class OperationalEvidence {
       const found = JSON.stringify({ format, mode, challenger, champion, underMicros });
       throw corruptEvidence(`it is of ${found}, not of ${JSON.stringify(evidence.identity())}`);
     }
-    const skew = (read.skew ?? {}) as Partial<Record<keyof SkewCount, unknown>>;
-    const vectors = wholeNumber('skew.vectors', skew.vectors);
-    const differing = wholeNumber('skew.differing', skew.differing);
-    if (differing > vectors) throw corruptEvidence(`${differing} of ${vectors} vectors differ`);
-    evidence.skew = { vectors, differing };
+    evidence.skew = decodeSkew(read.skew);
     evidence.ofArm = wholeNumber('requests', read.requests);
     evidence.counts.add(EntityCounts.decode(read.counts));
     evidence.batches.add(BatchSums.decode(evidence.underMicros ?? 0, read.batches));
@@ -196,7 +189,7 @@ export class OperationalEvidence {
 
   private identity(): Pick<OperationalState, 'format' | 'mode' | 'challenger' | 'champion' | 'underMicros'> {
     const { mode, challenger, champion } = this.options;
-    return { format: 1, mode, challenger, champion, underMicros: this.underMicros };
+    return { format: 2, mode, challenger, champion, underMicros: this.underMicros };
   }
 }
 
@@ -217,6 +210,10 @@ function microsOf(row: OperationalRow, place: number): number {
 
 function decisionOf(row: OperationalRow, place: number): string | null {
   return place === SERVED ? row.decision : (row.others[place]?.decision ?? null);
+}
+
+function total(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 function increment(values: Float64Array, at: number): void {

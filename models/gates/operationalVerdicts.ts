@@ -13,18 +13,13 @@ import {
 import { ALPHA } from './confidence.js';
 import { ASKED, CHAMPION_FAILED, COMPARED, DIFFERING, FAILED, SLOW, type EntityCounts } from './entityCounts.js';
 import type { BatchSums } from './batchSums.js';
+import { causesInWords, skewSums, type SkewState } from './skewCounts.js';
 import type { Verdict } from './verdict.js';
-
-/** What an audit counted: vectors recomputed in event time, and those that differ from the served ones. */
-export interface SkewCount {
-  readonly vectors: number;
-  readonly differing: number;
-}
 
 export interface OperationalFacts {
   readonly counts: EntityCounts;
   readonly batches: BatchSums;
-  readonly skew: SkewCount;
+  readonly skew: SkewState;
   /** Why agreement does not apply; null where it does. Decided before any request is seen. */
   readonly noAgreement: string | null;
   /** Requests at which the bounds are to be tightest. */
@@ -37,7 +32,7 @@ const ALL_FAILED_REQUESTS = 20;
 /**
  * Judges the guards by confidence sequences over entities, latency over micro-batches, too (the wider decides), so that it may be asked at any time and as often as one likes. A guard passes
  * where the upper bound of its share is below the margin and fails where the lower one is above; alpha is shared among the
- * guards that apply. Before there are enough entities nothing passes or fails, but for a version that failed on every one
+ * guards that apply. A vector that is not what the features say within its cut fails skew by itself. Before there are enough entities nothing passes or fails, but for a version that failed on every one
  * of at least twenty requests where the champion did not: it fails.
  *
  * @param look its number, from 1, for the record.
@@ -93,12 +88,15 @@ function judged(gate: OperationalGate, { counts, batches, skew }: OperationalFac
       return { ...verdict, verdict: 'fail', reason: `the version failed on every one of ${failed} requests` };
     }
     case 'skew': {
-      const { vectors, differing } = skew;
-      const rest = vectors - differing;
-      const rows = { groups: vectors, requests: vectors, events: differing };
-      const bounds = groupSequence({ ...rows, squaresWith: differing, squaresWithout: rest }, options);
-      const verdict = verdictOf(bounds, differing, 'were served otherwise than recomputed in event time', options);
-      return vectors > 0 ? verdict : { ...verdict, reason: 'no served vector has been recomputed' };
+      const differing = sum(skew.differing);
+      const causes = causesInWords(skew.causes);
+      const what = `were served otherwise than recomputed in event time${causes === '' ? '' : ` (${causes})`}`;
+      const verdict = verdictOf(shareSequence(skewSums(skew), options), differing, what, options);
+      if (skew.defects > 0) {
+        const reason = `${skew.defects} served vectors are not what the features say within their cut: ${skew.defect ?? ''}`;
+        return { ...verdict, verdict: 'fail', reason };
+      }
+      return skew.vectors.length > 0 ? verdict : { ...verdict, reason: 'no served vector has been recomputed' };
     }
   }
 }
@@ -110,7 +108,10 @@ function verdictOf(
   { margin = 0 }: SequenceOptions,
   unit = 'entities',
 ): Judged {
-  const { estimate, low, high, requests } = bounds;
+  const { estimate, requests } = bounds;
+  // Shares, and differences of shares, lie within these: a bound beyond says no more.
+  const low = bounds.low === null ? null : Math.max(-1, bounds.low);
+  const high = bounds.high === null ? null : Math.min(1, bounds.high);
   const value = Number.isNaN(estimate) ? null : estimate;
   const numbers = { value, low, high, rows: requests, positives: events };
   if (value === null) return { ...numbers, verdict: 'inconclusive', reason: 'there are no requests' };

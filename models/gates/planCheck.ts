@@ -89,12 +89,11 @@ export function planPhases(model: CompiledModel, { requestsPerDay, positiveShare
   return phases;
 }
 
-/** The guard that needs most requests before it can pass at all. Skew is not among them: it counts what is audited. */
+/** The guard that needs most requests before it can pass at all; an audit recomputes no more vectors than there are requests. */
 function mostDemanding(model: CompiledModel, tunedFor: number): { readonly name: string; readonly requests: number } {
   const { operational } = model.gates;
   let most = { name: 'errors', requests: 0 };
   for (const gate of operational) {
-    if (gate.kind === 'skew') continue;
     const requests = leastRequests(marginOf(gate), { alpha: ALPHA / operational.length, tunedFor });
     if (requests > most.requests) most = { name: gate.kind, requests };
   }

@@ -6,6 +6,8 @@ import type { TopicPartition } from './log.js';
 interface MemberData {
   readonly name: string;
   readonly tasks: readonly string[];
+  /** HOST:PORT where it answers about itself. */
+  readonly address?: string;
 }
 
 /**
@@ -20,6 +22,7 @@ export function taskAssigner(
   name: string,
   heldTasks: () => readonly string[],
   taskOf: (partition: TopicPartition) => string,
+  address?: string,
 ): PartitionAssigner {
   return ({ cluster }) => ({
     name: 'TidemillTaskAssigner',
@@ -29,7 +32,13 @@ export function taskAssigner(
       metadata: AssignerProtocol.MemberMetadata.encode({
         version: 1,
         topics,
-        userData: Buffer.from(JSON.stringify({ name, tasks: heldTasks() } satisfies MemberData)),
+        userData: Buffer.from(
+          JSON.stringify({
+            name,
+            tasks: heldTasks(),
+            ...(address === undefined ? {} : { address }),
+          } satisfies MemberData),
+        ),
       }),
     }),
     assign: async ({ members, topics }) => {
@@ -41,12 +50,7 @@ export function taskAssigner(
           partitionsOf.set(task, [...(partitionsOf.get(task) ?? []), place]);
         }
       }
-      const data = members.map(({ memberId, memberMetadata }) => {
-        const decoded = AssignerProtocol.MemberMetadata.decode(memberMetadata);
-        const userData =
-          decoded === null || decoded.userData.length === 0 ? '{"name":"","tasks":[]}' : decoded.userData.toString();
-        return { memberId, topics: new Set(decoded?.topics ?? []), ...(JSON.parse(userData) as MemberData) };
-      });
+      const data = members.map(({ memberId, memberMetadata }) => ({ memberId, ...memberDataOf(memberMetadata) }));
       const byMember = assignTasks([...partitionsOf.keys()], data, ({ topics: known }, task) =>
         (partitionsOf.get(task) ?? []).every(({ topic }) => known.has(topic)),
       );
@@ -66,6 +70,22 @@ export function taskAssigner(
       });
     },
   });
+}
+
+/** What a member says about itself, and the topics that it reads; empty where it says nothing. */
+export function memberDataOf(metadata: Buffer): MemberData & { readonly topics: ReadonlySet<string> } {
+  const decoded = metadata.length === 0 ? null : AssignerProtocol.MemberMetadata.decode(metadata);
+  const topics = new Set(decoded?.topics ?? []);
+  if (decoded === null || decoded.userData.length === 0) return { name: '', tasks: [], topics };
+  return { ...(JSON.parse(decoded.userData.toString()) as MemberData), topics };
+}
+
+/** The partitions that a member was assigned. */
+export function assignedPartitionsOf(assignment: Buffer): TopicPartition[] {
+  const decoded = assignment.length === 0 ? null : AssignerProtocol.MemberAssignment.decode(assignment);
+  return Object.entries(decoded?.assignment ?? {}).flatMap(([topic, partitions]) =>
+    partitions.map((partition) => ({ topic, partition })),
+  );
 }
 
 /** A member as far as the assignment goes. */

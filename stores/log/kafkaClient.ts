@@ -1,11 +1,14 @@
 import type { Broker, Cluster, Kafka as Client, logCreator } from 'kafkajs';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
+import type { KafkaSecurity } from './kafkaSecurity.js';
 import { Kafka, logLevel } from './kafkajs/kafkajs.js';
 
 /** Connection options of one process. */
 export interface KafkaOptions {
   readonly brokers: readonly string[];
   readonly clientId: string;
+  /** TLS and SASL. @default neither */
+  readonly security?: KafkaSecurity;
   /** Warnings and errors of the client library that are not part of normal operation. @default silent */
   readonly onClientLog?: (level: 'warn' | 'error', text: string) => void;
 }
@@ -20,7 +23,7 @@ export const RETRY = { initialRetryTime: 20, retries: 15, maxRetryTime: 1_000 } 
 const EXPECTED =
   /CONCURRENT_TRANSACTIONS|REBALANCE_IN_PROGRESS|NOT_COORDINATOR|GROUP_COORDINATOR_NOT_AVAILABLE|rebalancing|COORDINATOR_LOAD|Limiting retries for the idempotent/i;
 
-export function createKafka({ brokers, clientId, onClientLog }: KafkaOptions): Client {
+export function createKafka({ brokers, clientId, security, onClientLog }: KafkaOptions): Client {
   const creator: logCreator =
     () =>
     ({ level, log }) => {
@@ -31,6 +34,7 @@ export function createKafka({ brokers, clientId, onClientLog }: KafkaOptions): C
   return new Kafka({
     brokers: [...brokers],
     clientId,
+    ...security,
     retry: RETRY,
     connectionTimeout: 3_000,
     requestTimeout: 30_000,
@@ -45,13 +49,26 @@ export function protocolType(error: unknown): string {
   return type ?? cause?.type ?? name ?? '';
 }
 
-/** Turns errors of the client library into coded ones: fenced, or unreachable; anything else stays itself. */
+/** What TLS says where the broker's certificate is not to be trusted, or no TLS is spoken at the other end. */
+const TLS_PROBLEM =
+  /self[- ]signed certificate|unable to (verify|get) .*certificate|certificate has expired|certificate is not yet valid|altnames|wrong version number|packet length too long|SSL routines|tlsv1 alert/i;
+
+/** Turns errors of the client library into coded ones: refused, fenced, or unreachable; anything else stays itself. */
 export function codedError(error: unknown, what: string): unknown {
-  const type = protocolType(error);
+  // Of several topics each has its own error.
+  const type = protocolType((error as { errors?: readonly unknown[] }).errors?.[0] ?? error);
   if (['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'INVALID_PRODUCER_ID_MAPPING'].includes(type)) {
     return new TidemillError('PRODUCER_FENCED', `${what}: a successor took over (${type})`, { what }, { cause: error });
   }
   const text = messageOf(error);
+  if (/SASL/i.test(type)) {
+    return new TidemillError('LOG_AUTHENTICATION_FAILED', `${what}: ${text}`, { what }, { cause: error });
+  }
+  if (TLS_PROBLEM.test(text))
+    return new TidemillError('LOG_TLS_FAILED', `${what}: ${text}`, { what }, { cause: error });
+  if (/_AUTHORIZATION_FAILED$/.test(type)) {
+    return new TidemillError('LOG_NOT_ALLOWED', `${what}: ${type}`, { what, type }, { cause: error });
+  }
   if (
     /ConnectionError|ConnectionClosed|NumberOfRetriesExceeded|BrokerNotFound/.test(type) ||
     /ECONNREFUSED|Connection (error|timeout)|Closed connection/.test(text)

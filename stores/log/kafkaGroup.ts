@@ -50,6 +50,7 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
         memberName,
         () => held,
         (partition) => options.taskOf(partition),
+        options.address,
       ),
     ],
     retry: RETRY,

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, ITopicConfig, Kafka } from 'kafkajs';
 import { TidemillError } from '../../contracts/errors.js';
 import { codedError, createKafka, isPassing, type KafkaOptions } from './kafkaClient.js';
+import { assignedPartitionsOf, memberDataOf } from './kafkaAssigner.js';
 import { joinGroup } from './kafkaGroup.js';
 import { openProducer, openTransactionalProducer } from './kafkaProducer.js';
 import { readPartition } from './kafkaReader.js';
@@ -104,10 +105,16 @@ class KafkaLog implements Log {
 
   async groupMembers(group: string): ReturnType<Log['groupMembers']> {
     const { groups } = await this.admin(group, (admin) => admin.describeGroups([group]));
-    return (groups[0]?.members ?? []).map(({ clientId, clientHost }) => ({
-      name: clientId,
-      host: clientHost.replace(/^\//, ''),
-    }));
+    return (groups[0]?.members ?? []).map(({ clientId, clientHost, memberMetadata, memberAssignment }) => {
+      const { name, address } = memberDataOf(memberMetadata);
+      return {
+        // The broker keeps what members say of themselves only once the group is settled.
+        name: name === '' ? clientId : name,
+        host: clientHost.replace(/^\//, ''),
+        address: address ?? null,
+        partitions: assignedPartitionsOf(memberAssignment),
+      };
+    });
   }
 
   async committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {

@@ -62,6 +62,10 @@ export interface GroupMemberName {
   readonly name: string;
   /** Address from which it joined. */
   readonly host: string;
+  /** HOST:PORT where it says it answers about itself; null where it does not. */
+  readonly address: string | null;
+  /** What it is assigned; nothing while the group is being assigned anew. */
+  readonly partitions: readonly TopicPartition[];
 }
 
 export interface CommittedOffset extends TopicPartition {
@@ -129,6 +133,8 @@ export interface ConsumerGroupOptions {
   readonly memberName: string;
   /** Directory in which the member id is remembered for that. */
   readonly memberDirectory?: string;
+  /** HOST:PORT where the member answers about itself: other processes find it in the group. */
+  readonly address?: string;
   /** All partitions with the same task id go to one member; assignments are sticky. */
   readonly taskOf: (partition: TopicPartition) => string;
   /** Called synchronously when an assignment is known: everything is paused until `resume`. */

@@ -21,7 +21,8 @@ import { partitionOf } from './partitioner.js';
 /** A transaction's records share its state, which decides whether they are seen. */
 interface MemoryTransaction {
   state: 'open' | 'committed' | 'aborted';
-  readonly places: Set<string>;
+  /** Partitions that it wrote to, with the first offset in each. */
+  readonly places: Map<string, number>;
   readonly offsets: { group: string; place: string; offset: number; metadata: string }[];
 }
 
@@ -36,19 +37,31 @@ interface Member {
   /** Position of each partition that is being read. */
   readonly positions: Map<string, number>;
   readonly paused: Set<string>;
+  /** Partitions whose next delivery is on its way. */
+  readonly delivering: Set<string>;
 }
 
 /** Records handed over at once. */
 const BATCH_RECORDS = 500;
 
+export interface MemoryLogOptions {
+  /** Log timestamps, ms. */
+  readonly clock: () => number;
+  /**
+   * Says when a member gets the next records of a partition: `deliver` hands them over. Each partition has one delivery
+   * under way at a time. @default in a later turn of the event loop
+   */
+  readonly schedule?: (deliver: () => void, memberName: string, partition: TopicPartition) => void;
+  /** Records of one delivery at most, asked anew for each. @default 500 */
+  readonly batchRecords?: () => number;
+}
+
 /**
  * The log in memory of one process: same order, transactions, fencing and groups as Kafka, for tests and for driving
  * topologies without a broker. One contract suite holds both to the port.
- *
- * @param options.clock log timestamps, ms.
  */
-export function createMemoryLog(options: { readonly clock: () => number }): Log {
-  return new MemoryLog(options.clock);
+export function createMemoryLog(options: MemoryLogOptions): Log {
+  return new MemoryLog(options);
 }
 
 const placeOf = ({ topic, partition }: TopicPartition): string => `${topic}/${partition}`;
@@ -59,11 +72,11 @@ class MemoryLog implements Log {
   private readonly groupOffsets = new Map<string, { offset: number; metadata: string }>();
   private readonly members = new Map<string, Member[]>();
   private readonly epochs = new Map<string, { epoch: number; transaction: MemoryTransaction | null }>();
+  private readonly open = new Set<MemoryTransaction>();
   private waiting: (() => void)[] = [];
   private nextMember = 1;
-  private isDelivering = false;
 
-  constructor(private readonly clock: () => number) {}
+  constructor(private readonly options: MemoryLogOptions) {}
 
   async ensureTopics(topics: readonly TopicSpec[]): Promise<void> {
     for (const { topic, partitions } of topics) {
@@ -108,7 +121,12 @@ class MemoryLog implements Log {
   }
 
   async groupMembers(group: string): ReturnType<Log['groupMembers']> {
-    return (this.members.get(group) ?? []).map(({ options }) => ({ name: options.memberName, host: 'memory' }));
+    return (this.members.get(group) ?? []).map(({ options, assigned }) => ({
+      name: options.memberName,
+      host: 'memory',
+      address: options.address ?? null,
+      partitions: assigned,
+    }));
   }
 
   async committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {
@@ -129,8 +147,9 @@ class MemoryLog implements Log {
   /** The first offset that an open transaction hides, or the end. */
   private lastStable(place: string): number {
     const entries = this.entriesOf(place);
-    const open = entries.findIndex((entry) => 'record' in entry && entry.transaction?.state === 'open');
-    return open === -1 ? entries.length : open;
+    let stable = entries.length;
+    for (const { places } of this.open) stable = Math.min(stable, places.get(place) ?? stable);
+    return stable;
   }
 
   private entriesOf(place: string): Entry[] {
@@ -178,27 +197,36 @@ class MemoryLog implements Log {
     const { waiting } = this;
     this.waiting = [];
     for (const wake of waiting) wake();
-    if (this.isDelivering) return;
-    this.isDelivering = true;
-    setImmediate(() => {
-      this.isDelivering = false;
-      for (const members of this.members.values()) for (const member of members) this.deliver(member);
-    });
+    const { schedule = (deliver) => void setImmediate(deliver) } = this.options;
+    for (const members of this.members.values()) {
+      for (const member of members) {
+        for (const partition of member.assigned) {
+          const place = placeOf(partition);
+          if (member.delivering.has(place) || !this.hasNews(member, place)) continue;
+          member.delivering.add(place);
+          schedule(() => this.deliver(member, partition), member.options.memberName, partition);
+        }
+      }
+    }
   }
 
-  private deliver(member: Member): void {
-    for (const { topic, partition } of member.assigned) {
-      const place = placeOf({ topic, partition });
-      const position = member.positions.get(place);
-      if (position === undefined || member.paused.has(place)) continue;
-      const until = Math.min(this.lastStable(place), position + BATCH_RECORDS);
-      if (until <= position) continue;
-      const records = this.visible(place, position, until, 'committed');
-      member.positions.set(place, until);
-      if (records.length > 0) member.options.onRecords(records, member.epoch);
-      member.options.onPosition({ topic, partition }, until, this.entriesOf(place).length, member.epoch);
-      this.notify();
-    }
+  private hasNews(member: Member, place: string): boolean {
+    const position = member.positions.get(place);
+    return position !== undefined && !member.paused.has(place) && position < this.lastStable(place);
+  }
+
+  private deliver(member: Member, { topic, partition }: TopicPartition): void {
+    const place = placeOf({ topic, partition });
+    member.delivering.delete(place);
+    // Much may have happened since: a pause, or another assignment.
+    if (!this.hasNews(member, place)) return;
+    const position = member.positions.get(place) as number;
+    const until = Math.min(this.lastStable(place), position + (this.options.batchRecords?.() ?? BATCH_RECORDS));
+    const records = this.visible(place, position, until, 'committed');
+    member.positions.set(place, until);
+    if (records.length > 0) member.options.onRecords(records, member.epoch);
+    member.options.onPosition({ topic, partition }, until, this.entriesOf(place).length, member.epoch);
+    this.notify();
   }
 
   append(records: readonly OutgoingRecord[], transaction: MemoryTransaction | null): void {
@@ -214,13 +242,13 @@ class MemoryLog implements Log {
         topic,
         partition: to,
         offset: entries.length,
-        timestamp: this.clock(),
+        timestamp: this.options.clock(),
         key: bytes(key),
         value: bytes(value),
         headers: headers ?? {},
       };
       entries.push({ record, transaction });
-      transaction?.places.add(place);
+      if (transaction !== null && !transaction.places.has(place)) transaction.places.set(place, record.offset);
     }
     this.notify();
   }
@@ -228,7 +256,8 @@ class MemoryLog implements Log {
   /** Decides a transaction: its offsets and records become visible together, and each partition gets a marker. */
   private end(transaction: MemoryTransaction, state: 'committed' | 'aborted'): void {
     transaction.state = state;
-    for (const place of transaction.places) this.entriesOf(place).push({ marker: true });
+    this.open.delete(transaction);
+    for (const place of transaction.places.keys()) this.entriesOf(place).push({ marker: true });
     if (state === 'committed') {
       for (const { group, place, offset, metadata } of transaction.offsets)
         this.groupOffsets.set(`${group}/${place}`, { offset, metadata });
@@ -265,7 +294,9 @@ class MemoryLog implements Log {
       begin: async () => {
         if (this.epochs.get(id) !== holder)
           throw new TidemillError('PRODUCER_FENCED', `${id}: a successor took over`, { id });
-        holder.transaction = { state: 'open', places: new Set(), offsets: [] };
+        const transaction: MemoryTransaction = { state: 'open', places: new Map(), offsets: [] };
+        holder.transaction = transaction;
+        this.open.add(transaction);
       },
       send: async (records) => this.append(records, current()),
       sendOffsets: async (group, offsets) => {
@@ -287,6 +318,7 @@ class MemoryLog implements Log {
       assigned: [],
       positions: new Map(),
       paused: new Set(),
+      delivering: new Set(),
     };
     const group = this.members.get(options.group) ?? [];
     this.members.set(options.group, [...group, member]);
@@ -316,6 +348,7 @@ class MemoryLog implements Log {
           options.group,
           (this.members.get(options.group) ?? []).filter((other) => other !== member),
         );
+        member.positions.clear();
         this.rebalance(options.group);
       },
     };

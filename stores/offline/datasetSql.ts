@@ -8,7 +8,7 @@ import { parquet } from './parquetFiles.js';
  *   vectors ─┬─ newest label that came in time (a label counts from when it became known)
  *            ├─ or none, where absence means a negative and the horizon has passed
  *            ├─ without those whose decision keeps the truth from showing
- *            └─ served vector, where the version read this service
+ *            └─ served vector, where the version read this service; `__skewed` where event time has it otherwise
  */
 export function datasetSql({ vectors, service, labels, served, labelCutOff }: DatasetQuery): string {
   const { stream, horizonMs, retentionMs, absence, censored } = labels;
@@ -41,8 +41,22 @@ export function datasetSql({ vectors, service, labels, served, labelCutOff }: Da
       QUALIFY row_number() OVER (PARTITION BY v.__id, v.__time ORDER BY l.known_at DESC, l.__partition, l.__offset) = 1),
     served AS (${servedRows})
     SELECT v.__time, v.__id, v.__entity, ${[...fields, ...columns].join(', ')}, coalesce(l.label, 0) AS __label,
-      coalesce(l.known_at, v.__time + ${horizonMs}) AS __known_at, s.id IS NOT NULL AS __served
+      coalesce(l.known_at, v.__time + ${horizonMs}) AS __known_at, s.id IS NOT NULL AS __served,
+      ${skewedSql(vectors.columns)} AS __skewed
     FROM ${rows} v LEFT JOIN known l ON l.id = v.__id AND l."at" = v.__time ${hidden}
     LEFT JOIN served s ON s.id = v.__id AND s."at" = v.__time
     WHERE l.id IS NOT NULL OR (${isNegative}) ORDER BY v.__time, v.__id`;
+}
+
+/** Sums of doubles agree between engines but for rounding: what is nearer than this share of the value is the same. */
+const ROUNDING = 1e-9;
+
+/** Is there a served row `s` whose columns differ from those of `v`, in event time? */
+function skewedSql(columns: readonly string[]): string {
+  const differs = columns.map((name, at) => {
+    const [served, known] = [`s.column_${at}`, `v.${identifier(name)}`];
+    const scale = `greatest(abs(${served}), abs(${known}), 1)`;
+    return `(${served} IS NULL) <> (${known} IS NULL) OR coalesce(abs(${served} - ${known}) > ${ROUNDING} * ${scale}, false)`;
+  });
+  return `(s.id IS NOT NULL AND (${differs.join(' OR ') || 'false'}))`;
 }

@@ -14,8 +14,16 @@ import {
 import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
 import type { EventId, LoggedEvent, Value } from '../../features/types.js';
 import { datasetSql } from './datasetSql.js';
-import type { DatasetQuery, OfflineStore, VectorMatrix, VectorQuery, VectorTable } from './offlineStore.js';
-import { APPEND_TIME, emptyRelation, eventRelation, parquet, writeParquet } from './parquetFiles.js';
+import { duckdbArchive } from './duckdbArchive.js';
+import type {
+  DatasetQuery,
+  JoinedTable,
+  OfflineStore,
+  VectorMatrix,
+  VectorQuery,
+  VectorTable,
+} from './offlineStore.js';
+import { APPEND_TIME, emptyRelation, eventRelation, parquet, toValue, writeParquet } from './parquetFiles.js';
 
 export interface DuckdbStoreOptions {
   /** Like `2GB`. @default 80 % of the machine's memory, DuckDB's own default */
@@ -38,6 +46,8 @@ export async function openDuckdbStore(options: DuckdbStoreOptions = {}): Promise
 
 /** Gives every operation a connection of its own: one connection runs one statement at a time. */
 class DuckdbStore implements OfflineStore {
+  readonly archive = duckdbArchive((what, sql) => this.use((session) => session.rows(what, sql)));
+
   constructor(private readonly instance: DuckDBInstance) {}
 
   private async use<T>(act: (session: Session) => Promise<T>): Promise<T> {
@@ -120,6 +130,10 @@ class Session {
     }
   }
 
+  async rows(what: string, sql: string): Promise<DuckDBValue[][]> {
+    return this.guarded(what, async () => (await this.connection.runAndReadAll(sql)).getRows());
+  }
+
   /** Rows of a query, a chunk at a time. */
   private async *stream(sql: string, what: string): AsyncIterable<DuckDBValue[][]> {
     const result = await this.guarded(what, () => this.connection.stream(sql));
@@ -200,12 +214,12 @@ class Session {
     }
   }
 
-  async joinDataset(query: DatasetQuery): Promise<VectorTable & { asServed: number; positives: number }> {
+  async joinDataset(query: DatasetQuery): Promise<JoinedTable> {
     const { vectors, service } = query;
     const rows = await this.copy(service.name, datasetSql(query), query.output);
     const [counts] = (
       await this.connection.runAndReadAll(
-        `SELECT coalesce(sum(CAST(__served AS INTEGER)), 0)::DOUBLE, coalesce(sum(__label), 0) FROM ${parquet([query.output])}`,
+        `SELECT coalesce(sum(CAST(__served AS INTEGER)), 0)::DOUBLE, coalesce(sum(__label), 0), coalesce(sum(CAST(__skewed AS INTEGER)), 0)::DOUBLE FROM ${parquet([query.output])}`,
       )
     ).getRows();
     return {
@@ -216,6 +230,7 @@ class Session {
       fields: vectors.fields,
       asServed: counts?.[0] as number,
       positives: counts?.[1] as number,
+      skewed: counts?.[2] as number,
     };
   }
 
@@ -277,9 +292,4 @@ function rowCountWrong(table: VectorTable, found: string): TidemillError {
 
 function streamsOf(request: CompiledStream, inputs: readonly CompiledInput[]): CompiledStream[] {
   return [request, ...inputs.flatMap((input) => (input.kind === 'view' ? [input.view.stream] : []))];
-}
-
-function toValue(value: DuckDBValue | undefined): Value {
-  if (value === undefined || value === null) return null;
-  return typeof value === 'bigint' ? Number(value) : (value as Value);
 }

@@ -1,5 +1,6 @@
 import type { CompiledService, CompiledStream } from '../../features/compiledView.js';
 import type { EventId, LoggedEvent, Value } from '../../features/types.js';
+import type { ArchiveReader } from './archiveReader.js';
 
 /**
  * Batch side of the project: Parquet files of events, vectors and datasets, queried by DuckDB.
@@ -23,11 +24,13 @@ export interface OfflineStore {
   computeVectors(query: VectorQuery): Promise<VectorTable>;
   /**
    * A dataset: the rows of `vectors` whose label was known by the cut-off, with the vector as it was served where there is
-   * one. Adds `__label DOUBLE, __known_at BIGINT, __served BOOLEAN`.
+   * one; `skewed` of them differ from event time. Adds `__label DOUBLE, __known_at BIGINT, __served BOOLEAN`.
    */
-  joinDataset(query: DatasetQuery): Promise<VectorTable & { readonly asServed: number; readonly positives: number }>;
+  joinDataset(query: DatasetQuery): Promise<JoinedTable>;
   /** Loads a vector table or dataset into memory. */
   readVectors(table: VectorTable): Promise<VectorMatrix>;
+  /** Few rows out of many files. */
+  readonly archive: ArchiveReader;
   close(): Promise<void>;
 }
 
@@ -87,6 +90,15 @@ export interface VectorTable {
   readonly labelled: boolean;
   /** Number of the request's own fields that the table has. */
   readonly fields: number;
+}
+
+/** A dataset, and how many of its rows are what. */
+export interface JoinedTable extends VectorTable {
+  /** Rows whose vector is the served one. */
+  readonly asServed: number;
+  /** Those of them whose vector event time has otherwise: by more than rounding. */
+  readonly skewed: number;
+  readonly positives: number;
 }
 
 /** Row-major vectors with what belongs to each row; NaN for null. */

@@ -81,3 +81,9 @@ export function emptyRelation(stream: CompiledStream): string {
   const columns = eventColumns(stream).map(({ name, type }) => `NULL::${type} AS ${identifier(name)}`);
   return `(SELECT ${columns.join(', ')} WHERE false)`;
 }
+
+/** A value as it is held in memory: integers come from DuckDB as bigints. */
+export function toValue(value: DuckDBValue | undefined): Value {
+  if (value === undefined || value === null) return null;
+  return typeof value === 'bigint' ? Number(value) : (value as Value);
+}

@@ -1,3 +1,4 @@
+import type { AuditResult } from '../../contracts/consistency.js';
 import type { DeploymentRecord } from '../../contracts/records.js';
 import type { ApprovalDecision } from '../../contracts/rollout.js';
 
@@ -81,6 +82,12 @@ export interface Registry {
    */
   rolloutObjects(): Promise<readonly RolloutObjects[]>;
 
+  /**
+   * Adds what an audit of served vectors found to the model's audit, as `consistency.audited`. The same actor is noted once.
+   *
+   * @param actor the run of the workflow.
+   */
+  noteConsistency(model: string, actor: string, result: AuditResult): Promise<void>;
   /** Audit rows, oldest first. */
   auditRows(model: string): Promise<readonly AuditRow[]>;
 

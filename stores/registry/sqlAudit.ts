@@ -1,7 +1,8 @@
+import { auditInWords, CONSISTENCY_AUDITED } from '../../contracts/consistency.js';
 import { canonicalJson } from '../../features/hash.js';
 import { auditHash, GENESIS_HASH } from './auditChain.js';
 import type { AuditRow, Registry } from './registry.js';
-import type { SqlChange, SqlDatabase } from './sqlDatabase.js';
+import { modelScope, type SqlChange, type SqlDatabase } from './sqlDatabase.js';
 
 export type AuditEntry = Pick<AuditRow, 'model' | 'actor' | 'action' | 'reason' | 'before' | 'after' | 'evidence'>;
 
@@ -34,8 +35,34 @@ export async function appendAudit(sql: SqlChange, entry: AuditEntry): Promise<vo
   );
 }
 
-export function auditMethods(database: SqlDatabase): Pick<Registry, 'auditRows'> {
+/** Rows in which an attempt before would have noted the same. */
+const RECENT_ROWS = 50;
+
+export function auditMethods(database: SqlDatabase): Pick<Registry, 'auditRows' | 'noteConsistency'> {
   return {
+    noteConsistency: (model, actor, result) =>
+      database.write(modelScope(model), async (sql) => {
+        const recent = await sql.rows(
+          'SELECT row FROM audit WHERE project = ? AND model = ? ORDER BY sequence DESC LIMIT ?',
+          sql.project,
+          model,
+          RECENT_ROWS,
+        );
+        const isNoted = recent.some(({ row }) => {
+          const noted = JSON.parse(row as string) as AuditRow;
+          return noted.action === CONSISTENCY_AUDITED && noted.actor === actor;
+        });
+        if (isNoted) return;
+        await appendAudit(sql, {
+          model,
+          actor,
+          action: CONSISTENCY_AUDITED,
+          reason: auditInWords(result),
+          before: null,
+          after: result,
+          evidence: result.outcome === 'inconclusive' ? null : result.report,
+        });
+      }),
     auditRows: (model) =>
       database.read(async (sql) =>
         (

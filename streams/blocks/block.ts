@@ -1,4 +1,5 @@
 import { messageOf, TidemillError } from '../../contracts/errors.js';
+import type { ReplayedRequest } from '../../contracts/records.js';
 import type { CompiledStream } from '../../features/compiledView.js';
 import type { Value } from '../../features/types.js';
 
@@ -10,6 +11,8 @@ export interface BlockRow {
   readonly values: readonly Value[];
   /** The whole vector of the layout; NaN where no task has been yet. */
   readonly vector: Float64Array;
+  /** Null but for a replay of a dead letter. */
+  readonly replay: ReplayedRequest | null;
 }
 
 export interface BlockHeader {
@@ -41,7 +44,8 @@ export interface Block extends BlockHeader {
  *
  *   u32 magic | u32 length of the header | header as JSON | per number field f64 × rows | f64 offsets | f64 vectors
  *
- * Bools are 0 and 1, null is NaN (no field holds NaN); text columns stand in the header.
+ * Bools are 0 and 1, null is NaN (no field holds NaN); text columns, and what is special about replayed rows, stand in the
+ * header.
  */
 const MAGIC = 0x3242_4d54; // "TMB2"
 
@@ -51,6 +55,8 @@ interface StoredHeader extends BlockHeader {
   readonly rows: number;
   readonly width: number;
   readonly text: Readonly<Record<number, readonly Value[]>>;
+  /** By row; absent where no row is a replay. */
+  readonly replays?: Readonly<Record<number, ReplayedRequest>>;
 }
 
 export function encodeBlock(request: CompiledStream, { rows, ...header }: Block): Buffer {
@@ -61,7 +67,14 @@ export function encodeBlock(request: CompiledStream, { rows, ...header }: Block)
     if (type.kind === 'string') text[field] = rows.map(({ values }) => values[field] as Value);
     else numeric.push(field);
   }
-  const stored: StoredHeader = { ...header, contract: request.hash, rows: rows.length, width, text };
+  const stored: StoredHeader = {
+    ...header,
+    contract: request.hash,
+    rows: rows.length,
+    width,
+    text,
+    ...replaysOf(rows),
+  };
   const json = Buffer.from(JSON.stringify(stored), 'utf8');
   const bytes = Buffer.allocUnsafe(8 + json.length + 8 * rows.length * (numeric.length + 1 + width));
   bytes.writeUInt32LE(MAGIC, 0);
@@ -81,6 +94,15 @@ export function encodeBlock(request: CompiledStream, { rows, ...header }: Block)
   return bytes;
 }
 
+function replaysOf(rows: readonly BlockRow[]): Pick<StoredHeader, 'replays'> {
+  let replays: Record<number, ReplayedRequest> | null = null;
+  for (let row = 0; row < rows.length; row++) {
+    const replay = (rows[row] as BlockRow).replay;
+    if (replay !== null) (replays ??= {})[row] = replay;
+  }
+  return replays === null ? {} : { replays };
+}
+
 /** @throws TidemillError BLOCK_INVALID */
 export function decodeBlock(request: CompiledStream, bytes: Buffer | null): Block {
   if (bytes === null || bytes.length < 8 || bytes.readUInt32LE(0) !== MAGIC) throw invalid('it is no block');
@@ -91,7 +113,7 @@ export function decodeBlock(request: CompiledStream, bytes: Buffer | null): Bloc
   } catch (error) {
     throw invalid(messageOf(error));
   }
-  const { rows: count, width, text, contract, ...header } = stored;
+  const { rows: count, width, text, contract, replays, ...header } = stored;
   if (contract !== request.hash) throw invalid(`its rows are of another contract of ${request.name}`);
   const columns = header.inputs.reduce((sum, [, each]) => sum + each, 0);
   if (count > 0 && width !== columns) throw invalid(`it has ${width} columns, its layout ${columns}`);
@@ -118,7 +140,7 @@ export function decodeBlock(request: CompiledStream, bytes: Buffer | null): Bloc
   const rows = values.map((fields, row): BlockRow => {
     const vector = new Float64Array(width);
     for (let column = 0; column < width; column++) vector[column] = readDouble();
-    return { offset: offsets[row] as number, values: fields, vector };
+    return { offset: offsets[row] as number, values: fields, vector, replay: replays?.[row] ?? null };
   });
   return { ...header, rows };
 }

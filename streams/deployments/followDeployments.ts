@@ -29,6 +29,15 @@ export interface FollowOptions {
   readonly renewMs?: number;
 }
 
+/** A worker's hold on the deployments of its model. */
+export interface FollowedDeployments {
+  /** The highest epoch that the registry or the topic has told of; 0 while there is none. */
+  readonly headEpoch: number;
+  /** How long the instance's lease still lasts; 0 where it was lost. */
+  readonly leaseRemainingMs: number;
+  stop(): Promise<void>;
+}
+
 /** Computes features, and can be asked for those of other versions. */
 export interface FeatureHost {
   /**
@@ -53,7 +62,7 @@ export interface FeatureHost {
  * - Loading holds up nothing: not scoring, and not a higher epoch, which overtakes.
  * - An instance whose lease has run out, as after a freeze, applies the head of the registry before it takes another.
  */
-export async function followDeployments(options: FollowOptions): Promise<{ stop(): Promise<void> }> {
+export async function followDeployments(options: FollowOptions): Promise<FollowedDeployments> {
   const { log, registry, project, model, instance, scorer, onProblem } = options;
   const clock = options.clock ?? Date.now;
   const renewMs = options.renewMs ?? RENEW_MS;
@@ -69,10 +78,12 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
     ...(options.features === undefined ? {} : { features: options.features.features }),
   });
 
+  let headEpoch = 0;
   /** Epochs that are being loaded. */
   const following = new Map<number, Promise<void>>();
   const follow = (deployment: DeploymentRecord): Promise<void> => {
     const { epoch } = deployment;
+    headEpoch = Math.max(headEpoch, epoch);
     if (epoch <= scorer.activeEpoch) return Promise.resolve();
     const known = following.get(epoch);
     if (known !== undefined) return known;
@@ -91,6 +102,8 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
   };
 
   let leaseEndsAt = Number.NEGATIVE_INFINITY;
+  /** The same as the registry has it: only what was written counts. */
+  let renewedUntil = 0;
   const renewOnce = async (): Promise<void> => {
     if (stopped) return;
     try {
@@ -99,6 +112,7 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
       const renewedAt = clock();
       await registry.renewInstance(state(), LEASE_MS);
       leaseEndsAt = renewedAt + LEASE_MS;
+      renewedUntil = leaseEndsAt;
       await options.onRenew?.();
     } catch (error) {
       // Unrenewed, the lease ends by itself and the instance counts as gone: that is what it then is.
@@ -146,6 +160,12 @@ export async function followDeployments(options: FollowOptions): Promise<{ stop(
   })();
 
   return {
+    get headEpoch() {
+      return Math.max(headEpoch, scorer.activeEpoch);
+    },
+    get leaseRemainingMs() {
+      return Math.max(0, renewedUntil - clock());
+    },
     stop: async () => {
       stopped = true;
       clearInterval(timer);

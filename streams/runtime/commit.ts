@@ -53,18 +53,21 @@ export async function commit(
     offset: inputs.nextOffset(input),
   }));
   const records = outputs.take();
+  const startedAt = performance.now();
   // 3 outputs
-  options.reach?.('before-begin');
+  options.reach?.('before-begin', context.id);
   await producer.begin();
-  options.reach?.('after-begin');
+  options.reach?.('after-begin', context.id);
   await producer.send(records);
-  options.reach?.('after-outputs');
+  options.reach?.('after-outputs', context.id);
   // 4 offsets
   await producer.sendOffsets(groupId(topology.identity), offsets);
-  options.reach?.('after-offsets');
+  options.reach?.('after-offsets', context.id);
   // 5 commit
   await producer.commit();
-  options.reach?.('after-commit');
+  context.counters.countCommitted(records);
+  options.onCommit?.(topology, (performance.now() - startedAt) / 1_000);
+  options.reach?.('after-commit', context.id);
   // 6 forget
   const byName = new Map(inputs.inputs.map((input, at) => [input.name, (offsets[at] as { offset: number }).offset]));
   task.committed(byName);
@@ -73,6 +76,7 @@ export async function commit(
 
 /** Sends what has been folded before its commit, where nothing waits for a transaction: steps 1 to 3 by themselves. */
 export async function sendEarly(
+  context: TaskContext,
   producer: TransactionalProducer,
   task: StreamTask,
   outputs: TransactionOutputs,
@@ -80,5 +84,7 @@ export async function sendEarly(
 ): Promise<void> {
   await task.drain(output);
   task.flush(output);
-  await producer.send(outputs.take());
+  const records = outputs.take();
+  await producer.send(records);
+  context.counters.countCommitted(records);
 }

@@ -3,7 +3,7 @@ import { isTidemillError, messageOf, TidemillError } from '../../contracts/error
 import { groupId, topologyPrefix, transactionalId } from '../../contracts/topics.js';
 import type { TopicPartition, TransactionalProducer } from '../../stores/log/log.js';
 import { openAtLeastOnceProducer, type CommitOffsets } from './atLeastOnceProducer.js';
-import { SnapshotStore } from './snapshotStore.js';
+import { SnapshotStore, type Snapshots } from './snapshotStore.js';
 import type { TaskContext } from './taskContext.js';
 import { partitionName } from './taskInputs.js';
 import type { NeededHistory, StreamTask } from './topology.js';
@@ -11,7 +11,7 @@ import type { NeededHistory, StreamTask } from './topology.js';
 /** Everything that a task needs to go on exactly where its predecessor committed. */
 export interface Recovery {
   readonly producer: TransactionalProducer;
-  readonly snapshots: SnapshotStore;
+  readonly snapshots: Snapshots;
   readonly task: StreamTask;
   /** Replay starts here, by partition name. */
   readonly from: ReadonlyMap<string, number>;
@@ -45,9 +45,9 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
     options.processing === 'at-least-once'
       ? await openAtLeastOnceProducer(log, commitOffsets)
       : await log.transactionalProducer(transactionalId(identity, id));
-  let snapshots: SnapshotStore | null = null;
+  let snapshots: Snapshots | null = null;
   try {
-    options.reach?.('after-fence');
+    options.reach?.('after-fence', id);
     // 2 committed offsets
     const found = await log.committed(groupId(identity), partitions);
     const ranges = new Map<string, { low: number; high: number }>();
@@ -55,8 +55,12 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
       for (const { partition, low, high } of await log.offsets(topic))
         ranges.set(partitionName({ topic, partition }), { low, high });
     }
-    const discard = (reason: string): void => options.onEvent?.({ kind: 'snapshotDiscarded', task: id, reason });
-    snapshots = await SnapshotStore.open(join(options.directory, 'snapshots', topologyPrefix(identity), id), discard);
+    const discard = (reason: string): void => {
+      context.counters.snapshotsDiscarded++;
+      options.onEvent?.({ kind: 'snapshotDiscarded', task: id, reason });
+    };
+    const open = options.openSnapshots ?? ((folder, onDiscard) => SnapshotStore.open(folder, onDiscard));
+    snapshots = await open(join(options.directory, 'snapshots', topologyPrefix(identity), id), discard);
     let task = topology.createTask(id, partitions);
     const held = await heldOffsets(context, snapshots, task.stateIdentity, discard);
 
@@ -152,7 +156,7 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
 /** Offsets of the snapshot; null where there is none. A header that cannot be read discards it. */
 async function heldOffsets(
   { owner }: TaskContext,
-  snapshots: SnapshotStore,
+  snapshots: Snapshots,
   identity: string,
   discard: (reason: string) => void,
 ): Promise<Readonly<Record<string, number>> | null> {
@@ -202,7 +206,7 @@ async function requireHistory(
 /** Why the snapshot cannot be used; or, when the task holds it now, the entries of it that belong to no part of the task. */
 function restore(
   { topology, id, partitions }: TaskContext,
-  snapshots: SnapshotStore,
+  snapshots: Snapshots,
   task: StreamTask,
   held: Readonly<Record<string, number>>,
   committed: ReadonlyMap<string, number>,
@@ -228,4 +232,18 @@ function restore(
       cause: error,
     });
   }
+}
+
+/** Does a new recovery help? Lost offsets, missing offsets or a broken invariant do not heal by themselves. */
+export function isHealing(error: unknown): boolean {
+  return (
+    isTidemillError(error, 'PRODUCER_FENCED') ||
+    isTidemillError(error, 'PRODUCER_UNUSABLE') ||
+    isTidemillError(error, 'LOG_UNAVAILABLE') ||
+    isTidemillError(error, 'SNAPSHOT_NOT_OWNED') ||
+    isTidemillError(error, 'STATE_CORRUPT') ||
+    isTidemillError(error, 'TEMPORAL_UNAVAILABLE') ||
+    isTidemillError(error, 'REGISTRY_BUSY') ||
+    (error instanceof Error && error.name.startsWith('KafkaJS'))
+  );
 }

@@ -1,14 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { TidemillError } from '../../contracts/errors.js';
-import { deadLetterTopic, groupId } from '../../contracts/topics.js';
+import { deadLetterTopic, groupId, type TopologyIdentity } from '../../contracts/topics.js';
 import type { Assignment, GroupMember, TopicPartition } from '../../stores/log/log.js';
 import type { RuntimeOptions, TaskContext } from './taskContext.js';
-import { TaskRunner, type TaskStatus } from './taskRunner.js';
+import { TaskRunner } from './taskRunner.js';
+import type { TaskStatus } from './taskStatus.js';
 import type { Topology } from './topology.js';
+import { TopologyCounters } from './topologyCounters.js';
 
 export interface RunningTopology {
+  readonly identity: TopologyIdentity;
   readonly status: readonly TaskStatus[];
+  readonly counters: TopologyCounters;
+  /** Has the group assigned something, if only nothing? Before that nobody knows what this process is to do. */
+  readonly isAssigned: boolean;
   /** Drains, commits, snapshots and leaves the group. */
   stop(): Promise<void>;
 }
@@ -24,11 +30,15 @@ export interface RunningTopology {
 export async function runTopology(topology: Topology, options: RuntimeOptions): Promise<RunningTopology> {
   await ensureTopics(topology, options);
   const owner = `${options.instance}/${randomUUID()}`;
+  const counters = options.counters ?? new TopologyCounters(topology.identity.project);
   const runners = new Map<string, TaskRunner>();
   const releasing = new Map<string, Promise<void>>();
   let member: GroupMember | null = null;
   let early: Assignment | null = null;
   let stopped = false;
+  let isAssigned = false;
+  /** Of the newest assignment. */
+  let epoch = 0;
 
   const assign = (assignment: Assignment): void => {
     if (member === null) {
@@ -36,6 +46,8 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
       return;
     }
     if (stopped) return;
+    isAssigned = true;
+    ({ epoch } = assignment);
     const partitionsOf = new Map<string, TopicPartition[]>();
     for (const partition of assignment.partitions) {
       const task = topology.taskOf(partition);
@@ -64,9 +76,11 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
         continue;
       }
       // 3 new; its folder may still be closing from an earlier assignment
-      const context: TaskContext = { topology, options, id, partitions, owner };
+      const context: TaskContext = { topology, options, id, partitions, owner, counters };
       const start = (holder: GroupMember): void => {
-        if (!stopped && !runners.has(id)) runners.set(id, new TaskRunner(context, holder, assignment.epoch));
+        // While its folder was closing the task may have gone elsewhere, and come back by an assignment that starts it itself.
+        if (!stopped && epoch === assignment.epoch && !runners.has(id))
+          runners.set(id, new TaskRunner(context, holder, assignment.epoch));
       };
       const closing = releasing.get(id);
       const holder = member;
@@ -81,6 +95,7 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
     memberName: options.instance,
     memberDirectory: join(options.directory, 'members'),
     taskOf: (partition) => topology.taskOf(partition),
+    ...(options.address === undefined ? {} : { address: options.address }),
     ...(options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: options.sessionTimeoutMs }),
     onAssigned: assign,
     onRecords: (records, epoch) => {
@@ -95,6 +110,11 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
 
   const joined = member;
   return {
+    identity: topology.identity,
+    counters,
+    get isAssigned() {
+      return isAssigned;
+    },
     get status() {
       return [...runners.values()].map(({ status }) => status);
     },

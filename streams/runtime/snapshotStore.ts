@@ -17,6 +17,9 @@ export interface SnapshotHeader {
   readonly parts?: readonly string[];
 }
 
+/** Snapshots of one task, wherever they are kept. */
+export type Snapshots = Pick<SnapshotStore, keyof SnapshotStore>;
+
 const HEADER_KEY = Buffer.from([0]);
 const ENTRY_PREFIX = 1;
 

@@ -1,5 +1,9 @@
 import type { Log, TopicPartition } from '../../stores/log/log.js';
+import type { RuntimeClock } from './clock.js';
+import type { PoisonLimit } from './poisonBreaker.js';
+import type { Snapshots } from './snapshotStore.js';
 import type { Topology } from './topology.js';
+import type { TopologyCounters } from './topologyCounters.js';
 
 /** Points at which a test may kill the process: the runtime calls `reach` there. */
 export type FailPoint =
@@ -51,7 +55,19 @@ export interface RuntimeOptions {
   readonly microBatchRows?: number;
   /** @default 10000 */
   readonly sessionTimeoutMs?: number;
-  readonly reach?: (point: FailPoint) => void;
+  /** When a task stops for too many records that cannot be processed. @default POISON_LIMIT */
+  readonly poisonLimit?: Partial<PoisonLimit>;
+  /** HOST:PORT where this process answers about its tasks; told to the group, so that others find it. */
+  readonly address?: string;
+  /** Goes on counting where an earlier run of the topology in this process ended. @default new ones */
+  readonly counters?: TopologyCounters;
+  /** A transaction was committed, from its beginning to its end in so many seconds. */
+  readonly onCommit?: (topology: Topology, seconds: number) => void;
+  /** When tasks commit, snapshot and try again. @default that of the process */
+  readonly clock?: RuntimeClock;
+  /** Opens a task's snapshots. @default LMDB in a folder below `directory` */
+  readonly openSnapshots?: (folder: string, onDiscard: (reason: string) => void) => Promise<Snapshots>;
+  readonly reach?: (point: FailPoint, task: string) => void;
   readonly onEvent?: (event: TaskEvent) => void;
   /** The topology cannot go on; everything is stopped. */
   readonly onFatal: (error: unknown) => void;
@@ -65,4 +81,6 @@ export interface TaskContext {
   readonly partitions: readonly TopicPartition[];
   /** Unique to this run of the process: owner of snapshots. */
   readonly owner: string;
+  /** Of the whole topology in this process. */
+  readonly counters: TopologyCounters;
 }

@@ -14,6 +14,8 @@ export interface Input extends TopicPartition {
   highWatermark: number;
   bytes: number;
   isPaused: boolean;
+  /** Its position is known: an assignment that comes again reads on from it. */
+  isStarted: boolean;
 }
 
 /** The name under which offsets of a partition are kept: `TOPIC-PARTITION`. */
@@ -42,7 +44,7 @@ export class TaskInputs {
     this.inputs = partitions.map(({ topic, partition }, at) => {
       const name = partitionName({ topic, partition });
       this.indexOf.set(name, at);
-      return { topic, partition, name, position: 0, highWatermark: 0, bytes: 0, isPaused: false };
+      return { topic, partition, name, position: 0, highWatermark: 0, bytes: 0, isPaused: false, isStarted: false };
     });
     this.queues = partitions.map(() => []);
     this.heads = partitions.map(() => 0);
@@ -62,6 +64,7 @@ export class TaskInputs {
     input.position = offset;
     input.highWatermark = highWatermark;
     input.bytes = 0;
+    input.isStarted = true;
   }
 
   /** Records read before a seek took effect come again: what lies behind the position is dropped. */

@@ -1,3 +1,4 @@
+import type { Value } from '../../features/types.js';
 import type { LogRecord, OutgoingRecord, TopicPartition } from '../../stores/log/log.js';
 import type { StoredState } from './storedState.js';
 import type { TopologyIdentity } from '../../contracts/topics.js';
@@ -113,6 +114,10 @@ export interface StreamTask {
   attach?(stored: StoredState): void;
   /** What the last call of `snapshot` gave is in the snapshot now. Never called in the midst of a fold. */
   snapshotWritten?(): void;
+  /**
+   * The encoded state of one key of a view, for inspection; null where the task has none, undefined where it does not keep the view.
+   */
+  stateOf?(view: string, key: Value): Uint8Array | null | undefined;
   /** Identity of the state's format and meaning: a snapshot with another one is discarded. */
   readonly stateIdentity: string;
   /** Parts of the state that are kept and rebuilt each by itself: identities of views. @default none */

@@ -72,11 +72,3 @@ export async function rollOutBadCandidate(options: {
     outcome: isBack ? 'taken back' : 'not taken back',
   };
 }
-
-/** Days until something is over. */
-export function* until<T>(days: Iterable<T>, isOver: () => boolean): Generator<T> {
-  for (const day of days) {
-    if (isOver()) return;
-    yield day;
-  }
-}

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -11,13 +11,15 @@ import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import { outcomesTopic, predictionsTopic, streamTopic } from '../../../contracts/topics.js';
 import { answers, freePort } from '../../../infra/ports.js';
-import { DEFAULT_PORTS, down, up } from '../../../infra/runtime.js';
+import { DEFAULT_PORTS, up } from '../../../infra/runtime.js';
 import { openKafkaLog } from '../../../stores/log/kafkaLog.js';
 import { openRegistry } from '../../../stores/registry/openRegistry.js';
 import { mergedEvents } from '../generator/events.js';
 import { generateFraud, GENERATOR_START } from '../generator/generateFraud.js';
 import { fraud } from '../project.js';
-import { rollOutBadCandidate, until, type BadCandidate } from './badCandidate.js';
+import { rollOutBadCandidate, type BadCandidate } from './badCandidate.js';
+import { clean } from './clean.js';
+import { take, until } from './days.js';
 import { handbookDays } from './handbookDays.js';
 import { sendLive } from './liveSender.js';
 import { countRecords, drained } from './recordCounter.js';
@@ -253,22 +255,6 @@ async function demo({ seed, data, bad }: DemoOptions, timeline: Timeline): Promi
   }
 }
 
-function* take<T>(items: Generator<T>, count: number): Generator<T> {
-  for (let left = count; left > 0; left--) {
-    const next = items.next();
-    if (next.done === true) return;
-    yield next.value;
-  }
-}
-
-/** Stops the runtime and removes what the demos made. */
-async function clean(): Promise<void> {
-  const stopped = await down(HOME, { purge: true });
-  const runs = await readdir(join(HOME, 'demo')).catch(() => []);
-  await rm(join(HOME, 'demo'), { recursive: true, force: true });
-  console.log(`stopped ${stopped.join(' and ') || 'nothing'}, removed ${runs.length} runs`);
-}
-
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
@@ -280,7 +266,7 @@ async function main(): Promise<number> {
     },
   });
   if (values.clean) {
-    await clean();
+    await clean(HOME);
     return 0;
   }
   if (values.bad && values.data !== undefined) {
@@ -290,18 +276,13 @@ async function main(): Promise<number> {
   const timeline = new Timeline();
   const options = { seed: Number(values.seed), data: values.data ?? null, bad: values.bad };
   const result = await demo(options, timeline);
-  const { holds, isPromoted } = judged(result);
-  const proof = holds ? 'the proof holds' : 'THE PROOF DOES NOT HOLD';
-  const promotion = `version 2 was ${isPromoted ? '' : 'NOT '}promoted after drift; its probation: ${result.probation}`;
-  timeline.say(`${proof}; ${values.data === undefined ? `${promotion}; ` : ''}${result.seconds} s`);
+  const { text, exitCode } = judged(result, values.data === undefined);
+  timeline.say(`${text}; ${result.seconds} s`);
   if (values.json !== undefined) {
     await mkdir(dirname(resolve(values.json)), { recursive: true });
     await writeFile(values.json, `${JSON.stringify(result, null, 2)}\n`);
   }
-  const { bad } = result;
-  if (bad !== undefined) timeline.say(`the bad candidate, version ${bad.version}, was ${bad.outcome}`);
-  if (!holds || (bad !== undefined && bad.outcome !== 'taken back')) return 3;
-  return (isPromoted && result.probation === 'pass') || values.data !== undefined ? 0 : 1;
+  return exitCode;
 }
 
 try {

@@ -98,8 +98,16 @@ export async function prove(options: ProofOptions): Promise<Omit<DemoResult, 'ki
   };
 }
 
-/** Does the proof hold, and was version 2 promoted for the right reason? */
-export function judged(result: DemoResult): { readonly holds: boolean; readonly isPromoted: boolean } {
+/**
+ * What a run comes to, in words and as an exit code: 3 where the proof does not hold, or where the bad candidate was not
+ * taken back; 1 where version 2 was not promoted for the right reason and confirmed, unless a bad candidate was asked about.
+ *
+ * @param hasPattern whether there was a new pattern to detect: the handbook's own transactions have none.
+ */
+export function judged(
+  result: DemoResult,
+  hasPattern: boolean,
+): { readonly text: string; readonly exitCode: 0 | 1 | 3 } {
   const holds =
     result.missing === 0 &&
     result.repeated === 0 &&
@@ -108,7 +116,15 @@ export function judged(result: DemoResult): { readonly holds: boolean; readonly 
     result.records > 0 &&
     result.vectorsCompared === result.predictions;
   const second = result.versions.find(({ version }) => version === 2);
-  return { holds, isPromoted: result.promotions >= 2 && second?.promotedBy === 'drift' };
+  const isPromoted = result.promotions >= 2 && second?.promotedBy === 'drift';
+  const { bad, probation } = result;
+  const texts = [holds ? 'the proof holds' : 'THE PROOF DOES NOT HOLD'];
+  if (hasPattern)
+    texts.push(`version 2 was ${isPromoted ? '' : 'NOT '}promoted after drift; its probation: ${probation}`);
+  if (bad !== undefined) texts.push(`the bad candidate, version ${bad.version}, was ${bad.outcome}`);
+  const isBack = bad === undefined || bad.outcome === 'taken back';
+  const isAsHoped = !hasPattern || bad !== undefined || (isPromoted && probation === 'pass');
+  return { text: texts.join('; '), exitCode: !holds || !isBack ? 3 : isAsHoped ? 0 : 1 };
 }
 
 async function probationOf(registry: Registry, model: string, version: number): Promise<string> {

@@ -106,6 +106,10 @@ export class MaterializeTask implements StreamTask {
       this.online.note(key, event.time);
   }
 
+  stateOf(view: string, key: Value): Uint8Array | null | undefined {
+    return view === this.options.view.name ? this.operator.encodeKey(key) : undefined;
+  }
+
   drain(): Promise<void> {
     return Promise.resolve();
   }

@@ -1,4 +1,5 @@
 import type { OutcomeRecord } from '../../../contracts/records.js';
+import { TidemillError } from '../../../contracts/errors.js';
 import { outcomesTopic } from '../../../contracts/topics.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { LogRecord } from '../../../stores/log/log.js';
@@ -51,10 +52,7 @@ export class JoinTask implements StreamTask {
     this.pending.attach(stored);
     const progress = stored.get(PROGRESS_KEY);
     if (progress === undefined) return;
-    const { upstream, minute } = JSON.parse(Buffer.from(progress).toString('utf8')) as {
-      upstream: (number | null)[];
-      minute: number | null;
-    };
+    const { upstream, minute } = parseProgress(progress);
     for (const [at, announced] of upstream.entries()) this.upstream[at] = announced ?? Number.NEGATIVE_INFINITY;
     this.minute = minute ?? Number.NEGATIVE_INFINITY;
   }
@@ -163,6 +161,14 @@ export class JoinTask implements StreamTask {
 
   restore(): void {
     throw new Error('invariant broken: what is pending is read from the snapshot by key');
+  }
+}
+
+function parseProgress(value: Uint8Array): { readonly upstream: (number | null)[]; readonly minute: number | null } {
+  try {
+    return JSON.parse(Buffer.from(value).toString('utf8')) as ReturnType<typeof parseProgress>;
+  } catch (error) {
+    throw new TidemillError('STATE_CORRUPT', 'the progress in a snapshot cannot be read', {}, { cause: error });
   }
 }
 

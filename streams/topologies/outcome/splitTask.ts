@@ -1,3 +1,4 @@
+import { TidemillError } from '../../../contracts/errors.js';
 import type { PredictionRecord } from '../../../contracts/records.js';
 import { checkFuture, parseEvent } from '../../../features/eventContract.js';
 import type { CompiledModel } from '../../../models/definition.js';
@@ -92,6 +93,12 @@ export class SplitTask implements StreamTask {
   }
 
   restore(_key: Uint8Array, value: Uint8Array): void {
-    this.greatest = Number(Buffer.from(value).toString('utf8'));
+    const text = Buffer.from(value).toString('utf8');
+    const greatest = Number(text);
+    if (!Number.isFinite(greatest))
+      throw new TidemillError('STATE_CORRUPT', `the progress ${JSON.stringify(text)} in a snapshot is no time`, {
+        text,
+      });
+    this.greatest = greatest;
   }
 }

@@ -1,3 +1,5 @@
+import type { ReplayMark } from '../../../contracts/deadLetters.js';
+import type { ReplayedRequest } from '../../../contracts/records.js';
 import { streamTopic } from '../../../contracts/topics.js';
 import { createRequestOperator, type RequestOperator } from '../../../features/requestOperator.js';
 import type { StreamEvent, Value } from '../../../features/types.js';
@@ -7,7 +9,7 @@ import type { BlockHeader } from '../../blocks/block.js';
 import type { Output, ParsedRecord } from '../../runtime/topology.js';
 import type { HopWriter } from './hopWriter.js';
 import type { PredictionWriter } from './predictionWriter.js';
-import { ScoreTask, type EventContent, type ScoreTaskOptions } from './scoreTask.js';
+import { replayOf, ScoreTask, type EventContent, type ScoreTaskOptions } from './scoreTask.js';
 import { SeenRequests } from './seenRequests.js';
 import { emitDuplicate, emitLate } from './setAside.js';
 
@@ -24,6 +26,9 @@ interface RequestContent {
  * columns of its own fields and of the entity that the topic is keyed by.
  *
  *   parse (contract, maxFuture) -> late? -> duplicate? -> fold into own windows -> columns -> next stage or score
+ *
+ * A dead letter's replay is a duplicate where the same dead letter was replayed before, and is answered even where it is
+ * late: an operator asked for it.
  */
 export class EntryTask extends ScoreTask {
   private readonly requestTopic: string;
@@ -74,21 +79,34 @@ export class EntryTask extends ScoreTask {
     const { event } = typed;
     const progress = this.state.progressOf(this.request);
     progress.folded = record.offset + 1;
-    if (progress.isLate(event.time)) {
+    const mark = replayOf(record);
+    const taken = mark === null ? null : this.replays.firstOf(mark, record.offset);
+    if (taken !== null) {
+      emitDuplicate(this.project, record, event, taken, output);
+      return;
+    }
+    const isLate = progress.isLate(event.time);
+    if (isLate && mark === null) {
       emitLate(this.project, record, event, progress.watermark, output);
       return;
     }
-    progress.observe(event.time);
-    const first = this.seen.meet(event.values[this.request.topicKey] as Value, event.time, event.id, record.offset);
-    if (first !== null) {
-      emitDuplicate(this.project, record, event, first, output);
-      return;
+    if (isLate) {
+      // Windows hold what was in time, and seen requests are forgotten by then: such a replay is answered and changes nothing.
+      if (!replay) this.answer(event, record, replayedRequest(mark, true), output);
+    } else {
+      progress.observe(event.time);
+      const first = this.seen.meet(event.values[this.request.topicKey] as Value, event.time, event.id, record.offset);
+      if (first !== null) emitDuplicate(this.project, record, event, first, output);
+      else {
+        this.state.insert(this.request, event, record.partition, record.offset);
+        if (!replay) this.answer(event, record, replayedRequest(mark, false), output);
+      }
     }
-    this.state.insert(this.request, event, record.partition, record.offset);
-    if (!replay) this.answer(event, record, output);
+    // Last: a replay whose fold fails is a dead letter again, which can be replayed.
+    if (mark !== null) this.replays.take(mark, record.offset);
   }
 
-  private answer(event: StreamEvent, record: LogRecord, output: Output): void {
+  private answer(event: StreamEvent, record: LogRecord, replay: ReplayedRequest | null, output: Output): void {
     const vector = new Float64Array(this.width).fill(Number.NaN);
     for (const { start, run } of this.requestParts) run(event.values, vector, start);
     this.state.evaluate(event, vector);
@@ -97,11 +115,18 @@ export class EntryTask extends ScoreTask {
       const folded = this.stage.streams.length === 0 ? NOTHING_ELSE : JSON.stringify(this.foldedOffsets());
       if (this.waitingCut !== null && this.waitingCut !== folded) this.flush(output);
       this.waitingCut = folded;
-      (this.next as HopWriter).add({ offset: record.offset, values: event.values, vector });
+      (this.next as HopWriter).add({ offset: record.offset, values: event.values, vector, replay });
       return;
     }
     const source = { topic: record.topic, partition: record.partition, offset: record.offset };
-    (this.next as PredictionWriter).add({ event, vector, source, cut: this.cutHere(record, output), absent: null });
+    (this.next as PredictionWriter).add({
+      event,
+      vector,
+      source,
+      cut: this.cutHere(record, output),
+      absent: null,
+      replay,
+    });
   }
 
   /** A new cut is written where something else was folded since the last one. */
@@ -182,4 +207,8 @@ export class EntryTask extends ScoreTask {
   protected decodeMeta(): void {
     // Everything is in the progress of the streams.
   }
+}
+
+function replayedRequest(mark: ReplayMark | null, late: boolean): ReplayedRequest | null {
+  return mark === null ? null : { topic: mark.topic, partition: mark.partition, offset: mark.offset, late };
 }

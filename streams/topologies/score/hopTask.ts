@@ -77,15 +77,15 @@ export class HopTask extends ScoreTask {
     const folded = { ...block.folded, ...this.foldedOffsets() };
     const cut = `${this.stage.name}-${record.partition}-${record.offset}`;
     if (this.isLast) (this.next as PredictionWriter).writeCut({ id: cut, folded }, output);
-    for (const { offset, values, vector } of block.rows) {
+    for (const { offset, values, vector, replay: replayed } of block.rows) {
       const event = { time: values[request.eventTime] as number, id: values[request.eventId] as EventId, values };
       this.state.evaluate(event, vector);
       if (!this.isLast) {
-        (this.next as HopWriter).add({ offset, values, vector });
+        (this.next as HopWriter).add({ offset, values, vector, replay: replayed });
         continue;
       }
       const source = { topic: block.sourceTopic, partition: block.sourcePartition, offset };
-      (this.next as PredictionWriter).add({ event, vector, source, cut, absent });
+      (this.next as PredictionWriter).add({ event, vector, source, cut, absent, replay: replayed });
     }
     if (!this.isLast) this.forward(block, folded, output);
   }

@@ -1,4 +1,4 @@
-import type { CutRecord, PredictionRecord, SourcePosition } from '../../../contracts/records.js';
+import type { CutRecord, PredictionRecord, ReplayedRequest, SourcePosition } from '../../../contracts/records.js';
 import { cutsTopic, predictionsTopic } from '../../../contracts/topics.js';
 import type { CompiledService } from '../../../features/compiledView.js';
 import type { StreamEvent } from '../../../features/types.js';
@@ -14,6 +14,8 @@ interface PendingRow {
   readonly vector: Float64Array;
   readonly source: SourcePosition;
   readonly cut: string | null;
+  /** Null but for a replay of a dead letter. */
+  readonly replay: ReplayedRequest | null;
   /** Inputs of the layout whose columns are not there; null for none. */
   readonly absent: readonly number[] | null;
 }
@@ -97,6 +99,7 @@ export class PredictionWriter {
           entity: event.values[model.entity] as number | string | null,
           ...(pending.absent === null ? {} : this.missing(served, pending.absent)),
           ...(this.computed.length === 1 || source.offset % SAMPLE_EVERY !== 0 ? {} : this.sample(served, pending)),
+          ...(pending.replay === null ? {} : { replay: pending.replay }),
         };
         output.emit({ topic, key: String(event.values[request.topicKey]), value: JSON.stringify(prediction) });
       }

@@ -1,15 +1,17 @@
+import { REPLAY_HEADER, replayMarkOf, type ReplayMark } from '../../../contracts/deadLetters.js';
 import { TidemillError } from '../../../contracts/errors.js';
 import { streamTopic, type TopologyIdentity } from '../../../contracts/topics.js';
 import { checkFuture, parseEvent } from '../../../features/eventContract.js';
 import { hashOf } from '../../../features/hash.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
-import type { StreamEvent } from '../../../features/types.js';
+import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import type { NeededHistory, Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { LackingViews } from './lackingViews.js';
 import type { ScorePlan, Stage } from './scorePlan.js';
 import { emitDuplicate, emitLate } from './setAside.js';
 import { StageState, type StateEntry } from './stageState.js';
+import { TakenReplays } from './takenReplays.js';
 
 /** What both kinds of score tasks share: streams that feed windows, watermarks, snapshots. */
 export interface ScoreTaskOptions {
@@ -28,10 +30,12 @@ export interface EventContent {
 }
 
 const META_KEY = 'm';
+const REPLAYS_KEY = 'r';
 
 export abstract class ScoreTask implements StreamTask {
   protected readonly state: StageState;
   protected readonly stage: Stage;
+  protected readonly replays = new TakenReplays();
   readonly stateIdentity: string;
   private lacking: LackingViews | null = null;
 
@@ -68,6 +72,9 @@ export abstract class ScoreTask implements StreamTask {
 
   foldBefore({ record, content }: ParsedRecord): void {
     const found = this.eventOf(content);
+    const mark = replayOf(record);
+    // A replay that came again is left out as it was then.
+    if (mark !== null && this.replays.firstOf(mark, record.offset) !== null) return;
     if (found !== null) this.lacking?.fold(found.stream, found.event, record.partition, record.offset);
   }
 
@@ -99,13 +106,20 @@ export abstract class ScoreTask implements StreamTask {
   protected foldEvent({ stream, event }: EventContent, record: LogRecord, output: Output): void {
     const progress = this.state.progressOf(stream);
     progress.folded = record.offset + 1;
-    if (progress.isLate(event.time)) {
-      emitLate(this.project, record, event, progress.watermark, output);
+    const mark = replayOf(record);
+    const taken = mark === null ? null : this.replays.firstOf(mark, record.offset);
+    if (taken !== null) {
+      emitDuplicate(this.project, record, event, taken, output);
       return;
     }
-    progress.observe(event.time);
-    if (this.state.insert(stream, event, record.partition, record.offset))
-      emitDuplicate(this.project, record, event, null, output);
+    if (progress.isLate(event.time)) emitLate(this.project, record, event, progress.watermark, output);
+    else {
+      progress.observe(event.time);
+      if (this.state.insert(stream, event, record.partition, record.offset))
+        emitDuplicate(this.project, record, event, null, output);
+    }
+    // Last: a replay whose fold fails is a dead letter again, which can be replayed.
+    if (mark !== null) this.replays.take(mark, record.offset);
   }
 
   /** This task's part of a cut: what had been folded of every source but the requests' own. */
@@ -123,10 +137,16 @@ export abstract class ScoreTask implements StreamTask {
     this.state.evict(this.requestWatermark);
   }
 
+  stateOf(view: string, key: Value): Uint8Array | null | undefined {
+    return this.state.stateOf(view, key);
+  }
+
   *snapshot(): Iterable<StateEntry> {
     yield* this.state.snapshot();
     const progress = [...this.state.progress].map(([name, each]) => [name, each.encode()]);
     yield { key: Buffer.from(META_KEY), value: Buffer.from(JSON.stringify({ progress, more: this.encodeMeta() })) };
+    const replays = this.replays.snapshot();
+    if (replays !== null) yield { key: Buffer.from(REPLAYS_KEY), value: replays };
   }
 
   restore(key: Uint8Array, value: Uint8Array): boolean {
@@ -137,12 +157,21 @@ export abstract class ScoreTask implements StreamTask {
       this.decodeMeta(meta.more);
       return true;
     }
+    if (text === REPLAYS_KEY) {
+      this.replays.restore(value);
+      return true;
+    }
     return this.restoreEntry(text, value);
   }
 
   protected restoreEntry(key: string, value: Uint8Array): boolean {
     return this.state.restore(key, value);
   }
+}
+
+/** The mark of a replay; null for nearly every record. */
+export function replayOf({ headers }: LogRecord): ReplayMark | null {
+  return replayMarkOf(headers[REPLAY_HEADER]);
 }
 
 function parseMeta(value: Uint8Array): { progress: [string, readonly [number | null, number]][]; more: unknown } {

@@ -1,3 +1,4 @@
+import { REPLAY_HEADER, replayMarkOf } from '../../../contracts/deadLetters.js';
 import type { SetAsideRecord } from '../../../contracts/records.js';
 import { duplicatesTopic, lateTopic } from '../../../contracts/topics.js';
 import type { StreamEvent } from '../../../features/types.js';
@@ -28,16 +29,18 @@ export function emitDuplicate(
 
 function emit(
   topic: string,
-  { topic: source, partition, offset, key, value }: LogRecord,
+  { topic: source, partition, offset, key, value, headers }: LogRecord,
   { id, time }: StreamEvent,
   more: Pick<SetAsideRecord, 'watermark' | 'firstOffset'>,
   output: Output,
 ): void {
+  const mark = replayMarkOf(headers[REPLAY_HEADER]);
   const record: SetAsideRecord = {
     source: { topic: source, partition, offset },
     id,
     at: time,
     ...more,
+    ...(mark === null ? {} : { replayOf: { topic: mark.topic, partition: mark.partition, offset: mark.offset } }),
     value: value?.toString('utf8') ?? '',
   };
   output.emit({ topic, key, value: JSON.stringify(record) });

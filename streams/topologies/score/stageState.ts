@@ -59,6 +59,11 @@ export class StageState {
     }
   }
 
+  /** The encoded state of one key; undefined where no such view is kept here. */
+  stateOf(view: string, key: Value): Uint8Array | null | undefined {
+    return this.parts.find(({ operator }) => operator.view.name === view)?.operator.encodeKey(key);
+  }
+
   /** Identities of the views. */
   get identities(): readonly string[] {
     return this.parts.map(({ identity }) => identity);

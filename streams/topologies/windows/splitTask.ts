@@ -50,7 +50,7 @@ export class SplitTask implements StreamTask {
     for (let at = 0; at < carried.length; at++) carried[at] = values[carriedFields[at] as number] as Value;
     const partition = partitionOf(String(values[windows.key]), partitions);
     const rows = this.rows[partition] as BlockRow[];
-    rows.push({ offset: parsed.record.offset, values: carried, vector: NO_VECTOR });
+    rows.push({ offset: parsed.record.offset, values: carried, vector: NO_VECTOR, replay: null });
     if (rows.length >= MAX_BLOCK_ROWS) this.emit(partition, output);
   }
 

@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
+import { REPLAY_HEADER, type ReplayMark } from '../../../contracts/deadLetters.js';
 import { TidemillError } from '../../../contracts/errors.js';
-import { groupId, hopTopic } from '../../../contracts/topics.js';
+import type { PredictionRecord } from '../../../contracts/records.js';
+import { groupId, hopTopic, predictionsTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
 import { createFallbackScorer } from '../../../scoring/fallbackScorer.js';
 import type { Log, OutgoingRecord } from '../../../stores/log/log.js';
@@ -119,6 +122,13 @@ describe('the score topology on the log in memory', () => {
         if (what < 0.05) return [record, { ...record, value: '{' }];
         if (what < 0.08)
           return [record, paymentRecord(project, { ...payment, id: payment.id + 50_000, at: payment.at - 86_400_000 })];
+        if (what < 0.16) {
+          // Replays of few dead letters, so that most come again; some are of long ago.
+          const mark: ReplayMark = { topic: record.topic, partition: 0, offset: payment.customer, attempt: 1 };
+          const at = payment.at - (random() < 0.5 ? 0 : 86_400_000);
+          const replayed = paymentRecord(project, { ...payment, id: payment.id + 70_000, at });
+          return [record, { ...replayed, headers: { [REPLAY_HEADER]: JSON.stringify(mark) } }];
+        }
         return [record, label];
       });
       for (let at = 0; at < live.length; at += 200) {
@@ -140,8 +150,12 @@ describe('the score topology on the log in memory', () => {
         // Repeats are all that at-least-once may do.
         repeated: processing === 'exactly-once' ? 0 : (expect.any(Number) as number),
         maxDifference: 0,
-        vectorsCompared: audit.predictions,
       });
+      const late = (await readTopic(log, predictionsTopic(project, 'fraud'))).filter(
+        (record) => jsonOf<PredictionRecord>(record).replay?.late === true,
+      );
+      expect(late.length).toBeGreaterThan(10);
+      expect(audit.vectorsCompared).toBe(audit.predictions - late.length);
       expect(failures).toBeGreaterThanOrEqual(POINTS.length);
     },
   );

@@ -75,8 +75,10 @@ describe('stream run and stream status', () => {
     );
     expect(later).toMatchObject({ committed: 1, end: 2, lag: 1 });
     const table = (await tidemill('stream', 'status', 'score')).stdout;
-    expect(table).toMatch(/^topology +generation +topic +partition +committed +end +lag\n/);
-    expect(table).toMatch(/score\.fraud +\d+ +spending\.transactions +1 +1 +2 +1\n/);
+    expect(table).toMatch(
+      /^topology +generation +topic +partition +committed +end +lag +task +owner +state +watermark delay\n/,
+    );
+    expect(table).toMatch(/score\.fraud +\d+ +spending\.transactions +1 +1 +2 +1 +customer-1 +- +unassigned +-\n/);
   });
 
   test('reset asks first, starts a new generation where it is told to, and status and run then mean that one', async () => {

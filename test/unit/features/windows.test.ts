@@ -14,7 +14,7 @@ import {
   t,
   windowed,
 } from '../../../index.js';
-import { setsAside } from '../../../workers/topologies.js';
+import { setsAside } from '../../../streams/topologies/windows/setsAside.js';
 
 const readings = eventStream('readings', {
   schema: {

@@ -24,7 +24,7 @@ function sent(layout: VectorLayout, absent: readonly number[] | null = null): Bl
     inputs: blockInputs(layout),
     absent,
     folded: {},
-    rows: [{ offset: 7, values, vector }],
+    rows: [{ offset: 7, values, vector, replay: null }],
   };
   return decodeBlock(transactions.compiled, encodeBlock(transactions.compiled, block));
 }

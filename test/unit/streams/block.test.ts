@@ -25,8 +25,13 @@ const block: Block = {
   absent: null,
   folded: { 'p.labels': { 2: 17 } },
   rows: [
-    { offset: 5, values: [1, 1_000, 'é\u{10000}', true, 0.1], vector: Float64Array.of(1.5, Number.NaN) },
-    { offset: 9, values: [2, 1_001, '', null, null], vector: Float64Array.of(0, -3) },
+    { offset: 5, values: [1, 1_000, 'é\u{10000}', true, 0.1], vector: Float64Array.of(1.5, Number.NaN), replay: null },
+    {
+      offset: 9,
+      values: [2, 1_001, '', null, null],
+      vector: Float64Array.of(0, -3),
+      replay: { topic: 'p.payments', partition: 2, offset: 3, late: true },
+    },
   ],
 };
 

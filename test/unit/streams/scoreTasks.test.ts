@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { expectedOutcomes } from '../../../activities/audit/expectedOutcomes.js';
-import type { DeploymentRecord, PredictionRecord } from '../../../contracts/records.js';
+import { REPLAY_HEADER, replayMarkOf, type ReplayMark } from '../../../contracts/deadLetters.js';
+import type { DeploymentRecord, PredictionRecord, ReplayedRequest } from '../../../contracts/records.js';
 import { hopTopic, predictionsTopic } from '../../../contracts/topics.js';
 import { fraud, transactions } from '../../../examples/fraud/project.js';
 import { logisticToOnnx } from '../../../models/onnx/linearModel.js';
@@ -47,6 +48,21 @@ function requests(seed: number, count: number): LogRecord[] {
   }));
 }
 
+/** The same with replays of dead letters in between: each comes twice, some of them long after their time. */
+function withReplays(seed: number, records: readonly LogRecord[]): LogRecord[] {
+  const random = randomNumbers(seed + 7);
+  const mixed = [...records];
+  for (let origin = 0; origin < 12; origin++) {
+    const at = Date.parse('2018-04-01') + Math.floor(random() * records.length) * 30_000;
+    const value = Buffer.from(JSON.stringify({ ...payments(1, { seed })[0], id: 900_000 + origin, at, customer: 3 }));
+    const mark: ReplayMark = { topic: entry.topic, partition: 0, offset: origin, attempt: 1 };
+    const headers = { [REPLAY_HEADER]: JSON.stringify(mark) };
+    for (const place of [random(), random()].map((share) => Math.floor(share * mixed.length)))
+      mixed.splice(place, 0, { ...(records[0] as LogRecord), value, headers });
+  }
+  return mixed.map((record, offset) => ({ ...record, offset }));
+}
+
 /** What became of each request, by its offset. */
 function answers(outputs: readonly OutgoingRecord[]): Map<number, string> {
   const found = new Map<number, string>();
@@ -58,6 +74,17 @@ function answers(outputs: readonly OutgoingRecord[]): Map<number, string> {
       const block = decodeBlock(transactions.compiled, value as Buffer);
       for (const { offset, vector } of block.rows) note(offset, `row ${Array.from(vector.subarray(0, 9)).join(' ')}`);
     } else note((JSON.parse(String(value)) as { source: { offset: number } }).source.offset, topic);
+  }
+  return found;
+}
+
+/** Rows that say that they are replays, by their offset. */
+function replayedRows(outputs: readonly OutgoingRecord[]): Map<number, ReplayedRequest> {
+  const found = new Map<number, ReplayedRequest>();
+  for (const { topic, value } of outputs) {
+    if (topic !== hopTopic(identity, 'terminal')) continue;
+    const { rows } = decodeBlock(transactions.compiled, value as Buffer);
+    for (const { offset, replay } of rows) if (replay !== null) found.set(offset, replay);
   }
   return found;
 }
@@ -78,9 +105,31 @@ describe('an entry task', () => {
     expect(new Set(expectedOutcomes(transactions.compiled, records).map(({ outcome }) => outcome)).size).toBe(4);
   });
 
+  test('answers a replay of a dead letter once, late or not, and says that it is one', async () => {
+    let [late, inTime] = [0, 0];
+    for (let seed = 1; seed <= 4; seed++) {
+      const records = withReplays(seed, requests(seed, 300));
+      const { outputs } = await driveTask({ create, records, commitEvery: 7, snapshotEvery: 3 });
+      const found = answers(outputs);
+      const replays = replayedRows(outputs);
+      for (const { record, outcome, isLateReplay } of expectedOutcomes(transactions.compiled, records)) {
+        const mark = replayMarkOf(record.headers[REPLAY_HEADER]);
+        if (mark === null) continue;
+        expect(found.get(record.offset)).toMatch(outcome === 'prediction' ? /^row / : /^p\.duplicates$/);
+        if (outcome !== 'prediction') continue;
+        expect(replays.get(record.offset)).toEqual({ ...entry, offset: mark.offset, late: isLateReplay === true });
+        if (isLateReplay === true) late++;
+        else inTime++;
+      }
+      expect(replays.size).toBe(12);
+    }
+    expect(late).toBeGreaterThan(5);
+    expect(inTime).toBeGreaterThan(5);
+  });
+
   test('answers the same after crashes anywhere, from snapshots of any age', async () => {
     for (let seed = 1; seed <= 8; seed++) {
-      const records = requests(seed, 200);
+      const records = withReplays(seed, requests(seed, 200));
       const random = randomNumbers(seed * 31);
       const straight = await driveTask({ create, records, commitEvery: 9, snapshotEvery: 1_000 });
       const crashes = new Set(Array.from({ length: 6 }, () => 1 + Math.floor(random() * (records.length - 2))));

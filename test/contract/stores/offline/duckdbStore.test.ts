@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isTidemillError } from '../../../../contracts/errors.js';
-import { fraud, labels, transactions } from '../../../../examples/fraud/project.js';
+import { customerSpending, fraud, labels, transactions } from '../../../../examples/fraud/project.js';
 import { interpretService } from '../../../../features/interpreter.js';
 import type { LoggedEvent, Value } from '../../../../features/types.js';
 import { openDuckdbStore } from '../../../../stores/offline/duckdbStore.js';
@@ -33,6 +33,36 @@ const known = made.map(({ id, at, customer, terminal, amount }, offset): LoggedE
 });
 
 describe('the batch store', () => {
+  test('computes the shares of a history by themselves: together they are the whole', async () => {
+    const events = join(folder, 'shared.parquet');
+    await store.writeEvents(transactions.compiled, events, requests);
+    const view = customerSpending.compiled;
+    const service = {
+      ...fraud.compiled.service,
+      inputs: [{ kind: 'view' as const, view, requestKey: view.key }],
+      columns: view.features.map(({ name, type }, feature) => ({ name, type, input: 0, feature })),
+    };
+    const rowsOf = async (share?: { of: number; at: number }): Promise<string[]> => {
+      const table = await store.computeVectors({
+        service,
+        files: { transactions: [events] },
+        from: START,
+        to: START + 30 * 86_400_000,
+        entity: view.key,
+        output: join(folder, `share-${share?.at ?? 'all'}.parquet`),
+        ...(share === undefined ? {} : { share: { field: view.key, ...share } }),
+      });
+      const { ids, entities, values, columns, rows } = await store.readVectors(table);
+      return Array.from({ length: rows }, (_, row) => {
+        const vector = [...values.subarray(row * columns.length, (row + 1) * columns.length)];
+        return JSON.stringify([ids[row], entities[row], ...vector]);
+      });
+    };
+    const shares = [await rowsOf({ of: 3, at: 0 }), await rowsOf({ of: 3, at: 1 }), await rowsOf({ of: 3, at: 2 })];
+    expect(shares.every((share) => share.length > 0)).toBe(true);
+    expect(shares.flat().sort()).toEqual((await rowsOf()).sort());
+  });
+
   test('reads events back as they were written', async () => {
     const path = join(folder, 'events.parquet');
     expect(await store.writeEvents(transactions.compiled, path, requests)).toBe(5_000);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../../../../contracts/errorCodes.js';
+import type { AuditResult } from '../../../../contracts/consistency.js';
 import { isTidemillError, messageOf } from '../../../../contracts/errors.js';
 import { GENESIS_HASH, verifyAudit } from '../../../../stores/registry/auditChain.js';
 import type {
@@ -405,6 +406,10 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
           registry.changeDeployment(changeOf(fence, 'commit-2', 1, { champion: 2 })),
           'VERSION_WITHDRAWN',
         );
+        await expectCode(
+          registry.changeDeployment(changeOf(fence, 'commit-3', 1, { champion: 1, standIn: 2 })),
+          'VERSION_WITHDRAWN',
+        );
 
         const withdrawn = await registry.withdrawVersion('fraud', 2, 'leak', fence);
         expect(withdrawn.status).toBe('withdrawn');
@@ -507,6 +512,20 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
     });
 
     describe('audit', () => {
+      test('keeps what an audit of served vectors found, once for each run of it', async () => {
+        const found: AuditResult = { outcome: 'inconclusive', model: 'fraud', from: 'a', to: 'b', reason: 'nothing' };
+        await registry.noteConsistency('fraud', 'w1 r1', found);
+        await registry.noteConsistency('fraud', 'w1 r1', { ...found, reason: 'attempted again' });
+        await registry.noteConsistency('fraud', 'w1 r2', found);
+        const rows = await registry.auditRows('fraud');
+        expect(rows.map(({ actor, action, reason }) => [actor, action, reason])).toEqual([
+          ['w1 r1', 'consistency.audited', 'inconclusive: nothing'],
+          ['w1 r2', 'consistency.audited', 'inconclusive: nothing'],
+        ]);
+        expect(rows[0]?.after).toEqual(found);
+        expect(verifyAudit(rows)).toMatchObject({ kind: 'intact', rows: 2 });
+      });
+
       test('every change has a row with its before, after, evidence and the hash of the row before', async () => {
         const fence = await registry.openRollout('fraud', 'w1', 'manual');
         await registry.registerVersion(draftOf('fraud', 'a'), fence);
@@ -581,6 +600,18 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         expect(await registry.sweepInstances()).toBe(0);
         await registry.removeInstance('stream-1');
         expect(await registry.liveInstances('fraud')).toEqual([]);
+      });
+
+      test('an instance says which features it computes, and may say nothing of them', async () => {
+        const features = { views: ['aa', 'bb'], tasks: 3, recovering: 1, replayed: 40 };
+        await registry.renewInstance({ ...state, features }, 10_000);
+        await registry.renewInstance({ ...state, instance: 'stream-2' }, 10_000);
+        expect(await registry.liveInstances('fraud')).toEqual([
+          { ...state, features, expiresAt: START_MS + 10_000 },
+          { ...state, instance: 'stream-2', expiresAt: START_MS + 10_000 },
+        ]);
+        await registry.renewInstance({ ...state, features: { ...features, recovering: 0 } }, 10_000);
+        expect((await registry.liveInstances('fraud'))[0]?.features?.recovering).toBe(0);
       });
 
       test('a watermark never goes back', async () => {

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { judgeData, type DatasetFacts } from '../../../../models/gates/dataGates.js';
+import { describe, expect, test } from 'vitest';
+import { judgeData, judgeDataSkew, type DatasetFacts } from '../../../../models/gates/dataGates.js';
 
 const facts: DatasetFacts = {
   rows: 5_000,
@@ -36,4 +36,28 @@ test('against a reference nulls may not rise and the share of positives not leap
   // Ten positives in a hundred where two were: too few rows to be sure that it is more than five times.
   expect(verdicts({ rows: 100, positives: 11 }, facts)).toMatchObject({ 'label rate': 'inconclusive' });
   expect(verdicts({ rows: 0, positives: 0 }, facts)).toMatchObject({ 'label rate': 'inconclusive' });
+});
+
+describe('skew of a dataset', () => {
+  test('is judged on the rows that were served', () => {
+    expect(judgeDataSkew({ ...facts, asServed: 2_000, skewed: 4 }, 0.01)).toMatchObject({
+      gate: 'skew(0.01)',
+      kind: 'data',
+      verdict: 'pass',
+      value: 0.002,
+      rows: 2_000,
+      positives: 4,
+    });
+    const failed = judgeDataSkew({ ...facts, asServed: 2_000, skewed: 60 }, 0.01);
+    expect(failed).toMatchObject({ verdict: 'fail', value: 0.03 });
+    expect(failed.low as number).toBeGreaterThan(0.01);
+    expect(failed.reason).toBe('3.000 % of 2000 served rows differ from event time; below 1.000 % is asked');
+    // Two of a hundred may be one of a hundred.
+    expect(judgeDataSkew({ ...facts, asServed: 100, skewed: 2 }, 0.01)).toMatchObject({ verdict: 'inconclusive' });
+  });
+
+  test('has nothing to judge where nothing was served', () => {
+    const verdict = judgeDataSkew({ ...facts, asServed: 0, skewed: 0 }, 0.01);
+    expect(verdict).toMatchObject({ verdict: 'notApplicable', value: null, reason: 'none of 5000 rows was served' });
+  });
 });

@@ -6,6 +6,7 @@ import {
   type OperationalRow,
 } from '../../../../models/gates/operationalEvidence.js';
 import { decided } from '../../../../models/gates/operationalVerdicts.js';
+import type { SkewFound } from '../../../../models/gates/skewCounts.js';
 import type { Verdict, VerdictKind } from '../../../../models/gates/verdict.js';
 import { errors, skew } from '../../../../models/operationalGates.js';
 import { CHALLENGER, CHAMPION, failed, GATES, optionsOf, other, row } from '../../../support/operationalRows.js';
@@ -115,13 +116,37 @@ describe('a guard', () => {
     expect(verdictOf(differing, 'agreement')).toMatchObject({ verdict: 'fail', value: 1 / 3, rows: 1_800 });
   });
 
-  test('of skew rests on what the audit has counted', () => {
+  test('of skew rests on what the newest audit has found, entity by entity', () => {
     const evidence = observed(optionsOf({ gates: [skew(0.01)] }), 600);
-    expect(verdictOf(evidence, 'skew')).toMatchObject({ verdict: 'inconclusive', value: null, rows: 0 });
-    evidence.observeSkew({ vectors: 5_000, differing: 5 });
+    const audited = (vectors: number, isSkewed: (at: number) => boolean): SkewFound => ({
+      rows: Array.from({ length: vectors }, (_, at) => ({ entity: at % 600, cause: isSkewed(at) ? 'inFlight' : null })),
+      defects: [],
+    });
+    expect(verdictOf(evidence, 'skew')).toMatchObject({
+      verdict: 'inconclusive',
+      value: null,
+      rows: 0,
+      reason: 'no served vector has been recomputed',
+    });
+    evidence.observeSkew(audited(5_000, (at) => at % 1_000 === 0));
     expect(verdictOf(evidence, 'skew')).toMatchObject({ verdict: 'pass', value: 0.001, rows: 5_000, positives: 5 });
-    evidence.observeSkew({ vectors: 5_000, differing: 200 });
-    expect(verdictOf(evidence, 'skew')).toMatchObject({ verdict: 'fail', value: 0.04 });
+    evidence.observeSkew(audited(5_000, (at) => at % 37 === 0));
+    const failing = verdictOf(evidence, 'skew');
+    expect(failing).toMatchObject({ verdict: 'fail', value: 136 / 5_000 });
+    expect(failing.reason).toContain('2.720 % of 5000 requests were served otherwise');
+    expect(failing.reason).toContain('(in flight 136)');
+    // About the same share, but all of it of a few entities: that says less about the others.
+    evidence.observeSkew(audited(5_000, (at) => at % 600 < 16));
+    expect(verdictOf(evidence, 'skew')).toMatchObject({ verdict: 'inconclusive' });
+  });
+
+  test('of skew fails for a single vector that is not what the features say within its cut', () => {
+    const evidence = observed(optionsOf({ gates: [skew(0.01)] }), 600);
+    const rows = Array.from({ length: 5_000 }, (_, at) => ({ entity: at % 600, cause: null }));
+    evidence.observeSkew({ rows, defects: ['prediction 7, amount: served 1, the interpreter says 2'] });
+    const verdict = verdictOf(evidence, 'skew');
+    expect(verdict).toMatchObject({ verdict: 'fail', value: 0 });
+    expect(verdict.reason).toContain('prediction 7, amount: served 1');
   });
 
   test('gets a smaller share of alpha the more guards there are', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { isTidemillError } from '../../../../contracts/errors.js';
 import { OperationalEvidence } from '../../../../models/gates/operationalEvidence.js';
+import type { SkewFound } from '../../../../models/gates/skewCounts.js';
 import { skew } from '../../../../models/operationalGates.js';
 import { seededRandom } from '../../../../models/statistics/random.js';
 import { CHALLENGER, failed, GATES, optionsOf, other, row } from '../../../support/operationalRows.js';
@@ -17,18 +18,25 @@ describe('operational evidence', () => {
     // Names that look like the numbers of other entities.
     return { ...row(entity), entity: entity % 2 === 0 ? entity : String(entity - 1), arm, others, decision } as const;
   });
+  const audited: SkewFound = {
+    rows: Array.from({ length: 90 }, (_, at) => ({
+      entity: at % 7 === 0 ? null : at % 30,
+      cause: at === 3 ? 'lateLabel' : null,
+    })),
+    defects: [],
+  };
   const take = (from: number, to: number): OperationalEvidence => {
     const evidence = new OperationalEvidence(options);
     for (const each of rows.slice(from, to)) evidence.observe(each);
     return evidence;
   };
   const whole = take(0, rows.length);
-  whole.observeSkew({ vectors: 90, differing: 1 });
+  whole.observeSkew(audited);
 
   test('that was interrupted goes on from its state, through JSON, as if nothing had happened', () => {
     const resumed = OperationalEvidence.decode(options, JSON.parse(JSON.stringify(take(0, 1_234).encode())));
     for (const each of rows.slice(1_234)) resumed.observe(each);
-    resumed.observeSkew({ vectors: 90, differing: 1 });
+    resumed.observeSkew(audited);
     expect(resumed.encode()).toEqual(whole.encode());
     expect(resumed.judge(1)).toEqual(whole.judge(1));
   });
@@ -37,7 +45,7 @@ describe('operational evidence', () => {
     const merged = take(0, 1_000);
     merged.merge(take(1_000, 1_001));
     const rest = take(1_001, rows.length);
-    rest.observeSkew({ vectors: 90, differing: 1 });
+    rest.observeSkew(audited);
     merged.merge(rest);
     expect(merged.encode()).toEqual(whole.encode());
     // In another order the entities come in another order, and so do their sums: equal but for rounding.
@@ -59,9 +67,12 @@ describe('operational evidence', () => {
       { ...state, challenger: 3 },
       { ...state, champion: null },
       { ...state, underMicros: 6_000 },
-      { ...state, format: 2 },
+      { ...state, format: 1 },
       { ...state, requests: -1 },
-      { ...state, skew: { vectors: 1, differing: 2 } },
+      { ...state, skew: { ...state.skew, differing: state.skew.vectors.map((count) => count + 1) } },
+      { ...state, skew: { ...state.skew, vectors: state.skew.vectors.slice(1) } },
+      { ...state, skew: { ...state.skew, causes: {} } },
+      { ...state, skew: { vectors: 1, differing: 0 } },
       { ...state, counts: { ...counts, slow: counts.slow.slice(1) } },
       { ...state, counts: { ...counts, failed: counts.failed.map(() => 0.5) } },
       { ...state, counts: { ...counts, entities: counts.entities.map(() => 'same') } },

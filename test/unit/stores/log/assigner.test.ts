@@ -17,6 +17,16 @@ describe('tasks', () => {
     expect(assigned.get('2')).toEqual(['c', 'd']);
   });
 
+  test('go only to who can run them, while members differ', () => {
+    const members = [member('1', ['a', 'b']), member('2', [])];
+    const assigned = assignTasks(['a', 'b', 'c', 'd', 'e'], members, ({ memberId }, task) =>
+      task === 'd' ? memberId === '2' : task !== 'e',
+    );
+    expect(assigned.get('1')).toEqual(expect.arrayContaining(['a', 'b']));
+    expect(assigned.get('2')).toContain('d');
+    expect([...assigned.values()].flat().sort()).toEqual(['a', 'b', 'c', 'd']);
+  });
+
   test('that two members claim after a split go to one of them', () => {
     const assigned = assignTasks(['a', 'b'], [member('1', ['a', 'b']), member('2', ['a'])]);
     expect([...assigned.values()].flat().sort()).toEqual(['a', 'b']);

@@ -1,0 +1,88 @@
+import type { CompiledStream } from '../../features/compiledView.js';
+import type { EventId, LoggedEvent, Value } from '../../features/types.js';
+
+/** Reads a few rows out of many archived files: memory is bounded by what is asked for, not by the files. */
+export interface ArchiveReader {
+  /** Events at these places of the log, in no order. Places without an event are left out. */
+  eventsAt(
+    stream: CompiledStream,
+    files: readonly string[],
+    places: readonly { readonly partition: number; readonly offset: number }[],
+  ): Promise<readonly LoggedEvent[]>;
+  /** Events of some keys, with what decides whether they were late. */
+  eventsOfKeys(query: KeyQuery): Promise<KeyedEvents>;
+  /** Draws served predictions of a model; see ServedQuery. */
+  sampleServed(query: ServedQuery): Promise<ServedSample>;
+  /** Values of the records with these keys, from files of a topic that is archived as it is, in no order. */
+  textsOf(files: readonly string[], keys: readonly string[]): Promise<readonly ArchivedText[]>;
+}
+
+/** Files of one partition that follow on one another. */
+export interface KeyQuery {
+  readonly stream: CompiledStream;
+  readonly files: readonly string[];
+  /** Offsets: from <= offset < to. */
+  readonly from: number;
+  readonly to: number;
+  /** Index of the key in the stream's fields, and its values. */
+  readonly field: number;
+  readonly keys: readonly Value[];
+  /** Event times: after < time <= until. */
+  readonly after: number;
+  readonly until: number;
+}
+
+export interface KeyedEvents {
+  /** Greatest event time of all rows in the range of offsets; null where there are none. */
+  readonly newest: number | null;
+  /** In offset order. */
+  readonly events: readonly {
+    readonly event: LoggedEvent;
+    /** Greatest event time of the rows before it in the range of offsets; null for the first. */
+    readonly newestBefore: number | null;
+  }[];
+}
+
+/** Rows whose `samplingKey` is least; the same rows whatever the files and their order. */
+export interface ServedQuery {
+  readonly files: readonly string[];
+  /** Places in the topic of predictions: offset < `ends[partition]`. */
+  readonly ends: Readonly<Record<string, number>>;
+  /** Event time of the request: from <= time < to. */
+  readonly from: number;
+  readonly to: number;
+  /** Hash of the feature service under which rows were served, and how many columns it has. */
+  readonly service: string;
+  readonly columns: number;
+  readonly size: number;
+  readonly seed: string;
+}
+
+export interface ServedSample {
+  /** Rows in the range, whatever their service. */
+  readonly rows: number;
+  readonly ofOtherInputs: number;
+  readonly sample: readonly ServedRow[];
+}
+
+/** A served prediction as an audit needs it. */
+export interface ServedRow {
+  readonly id: EventId;
+  /** Event time of the request. */
+  readonly at: number;
+  /** Place of the request in its topic. */
+  readonly partition: number;
+  readonly offset: number;
+  /** Id of the CutRecord; null where nothing but requests feeds the model. */
+  readonly cut: string | null;
+  readonly vector: readonly (number | null)[];
+  /** Append time of the prediction, ms; null where nobody knows it any more. */
+  readonly appendedAt: number | null;
+}
+
+export interface ArchivedText {
+  readonly key: string;
+  readonly text: string;
+  /** Append time, ms. */
+  readonly appendedAt: number;
+}
