@@ -57,7 +57,7 @@ export function compareRow(
     reaches.set(placeOf(view, key), reach);
     return reach.within;
   }).vector;
-  const broken = differences(service, row.vector, within);
+  const broken = differences(service, row, within);
   if ([...reaches.values()].every(({ inFlight, late }) => inFlight.length + late.length === 0))
     return { broken, skewed: [], cause: null };
 
@@ -68,7 +68,7 @@ export function compareRow(
     }).vector;
   const skewed = differences(
     service,
-    row.vector,
+    row,
     vectorWith(({ inFlight, late }) => [...inFlight, ...late]),
   );
   if (skewed.length === 0) return { broken, skewed, cause: null };
@@ -79,7 +79,7 @@ export function compareRow(
     ['lateEvent', ({ late }, view) => (isOfLabels(view) ? [] : late)],
     ['lateLabel', ({ late }, view) => (isOfLabels(view) ? late : [])],
   ];
-  const alone = reasons.find(([, events]) => differences(service, row.vector, vectorWith(events)).length > 0);
+  const alone = reasons.find(([, events]) => differences(service, row, vectorWith(events)).length > 0);
   const present = reasons.find(([, events]) =>
     [...reaches.values()].some((reach) => events(reach, reach.view).length > 0),
   );
@@ -117,13 +117,15 @@ function reachOf(
 
 function differences(
   service: CompiledService,
-  served: readonly (number | null)[],
+  { vector: served, isByRules }: ServedRow,
   recomputed: Float64Array,
 ): ColumnDifference[] {
   const found: ColumnDifference[] = [];
   for (const [at, { name }] of service.columns.entries()) {
     const [was, is] = [served[at] ?? Number.NaN, recomputed[at] as number];
     if (Object.is(was, is)) continue;
+    // What nobody had computed when the rules answered was not served.
+    if (isByRules && Number.isNaN(was)) continue;
     found.push({ column: name, served: served[at] ?? null, recomputed: Number.isNaN(is) ? null : is });
   }
   return found;

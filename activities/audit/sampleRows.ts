@@ -47,7 +47,20 @@ export class RowSampler<Row extends Placed> {
 }
 
 /** What an audit needs of a prediction in the log. */
-export function servedRow(prediction: PredictionRecord, appendedAt: number): ServedRow {
-  const { id, at, source, cut, vector } = prediction;
-  return { id, at, partition: source.partition, offset: source.offset, cut, vector, appendedAt };
+export function servedRow(prediction: PredictionRecord, appendedAt: number, vector = prediction.vector): ServedRow {
+  const { id, at, source, cut, version } = prediction;
+  const { partition, offset } = source;
+  return { id, at, partition, offset, cut, vector, isByRules: version === 0, appendedAt };
+}
+
+/**
+ * The vector of a service that a prediction shows: that of the version which served, or one that was computed beside it;
+ * null where it shows none.
+ */
+export function vectorOf(
+  { service, vector, also }: PredictionRecord,
+  wanted: string,
+): PredictionRecord['vector'] | null {
+  if (service === wanted) return vector;
+  return also?.find((each) => each.service === wanted)?.vector ?? null;
 }

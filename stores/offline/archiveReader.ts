@@ -76,6 +76,8 @@ export interface ServedRow {
   /** Id of the CutRecord; null where nothing but requests feeds the model. */
   readonly cut: string | null;
   readonly vector: readonly (number | null)[];
+  /** The model's rules answered: columns that nobody had computed for them are null. */
+  readonly isByRules: boolean;
   /** Append time of the prediction, ms; null where nobody knows it any more. */
   readonly appendedAt: number | null;
 }

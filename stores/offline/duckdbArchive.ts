@@ -92,7 +92,7 @@ async function sampleServed(run: RunQuery, query: ServedQuery): Promise<ServedSa
     'predictions',
     `${served} SELECT CAST(count(*) AS DOUBLE), CAST(count(*) FILTER (NOT ${isOwn}) AS DOUBLE) FROM ranged`,
   );
-  const whole = ['"at"', 'request_partition', 'request_offset', APPEND_TIME.name];
+  const whole = ['"at"', 'request_partition', 'request_offset', APPEND_TIME.name, 'version'];
   const rows = await run(
     'predictions',
     `${served} SELECT id, cut, ${[...whole.map((name) => `CAST(${name} AS DOUBLE)`), ...vector].join(', ')}
@@ -102,13 +102,14 @@ async function sampleServed(run: RunQuery, query: ServedQuery): Promise<ServedSa
   return {
     rows: counts?.[0] as number,
     ofOtherInputs: counts?.[1] as number,
-    sample: rows.map(([id, cut, at, partition, offset, appendedAt, ...values]): ServedRow => ({
+    sample: rows.map(([id, cut, at, partition, offset, appendedAt, version, ...values]): ServedRow => ({
       id: toValue(id) as EventId,
       at: at as number,
       partition: partition as number,
       offset: offset as number,
       cut: cut as string | null,
       vector: values as (number | null)[],
+      isByRules: version === 0,
       appendedAt: appendedAt as number | null,
     })),
   };

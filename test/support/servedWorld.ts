@@ -69,6 +69,7 @@ export class ServedWorld {
 
   private get score(): Topology {
     const scorer = {
+      serviceOf: () => this.model.service,
       score: async (_vectors: Float64Array, rows: number) =>
         Array.from({ length: rows }, () => {
           return { ...this.scored, score: 0.1, decision: 'allow', arm: 'champion' as const, micros: 10 };
@@ -102,17 +103,17 @@ export class ServedWorld {
   }
 
   private async run(topology: Topology): Promise<void> {
+    const fatal: unknown[] = [];
     const running = await runTopology(topology, {
       log: this.log,
       instance: 'one',
       directory: join(this.folder, topology.identity.name),
       commitIntervalMs: 5,
-      onFatal: (error) => {
-        throw error;
-      },
+      onFatal: (error) => fatal.push(error),
     });
-    while (!(await this.isDone(topology))) await sleep(10);
+    while (fatal.length === 0 && !(await this.isDone(topology))) await sleep(10);
     await running.stop();
+    if (fatal.length > 0) throw fatal[0] as Error;
   }
 
   private async isDone({ identity, sources }: Topology): Promise<boolean> {

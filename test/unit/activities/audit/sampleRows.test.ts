@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { RowSampler } from '../../../../activities/audit/sampleRows.js';
+import { RowSampler, servedRow, vectorOf } from '../../../../activities/audit/sampleRows.js';
 import { seededRandom } from '../../../../models/statistics/random.js';
+import { predictionOf } from '../../../support/predictions.js';
 
 interface Row {
   readonly partition: number;
@@ -47,5 +48,21 @@ describe('a sample of rows', () => {
       for (const { offset } of drawn(rows, 100, String(seed))) perQuarter[Math.floor(offset / 250)]!++;
     // 1,000 expected in each, sd 27.
     for (const count of perQuarter) expect(Math.abs(count - 1_000)).toBeLessThan(140);
+  });
+});
+
+describe('the vector of a service in a prediction', () => {
+  const prediction = predictionOf({ service: 'old', vector: [1], also: [{ service: 'new', vector: [2] }] });
+
+  test('is that of the version which served, or one that was computed beside it', () => {
+    expect(vectorOf(prediction, 'old')).toEqual([1]);
+    expect(vectorOf(prediction, 'new')).toEqual([2]);
+    expect(vectorOf(prediction, 'other')).toBeNull();
+  });
+
+  test('is audited at the place of its request, by whomever it was answered', () => {
+    const row = servedRow({ ...prediction, version: 0 }, 5, [2]);
+    expect(row).toMatchObject({ partition: 0, offset: 7, vector: [2], isByRules: true, appendedAt: 5 });
+    expect(servedRow(prediction, 5)).toMatchObject({ vector: [1], isByRules: false });
   });
 });
