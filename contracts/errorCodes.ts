@@ -516,13 +516,16 @@ export const ERROR_CODES = {
   TEST_STUCK: {
     status: 500,
     exit: 1,
-    summary: 'In a test without servers something is waited for that cannot happen any more, or goes on without an end.',
-    action: 'Look at what the message names: an instance that was crashed, stopped or paused and that nobody replaces, say.',
+    summary:
+      'In a test without servers something is waited for that cannot happen any more, or goes on without an end.',
+    action:
+      'Look at what the message names: an instance that was crashed, stopped or paused and that nobody replaces, say.',
   },
   INVARIANT_BROKEN: {
     status: 500,
     exit: 1,
-    summary: 'A test without servers found a promise of the streams broken; the message says which, and how to see it again.',
+    summary:
+      'A test without servers found a promise of the streams broken; the message says which, and how to see it again.',
     action: 'Repeat the run with the seed that the message names; without faults of its own in the project, report it.',
   },
 
