@@ -1,4 +1,4 @@
-import { CancellationScope, workflowInfo } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { RecoverInput, RecoverResult, Settled } from '../contracts/rollout.js';
 import { compensations, recoveries } from './activityProxies.js';
 import { describeFailure } from './describe.js';
@@ -12,6 +12,11 @@ import { showProgress } from './showProgress.js';
  */
 export async function recoverRollout(input: RecoverInput): Promise<RecoverResult> {
   const { workflowId } = workflowInfo();
+  const given = input as Partial<RecoverInput> | null | undefined;
+  if (typeof given?.model !== 'string' || typeof given.workflowId !== 'string') {
+    const message = 'INPUT_INVALID: recoverRollout: {model, workflowId} of the rollout that ended are needed';
+    throw ApplicationFailure.create({ type: 'INPUT_INVALID', message, nonRetryable: true });
+  }
   const shown = showProgress(input.model);
   const opened = await recoveries().openRecovery(input, workflowId);
   if (opened === null) {

@@ -9,7 +9,8 @@ import { showProgress } from './showProgress.js';
  */
 export async function rollbackModel(input: RollbackInput): Promise<RollbackResult> {
   const { workflowId } = workflowInfo();
-  const shown = showProgress(input.model);
+  // Started by hand it may have no input at all: the check says so.
+  const shown = showProgress((input as Partial<RollbackInput> | null | undefined)?.model ?? '');
   const checked = await validation().validateRollback(input);
   return CancellationScope.nonCancellable(async (): Promise<RollbackResult> => {
     shown.enter('rollback');

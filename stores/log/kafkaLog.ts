@@ -186,5 +186,6 @@ function topicConfig({ topic, partitions, compacted, retentionMs }: TopicSpec): 
   if (compacted === true) {
     configEntries.push({ name: 'cleanup.policy', value: 'compact' }, { name: 'max.compaction.lag.ms', value: '60000' });
   } else configEntries.push({ name: 'retention.ms', value: String(retentionMs ?? -1) });
-  return { topic, numPartitions: partitions, replicationFactor: 1, configEntries };
+  // As many replicas as the broker makes by default (`default.replication.factor`): one on a laptop, three in a cluster.
+  return { topic, numPartitions: partitions, replicationFactor: -1, configEntries };
 }

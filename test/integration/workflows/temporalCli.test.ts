@@ -70,20 +70,15 @@ describe('the lifecycle from the Temporal command line', () => {
     return answer.queryResult[0];
   };
 
-  test('an input that is wrong is refused by name', async () => {
+  test.each([
+    ['retrainModel', ['--input', '{"modle":"fraud"}']],
+    ['rollbackModel', []],
+    ['rollbackModel', ['--input', 'null']],
+    ['recoverRollout', []],
+  ])('an input that is wrong is refused by name: %s %j', async (type, input) => {
     const failed = await run(program, [
-      'workflow',
-      'execute',
-      '--address',
-      temporal.address,
-      '--task-queue',
-      queue,
-      '--type',
-      'retrainModel',
-      '--workflow-id',
-      `${project}/retrain/fraud/wrong`,
-      '--input',
-      '{"modle":"fraud"}',
+      ...['workflow', 'execute', '--address', temporal.address, '--task-queue', queue, '--type', type],
+      ...['--workflow-id', `${project}/wrong/${type}/${input.length}`, ...input],
     ]).catch((error: unknown) => error as { stdout: string; stderr: string });
     expect(`${failed.stdout}${failed.stderr}`).toMatch(/INPUT_INVALID.*model/s);
   });
