@@ -6,12 +6,12 @@ import type { ServedRow } from '../../stores/offline/archiveReader.js';
 import { localFiles, unarchived } from './archivedRanges.js';
 import { partsOfTopics, type AuditParts, type Checkpoint } from './recompute.js';
 import { jsonOf } from './readTopic.js';
-import { RowSampler, servedRow } from './sampleRows.js';
+import { isRecomputed, RowSampler, servedRow } from './sampleRows.js';
 
 export interface DrawnRows {
   /** Served requests in the range. */
   readonly rows: number;
-  /** Those of them that were served under other definitions of the features. */
+  /** Those of them that were served under other definitions of the features, or are late replays. */
   readonly ofOtherInputs: number;
   readonly sample: readonly ServedRow[];
 }
@@ -54,7 +54,8 @@ export async function drawServed(
         const prediction = jsonOf<PredictionRecord>(record);
         if (prediction.at < from || prediction.at >= to) continue;
         rows++;
-        if (prediction.service === hash) sampler.add(servedRow(prediction, record.timestamp));
+        if (prediction.service === hash && isRecomputed(prediction))
+          sampler.add(servedRow(prediction, record.timestamp));
         else ofOtherInputs++;
       }
     }

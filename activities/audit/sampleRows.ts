@@ -46,6 +46,11 @@ export class RowSampler<Row extends Placed> {
   }
 }
 
+/** Is its vector held against the interpreter's? Not that of a late replay: see ReplayedRequest. */
+export function isRecomputed({ replay }: PredictionRecord): boolean {
+  return replay?.late !== true;
+}
+
 /** What an audit needs of a prediction in the log. */
 export function servedRow(prediction: PredictionRecord, appendedAt: number, vector = prediction.vector): ServedRow {
   const { id, at, source, cut, version } = prediction;

@@ -8,7 +8,7 @@ import type { LogRecord } from '../../stores/log/log.js';
 import type { ServedRow } from '../../stores/offline/archiveReader.js';
 import { finalUpTo } from './finality.js';
 import { recompute, takeEnds, type AuditedVector, type AuditParts, type Checkpoint } from './recompute.js';
-import { RowSampler, servedRow, vectorOf } from './sampleRows.js';
+import { isRecomputed, RowSampler, servedRow, vectorOf } from './sampleRows.js';
 
 /** Where the reading of the predictions stood when the rows of a look were drawn, by partition. */
 export type SkewFrame = Readonly<Record<string, number>>;
@@ -76,7 +76,7 @@ export class SkewAudit {
 
   observe(prediction: PredictionRecord, { partition, offset, timestamp }: LogRecord): void {
     this.read.set(partition, offset + 1);
-    if (prediction.epoch !== this.options.epoch) return;
+    if (prediction.epoch !== this.options.epoch || !isRecomputed(prediction)) return;
     // A candidate with other inputs is not what served: its vectors are shown on a sample of the requests.
     const vector = vectorOf(prediction, this.model.service.hash);
     if (vector === null) return;

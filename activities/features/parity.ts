@@ -5,6 +5,7 @@ import { predictionsTopic } from '../../contracts/topics.js';
 import type { CompiledService } from '../../features/compiledView.js';
 import type { CompiledModel } from '../../models/definition.js';
 import { compareVectors } from '../audit/compareVectors.js';
+import { isRecomputed } from '../audit/sampleRows.js';
 import type { ActivityDependencies } from '../dependencies.js';
 import { StallWatch } from '../stallWatch.js';
 import { tailTopic } from '../tailTopic.js';
@@ -77,7 +78,7 @@ async function gather(
     const prediction = JSON.parse(value?.toString('utf8') ?? 'null') as PredictionRecord;
     const shown =
       prediction.service === service.hash ? prediction : prediction.also?.find((each) => each.service === service.hash);
-    if (shown === undefined) return;
+    if (shown === undefined || !isRecomputed(prediction)) return;
     const { also: _, ...rest } = prediction;
     const rows = byPartition.get(partition) ?? [];
     // The newest count: they were made by who is live.

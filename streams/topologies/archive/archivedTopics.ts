@@ -124,8 +124,8 @@ function predictionTopic(topic: string, model: CompiledModel): ArchivedTopic {
       const { id, at, version, epoch, role, arm, score, decision, micros, service, cut, source, vector } = prediction;
       const others = JSON.stringify(prediction.others);
       const served = [id, at, version, epoch, role, arm, score, decision, micros, others, service, cut];
-      // What was never computed must not be learned as null: such a row names no service.
-      if (prediction.absent !== undefined) served[SERVICE_FIELD] = '';
+      // What was never computed must not be learned as null, nor what windows had forgotten: such a row names no service.
+      if (prediction.absent !== undefined || prediction.replay?.late === true) served[SERVICE_FIELD] = '';
       return [...served, source.partition, source.offset, ...vector];
     },
     fitted: (rows) => {

@@ -10,6 +10,7 @@ import { recompute, takeEnds } from '../../../activities/audit/recompute.js';
 import { archiveFiles } from '../../../activities/dataset/archiveFiles.js';
 import { createAuditActivities, type ActivityDependencies } from '../../../activities/index.js';
 import type { AuditPlan, AuditResult } from '../../../contracts/consistency.js';
+import { REPLAY_HEADER, type ReplayMark } from '../../../contracts/deadLetters.js';
 import { predictionsTopic } from '../../../contracts/topics.js';
 import { paymentRecord, START } from '../../support/payments.js';
 import { labelAfter, ServedWorld } from '../../support/servedWorld.js';
@@ -18,6 +19,7 @@ const { MockActivityEnvironment } = createRequire(import.meta.url)('@temporalio/
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 const COUNT = 600;
 const END = START + COUNT * MINUTE;
 const nothing = (): Promise<void> => Promise.resolve();
@@ -231,6 +233,30 @@ describe('the audit of what was served', () => {
       expect(text).toContain('prediction 1, ');
       expect(text).toContain('prediction 2: there is no such request');
       expect(text).toContain('prediction 3: there is no cut terminal-0-999999');
+    }
+  });
+
+  test('leaves out requests that were replayed late, in the log and in the archive: windows had forgotten events', async () => {
+    const some = world.payments(COUNT, 1, START).at(-1);
+    if (some === undefined) throw new Error('no payments');
+    // Every partition is months later by now, and has let go of what was.
+    const later = world.payments(40, 960_000, END + 90 * DAY);
+    await world.serve([
+      ...later.map((each) => labelAfter(world.project, each, 0)),
+      ...later.map((each) => paymentRecord(world.project, each)),
+    ]);
+    const mark: ReplayMark = { topic: `${world.project}.transactions`, partition: 0, offset: 1, attempt: 1 };
+    const replay = { ...some, id: 970_000, at: some.at + 1 };
+    await world.serve([
+      { ...paymentRecord(world.project, replay), headers: { [REPLAY_HEADER]: JSON.stringify(mark) } },
+    ]);
+    expect((await world.predictions()).find(({ id }) => id === replay.id)?.replay?.late).toBe(true);
+    const ends = await takeEnds(world.log, world.project, world.model);
+    const plan = { from: replay.at, to: replay.at + 1, sample: 100, seed: '', ends };
+    for (const isArchived of [false, true]) {
+      if (isArchived) await world.archive();
+      const drawn = await drawServed(world.parts, world.model, plan, nothing);
+      expect(drawn).toMatchObject({ rows: 1, sample: [] });
     }
   });
 
