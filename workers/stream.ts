@@ -28,6 +28,7 @@ import { createStreamMonitoring } from './monitoring/streamMonitoring.js';
 import { openLog } from './openLog.js';
 import { ScoreHost } from './scoreHost.js';
 import { scoringParts } from './scoringParts.js';
+import { SnapshotChecker } from './snapshotChecker.js';
 import { streamPartitions } from './streamPartitions.js';
 import {
   createTopologies,
@@ -137,6 +138,7 @@ async function main(): Promise<void> {
     return;
   }
 
+  const snapshots = new SnapshotChecker();
   const running: RunningTopology[] = [];
   let host: ScoreHost | null = null;
   monitoring.running = () => [...running, ...(host?.topologies ?? [])];
@@ -149,6 +151,7 @@ async function main(): Promise<void> {
     // What does not drain in time is replayed by the next owner: nothing is lost, so leaving is safe.
     setTimeout(() => process.exit(code === 0 ? 1 : code), SHUTDOWN_BUDGET_MS).unref();
     await Promise.all([...running, ...(host === null ? [] : [host])].map((each) => each.stop()));
+    snapshots.close();
     await follower?.stop();
     await closeStores();
     await server?.close();
@@ -164,6 +167,7 @@ async function main(): Promise<void> {
   const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
   const runtimeOf = (name: TopologyName): RuntimeOptions => ({
     log,
+    openSnapshots: snapshots.open,
     instance: values.instance,
     directory: join(home, 'streams'),
     ...settingsOf(name),
