@@ -6,6 +6,7 @@ import { openAtLeastOnceProducer, type CommitOffsets } from './atLeastOnceProduc
 import { SnapshotStore, type Snapshots } from './snapshotStore.js';
 import type { TaskContext } from './taskContext.js';
 import { partitionName } from './taskInputs.js';
+import { decodeFiredThrough } from './taskTimers.js';
 import type { NeededHistory, StreamTask } from './topology.js';
 
 /** Everything that a task needs to go on exactly where its predecessor committed. */
@@ -27,7 +28,8 @@ export interface Recovery {
  * Recovery, as a workflow recovers: the newest snapshot, and the log since.
  *
  *   1. fence: nobody else can commit for this task from now on (at-least-once fences nobody: a zombie's outputs are repeats)
- *   2. read the committed offsets C: what the predecessor was committing is decided by now, one way or the other
+ *   2. read the committed offsets C, and the time up to which timers were fired: what the predecessor was committing is
+ *      decided by now, one way or the other
  *   3. restore the newest snapshot at offsets S <= C; a corrupt, foreign or advanced one is discarded. Parts that it lacks
  *      (views that were added) are built from the start of the log; parts of it that the task does not have are dropped
  *   4. check that the log still holds what is needed
@@ -61,7 +63,13 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
     };
     const open = options.openSnapshots ?? ((folder, onDiscard) => SnapshotStore.open(folder, onDiscard));
     snapshots = await open(join(options.directory, 'snapshots', topologyPrefix(identity), id), discard);
-    let task = topology.createTask(id, partitions);
+    const firedThrough = decodeFiredThrough(found.map(({ metadata }) => metadata));
+    const createTask = (): StreamTask => {
+      const created = topology.createTask(id, partitions);
+      created.timers?.resume(firedThrough);
+      return created;
+    };
+    let task = createTask();
     const held = await heldOffsets(context, snapshots, task.stateIdentity, discard);
 
     const committed = new Map<string, number>();
@@ -102,7 +110,7 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
         ({ foreign } = found);
       } else {
         discard(found.problem);
-        task = topology.createTask(id, partitions);
+        task = createTask();
         await snapshots.reset(owner, task.stateIdentity);
       }
     }

@@ -44,6 +44,7 @@ export class TaskRunner {
   /** Where the replay of the newest recovery started. */
   private restoredFrom: ReadonlyMap<string, number> = new Map();
   private watermarkValue: number | null = null;
+  private waitingRows = 0;
   /** Of the newest recovery. */
   private replayedRecords = 0;
 
@@ -72,6 +73,7 @@ export class TaskRunner {
       committed: this.committedOffsets,
       restoredFrom: this.restoredFrom,
       watermark: this.watermarkValue,
+      waitingRows: this.waitingRows,
     });
   }
 
@@ -234,7 +236,7 @@ export class TaskRunner {
     };
     const { counters } = this.context;
     const breaker = new PoisonBreaker(this.id, { ...POISON_LIMIT, ...options.poisonLimit });
-    /** Records folded since the last commit, and how many of them had their outputs sent before it. */
+    /** Records folded and timers fired since the last commit, and how many of them had their outputs sent before it. */
     let folded = 0;
     let sentAt = 0;
     let firstFoldAt = 0;
@@ -270,6 +272,8 @@ export class TaskRunner {
       this.watermarkValue = task.watermark;
       folded = 0;
       sentAt = 0;
+      counters.early += (task.timers?.early ?? 0) - early;
+      early = task.timers?.early ?? 0;
       if (snapshotFailure !== null) throw snapshotFailure as Error;
       if (snapshotting === null && this.clock.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
         snapshot(this.committedOffsets);
@@ -284,6 +288,20 @@ export class TaskRunner {
     };
     // What the predecessor had committed and not yet brought to its store.
     await settle();
+    let passedAt = this.clock.now();
+    let early = task.timers?.early ?? 0;
+    /** Lets the task do what time leads to; says when it is to be asked again, ms. */
+    const passTime = (): number => {
+      const { timers } = task;
+      if (timers === undefined) return Number.POSITIVE_INFINITY;
+      const now = this.clock.now();
+      const { againInMs, hasFired } = timers.pass(now - passedAt, inputs.pace(), output);
+      passedAt = now;
+      this.waitingRows = timers.waiting;
+      if (hasFired && folded++ === 0) firstFoldAt = now;
+      return againInMs;
+    };
+    passTime();
 
     while (!this.stopping) {
       let taken = 0;
@@ -297,20 +315,21 @@ export class TaskRunner {
       }
       counters.folded += taken;
       this.resumeDrained();
+      const timerIn = passTime();
       if (task.pendingRows >= this.setting('microBatchRows')) await task.drain(output);
       const dueIn =
         folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - this.clock.now();
       if (dueIn <= 0 || outputs.bytes >= MAX_OUTPUT_BYTES) await commitNow();
       else if (taken === 0) {
         if (options.processing === 'at-least-once' && folded > sentAt) {
-          await sendEarly(this.context, producer, task, outputs, output);
+          await sendEarly(this.context, producer, task, inputs, outputs, output);
           sentAt = folded;
           continue;
         }
         const isIdle = folded === 0 && task.settle !== undefined;
         const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - this.clock.now() : Number.POSITIVE_INFINITY;
         if (settleIn <= 0) await settle();
-        else await this.signal(Math.min(dueIn, settleIn));
+        else await this.signal(Math.min(dueIn, settleIn, timerIn));
       } else await this.clock.turn();
     }
     if (this.lost) return;

@@ -1,6 +1,7 @@
 import type { Value } from '../../features/types.js';
 import type { LogRecord, OutgoingRecord, TopicPartition } from '../../stores/log/log.js';
 import type { StoredState } from './storedState.js';
+import type { InputPace, TaskTimers } from './taskTimers.js';
 import type { TopologyIdentity } from '../../contracts/topics.js';
 
 /**
@@ -88,7 +89,7 @@ export interface StreamTask {
   /** Does what is not part of the fold (scoring) and emits it. May be retried as a whole transaction. */
   drain(output: Output): Promise<void>;
   /** Last outputs of a transaction: blocks that were being filled. Called once before offsets are sent. */
-  flush(output: Output): void;
+  flush(output: Output, inputs?: readonly InputPace[]): void;
   /** After a successful commit: `offsets` are the next offsets by `topic-partition`. Evicts by the watermark. */
   committed(offsets: ReadonlyMap<string, number>): void;
   /**
@@ -130,6 +131,8 @@ export interface StreamTask {
   lacks?(parts: ReadonlySet<string>): readonly NeededHistory[];
   /** Folds a record before the snapshot's offsets into the parts that it lacked, and into nothing else. */
   foldBefore?(parsed: ParsedRecord): void;
-  /** Watermark of the task as event time, where it has one: for progress and status. */
+  /** What it does because time has passed. @default nothing */
+  readonly timers?: TaskTimers | undefined;
+  /** Watermark of the task as event time, where it has one: for status. */
   readonly watermark: number | null;
 }

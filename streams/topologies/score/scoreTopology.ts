@@ -48,6 +48,8 @@ export function scoreTopology(options: {
   ];
   const stageOf = new Map(plan.stages.flatMap((stage, at) => topicsOf(stage, at).map((topic) => [topic, at] as const)));
   const hops = plan.stages.slice(1).map((stage) => hopTopic(identity, stage.name));
+  const hopWriter = (stage: Stage): HopWriter =>
+    new HopWriter(identity, plan.request, stage, partitions, stage.hasOwn || model.ordering !== undefined);
   const output = (topic: string): { topic: string; partitions: number } => ({ topic, partitions });
 
   return {
@@ -91,12 +93,14 @@ export function scoreTopology(options: {
       const stage = stageOf.get(first.topic) as number;
       const next = plan.stages[stage + 1];
       const writer =
-        next === undefined
-          ? new PredictionWriter(project, plan, scorer, MICRO_BATCH_ROWS)
-          : new HopWriter(identity, plan.request, next, partitions);
-      const taskOptions = { identity, plan, stage, partition: first.partition, partitions };
+        next === undefined ? new PredictionWriter(project, plan, scorer, MICRO_BATCH_ROWS) : hopWriter(next);
+      const ordering = model.ordering ?? null;
+      const taskOptions = { identity, plan, stage, partition: first.partition, partitions, ordering };
       const isLast = next === undefined;
-      return stage === 0 ? new EntryTask(taskOptions, writer, isLast) : new HopTask(taskOptions, writer, isLast);
+      if (stage > 0) return new HopTask(taskOptions, writer, isLast);
+      // Rows reach the stage after the next by several ways, so what its windows count comes straight from here.
+      const feeds = plan.stages.slice(2).filter(({ hasOwn }) => hasOwn);
+      return new EntryTask(taskOptions, writer, isLast, feeds.map(hopWriter));
     },
   };
 }

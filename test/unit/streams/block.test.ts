@@ -14,9 +14,14 @@ const block: Block = {
   stage: 'card',
   upstream: 2,
   upstreams: 4,
-  progress: 1_000,
+  watermark: 1_000,
+  progress: 1_500,
+  isIdle: false,
+  isLagging: true,
+  isFeed: false,
   sourceTopic: 'p.payments',
   sourcePartition: 2,
+  sourceRange: [3, 10],
   layout: 'abc',
   inputs: [
     ['v1', 1],
@@ -24,6 +29,7 @@ const block: Block = {
   ],
   absent: null,
   folded: { 'p.labels': { 2: 17 } },
+  requests: { card: { 2: [0, 17] } },
   rows: [
     { offset: 5, values: [1, 1_000, 'é\u{10000}', true, 0.1], vector: Float64Array.of(1.5, Number.NaN), replay: null },
     {
