@@ -6,6 +6,7 @@ import { deadLetterOf, foldLive, foldSilently } from './foldRecord.js';
 import { POISON_LIMIT, PoisonBreaker } from './poisonBreaker.js';
 import { isHealing, recover, type Recovery } from './recover.js';
 import type { TaskContext } from './taskContext.js';
+import type { SourceStanding } from './drift.js';
 import { TaskInputs } from './taskInputs.js';
 import { taskStatus, type TaskState, type TaskStatus } from './taskStatus.js';
 import type { Output } from './topology.js';
@@ -108,6 +109,11 @@ export class TaskRunner {
   private news(): void {
     this.hasNews = true;
     this.wake();
+  }
+
+  /** Something outside of its inputs has changed that it may have waited for. */
+  reconsider(): void {
+    this.news();
   }
 
   /** The task belongs to somebody else: what was not committed is dropped. */
@@ -267,7 +273,16 @@ export class TaskRunner {
           snapshotting = null;
         });
     };
+    const { drift } = this.context;
+    const standing = (): SourceStanding | null =>
+      drift === null || task.standing === undefined ? null : { task: this.id, ...task.standing };
+    let told = '';
     const commitNow = async (): Promise<void> => {
+      const here = standing();
+      if (drift !== null && here !== null && told !== JSON.stringify(here)) {
+        outputs.emit(drift.record(here));
+        told = JSON.stringify(here);
+      }
       this.committedOffsets = await commit(this.context, producer, task, inputs, outputs, output);
       this.watermarkValue = task.watermark;
       folded = 0;
@@ -306,7 +321,9 @@ export class TaskRunner {
     while (!this.stopping) {
       let taken = 0;
       this.hasNews = false;
-      while (taken < RECORDS_PER_TURN && task.pendingRows < this.setting('microBatchRows')) {
+      const here = standing();
+      const isAhead = here !== null && drift?.isAhead(here) === true;
+      while (!isAhead && taken < RECORDS_PER_TURN && task.pendingRows < this.setting('microBatchRows')) {
         const next = inputs.take();
         if (next === null) break;
         if (folded++ === 0) firstFoldAt = this.clock.now();

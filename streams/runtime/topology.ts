@@ -1,6 +1,7 @@
 import type { Value } from '../../features/types.js';
 import type { LogRecord, OutgoingRecord, TopicPartition } from '../../stores/log/log.js';
 import type { StoredState } from './storedState.js';
+import type { DriftSpec, SourceStanding } from './drift.js';
 import type { InputPace, TaskTimers } from './taskTimers.js';
 import type { TopologyIdentity } from '../../contracts/topics.js';
 
@@ -19,6 +20,8 @@ export interface Topology {
   readonly stages: readonly StageSpec[];
   /** Topics the topology writes to or creates, ensured at start. */
   readonly outputs: readonly { readonly topic: string; readonly partitions: number; readonly compacted?: boolean }[];
+  /** How tasks that read sources keep together. @default each goes at its own pace */
+  readonly drift?: DriftSpec | undefined;
   /** The task that a source partition belongs to, e.g. `customer-3`; co-partitioned inputs share it. */
   taskOf(partition: TopicPartition): string;
   /** Are these all inputs of their task? Without some of them its state would be wrong. @default always */
@@ -133,6 +136,8 @@ export interface StreamTask {
   foldBefore?(parsed: ParsedRecord): void;
   /** What it does because time has passed. @default nothing */
   readonly timers?: TaskTimers | undefined;
+  /** How far it is in the source that it reads, where the topology's tasks keep together. */
+  readonly standing?: Omit<SourceStanding, 'task'> | undefined;
   /** Watermark of the task as event time, where it has one: for status. */
   readonly watermark: number | null;
 }

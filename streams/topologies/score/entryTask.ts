@@ -8,7 +8,7 @@ import { blockInputs } from '../../blocks/adoptLayout.js';
 import type { BlockHeader } from '../../blocks/block.js';
 import { Idleness } from '../../runtime/idleness.js';
 import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
-import type { Output, ParsedRecord } from '../../runtime/topology.js';
+import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { HopWriter } from './hopWriter.js';
 import type { PredictionWriter } from './predictionWriter.js';
 import { replayOf, ScoreTask, type EventContent, type ScoreTaskOptions } from './scoreTask.js';
@@ -216,6 +216,10 @@ export class EntryTask extends ScoreTask implements TaskTimers {
   /** A task whose rows go nowhere has nobody to tell that it is idle. */
   get timers(): TaskTimers | undefined {
     return this.isLast ? undefined : this;
+  }
+
+  get standing(): StreamTask['standing'] {
+    return { time: Number.isFinite(this.written) ? this.written : null, isIdle: this.idleness.isIdle };
   }
 
   readonly firedThrough = undefined;
