@@ -4,7 +4,7 @@ import { compareIds } from '../order.js';
 import { statusOf } from '../status.js';
 import { STATUSES, type EventId, type Value } from '../types.js';
 import { toVectorNumber } from '../vector.js';
-import { decodeState, encodeState } from './encodeState.js';
+import { appendState, decodeState, encodeState } from './encodeState.js';
 import { KeyState } from './keyState.js';
 import { layoutOf, type Layout, type Reader, type Track, type Window } from './layout.js';
 import type { InsertResult, ViewOperator } from './viewOperator.js';
@@ -29,7 +29,7 @@ class IncrementalOperator implements ViewOperator {
   private readonly features: readonly FeatureReader[];
   private readonly needsAggregates: boolean;
   private readonly aggregates: Value[];
-  private dirtyKeys = new Set<Value>();
+  private changes = new Map<Value, number>();
   private events = 0;
   private watermark = Number.NEGATIVE_INFINITY;
   private sweptAt = Number.NEGATIVE_INFINITY;
@@ -84,7 +84,7 @@ class IncrementalOperator implements ViewOperator {
     state.ids[at] = id;
     this.fill(state, at, values, partition, offset);
     this.events++;
-    this.dirtyKeys.add(key);
+    this.changed(key, time);
     if ((state.times[state.start] as number) <= this.watermark - this.view.keepMs) {
       this.events -= state.evict(this.watermark - this.view.keepMs);
     }
@@ -105,7 +105,7 @@ class IncrementalOperator implements ViewOperator {
     if (order > 0) return 'duplicate';
     this.fill(state, index, values, partition, offset);
     state.dirty.fill(1);
-    this.dirtyKeys.add(key);
+    this.changed(key, state.times[index] as number);
     return 'inserted';
   }
 
@@ -204,15 +204,20 @@ class IncrementalOperator implements ViewOperator {
       const dropped = state.evict(until);
       if (dropped === 0) continue;
       this.events -= dropped;
-      this.dirtyKeys.add(key);
+      this.changed(key, Number.POSITIVE_INFINITY);
       if (state.length === 0) this.states.delete(key);
     }
   }
 
-  takeDirtyKeys(): Value[] {
-    const keys = [...this.dirtyKeys];
-    this.dirtyKeys = new Set();
-    return keys;
+  private changed(key: Value, time: number): void {
+    const earliest = this.changes.get(key);
+    if (earliest === undefined || time < earliest) this.changes.set(key, time);
+  }
+
+  takeChanges(): ReadonlyMap<Value, number> {
+    const { changes } = this;
+    this.changes = new Map();
+    return changes;
   }
 
   encodeKey(key: Value): Uint8Array | null {
@@ -254,6 +259,12 @@ class IncrementalOperator implements ViewOperator {
     const state = decodeState(this.view, this.layout, chunks);
     this.states.set(key, state);
     this.events += state.length - before;
+  }
+
+  appendChunk(key: Value, chunk: Uint8Array): void {
+    const state = this.states.get(key);
+    if (state === undefined) this.decodeKey(key, chunk);
+    else this.events += appendState(this.view, state, chunk);
   }
 }
 

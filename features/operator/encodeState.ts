@@ -53,20 +53,38 @@ export function encodeState(view: CompiledView, state: KeyState, from: number, u
  * @throws TidemillError STATE_CORRUPT
  */
 export function decodeState(view: CompiledView, layout: Layout, chunks: readonly Uint8Array[]): KeyState {
-  const buffers = chunks.map((chunk) => {
-    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    checkHeader(view, bytes);
-    return bytes;
-  });
+  const buffers = chunks.map((chunk) => checked(view, chunk));
   const events = buffers.reduce((sum, bytes) => sum + bytes.readUInt32LE(16), 0);
   const state = new KeyState(layout, Math.max(4, events));
-  for (const bytes of buffers) {
-    const joint = state.end;
-    append(view, state, bytes);
-    if (joint > 0 && (state.times[joint] as number) < (state.times[joint - 1] as number))
-      throw corrupt(view, 'its chunks are out of order');
-  }
+  for (const bytes of buffers) appendInOrder(view, state, bytes);
   return state;
+}
+
+/**
+ * Adds the events of one more chunk to a state.
+ *
+ * @returns how many.
+ * @throws TidemillError STATE_CORRUPT
+ */
+export function appendState(view: CompiledView, state: KeyState, chunk: Uint8Array): number {
+  const bytes = checked(view, chunk);
+  const events = bytes.readUInt32LE(16);
+  state.reserve(events);
+  appendInOrder(view, state, bytes);
+  return events;
+}
+
+function checked(view: CompiledView, chunk: Uint8Array): Buffer {
+  const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  checkHeader(view, bytes);
+  return bytes;
+}
+
+function appendInOrder(view: CompiledView, state: KeyState, bytes: Buffer): void {
+  const joint = state.end;
+  append(view, state, bytes);
+  if (joint > state.start && (state.times[joint] as number) < (state.times[joint - 1] as number))
+    throw corrupt(view, 'its chunks are out of order');
 }
 
 function checkHeader(view: CompiledView, bytes: Buffer): void {

@@ -143,6 +143,12 @@ export class KeyState {
     return index;
   }
 
+  /** Makes room for so many more events at the end. */
+  reserve(events: number): void {
+    const needed = this.end + events;
+    if (needed > this.times.length) this.grow(Math.max(needed, this.times.length * 2));
+  }
+
   private grow(capacity: number): void {
     this.times = grown(this.times, new Float64Array(capacity));
     this.partitions = grown(this.partitions, new Int32Array(capacity));
