@@ -157,6 +157,7 @@ export class TaskRunner {
 
   private async closeAfterFailure(recovery: Recovery | null, error?: unknown): Promise<void> {
     if (recovery === null) return;
+    await recovery.objects?.settled();
     if (isTidemillError(error, 'STATE_CORRUPT')) {
       // State that is read by key shows its damage only when it is read: the next recovery does without the snapshot.
       this.context.options.onEvent?.({ kind: 'snapshotDiscarded', task: this.id, reason: error.message });
@@ -223,7 +224,7 @@ export class TaskRunner {
     });
   }
 
-  private async live({ task, producer, snapshots, highWatermarks }: Recovery): Promise<void> {
+  private async live({ task, producer, snapshots, objects, highWatermarks }: Recovery): Promise<void> {
     const { options } = this.context;
     const { inputs } = this;
     this.state = 'live';
@@ -257,6 +258,7 @@ export class TaskRunner {
         .then(() => {
           options.reach?.('after-snapshot', this.id);
           task.snapshotWritten?.();
+          objects?.offer(snapshots);
         })
         .catch((error: unknown) => {
           snapshotFailure = error;
