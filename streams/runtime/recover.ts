@@ -3,7 +3,7 @@ import { isTidemillError, TidemillError } from '../../contracts/errors.js';
 import { groupId, topologyPrefix, transactionalId } from '../../contracts/topics.js';
 import type { TransactionalProducer } from '../../stores/log/log.js';
 import { openAtLeastOnceProducer, type CommitOffsets } from './atLeastOnceProducer.js';
-import { requireHistory } from './neededHistory.js';
+import { InputHistory, type LogRange } from './inputHistory.js';
 import { ObjectSnapshots } from './objectSnapshots.js';
 import { OpenSnapshots, restoreNewest, storedSnapshots } from './restoreNewest.js';
 import type { Snapshots } from './snapshotStore.js';
@@ -25,6 +25,8 @@ export interface Recovery {
   readonly heldFrom: ReadonlyMap<string, number>;
   /** Replay ends and live processing starts here: the committed offsets. */
   readonly committed: ReadonlyMap<string, number>;
+  /** What lies before is in the archive. */
+  readonly logStarts: ReadonlyMap<string, number>;
   readonly highWatermarks: ReadonlyMap<string, number>;
   readonly fromSnapshot: boolean;
 }
@@ -36,7 +38,7 @@ export interface Recovery {
  *   2. read the committed offsets C: what the predecessor was committing is decided by now, one way or the other
  *   3. restore the newest snapshot at offsets S <= C; a corrupt, foreign or advanced one is discarded. Parts that it lacks
  *      (views that were added) are built from the start of the log; parts of it that the task does not have are dropped
- *   4. check that the log still holds what is needed
+ *   4. check that what is needed is still in the log, or before it in the archive
  *   (the runner then replays S to C silently, for what is built from the start on, and goes live)
  *
  * @throws TidemillError GROUP_NOT_INITIALISED, OFFSETS_MISSING, OFFSET_LOST
@@ -63,11 +65,12 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
     options.reach?.('after-fence', id);
     // 2 committed offsets
     const found = await log.committed(groupId(identity), partitions);
-    const ranges = new Map<string, { low: number; high: number }>();
+    const ranges = new Map<string, LogRange>();
     for (const topic of new Set(partitions.map((each) => each.topic))) {
       for (const { partition, low, high } of await log.offsets(topic))
         ranges.set(partitionName({ topic, partition }), { low, high });
     }
+    const history = new InputHistory(context, ranges);
     await opened.open();
     const { stateIdentity } = topology.createTask(id, partitions);
     const local = await opened.offsets(stateIdentity);
@@ -83,20 +86,19 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
     await snapshots.claim(owner, task.stateIdentity, task.parts ?? [], restored.foreign);
     if (!fromSnapshot) task.attach?.(snapshots);
     await snapshots.restored();
-    const lowOf = (name: string): number => ranges.get(name)?.low ?? 0;
-    const heldFrom = new Map(
-      [...committed.keys()].map((name) => [name, fromSnapshot ? (held?.[name] ?? lowOf(name)) : lowOf(name)]),
-    );
+    const heldFrom = new Map<string, number>();
+    for (const place of partitions) {
+      const name = partitionName(place);
+      heldFrom.set(name, held?.[name] ?? (await history.beginning(place)));
+    }
     const from = new Map(heldFrom);
     const lacking = fromSnapshot ? (task.parts ?? []).filter((part) => !heldParts.has(part)) : [];
     if (lacking.length > 0) {
       const needed = task.lacks?.(new Set(lacking)) ?? [];
-      for (const history of needed) {
-        for (const place of partitions) {
-          if (place.topic !== history.topic) continue;
-          const name = partitionName(place);
-          await requireHistory(context, place, history, ranges.get(name) ?? { low: 0, high: 0 });
-          from.set(name, lowOf(name));
+      for (const each of needed) {
+        for (const place of partitions.filter(({ topic }) => topic === each.topic)) {
+          await history.requireParts(place, each);
+          from.set(partitionName(place), await history.start(place));
         }
       }
       options.onEvent?.({
@@ -106,19 +108,15 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
       });
     }
 
-    // 4 the log holds what is needed
-    for (const [name, offset] of from) {
-      const low = ranges.get(name)?.low ?? 0;
-      // Without a snapshot the state starts with the log; history that was deleted before is known to be gone.
-      if (offset < low)
-        throw new TidemillError('OFFSET_LOST', `${name}: offset ${offset} is needed, the log starts at ${low}`, {
-          name,
-          offset,
-          low,
-        });
+    // 4 log and archive hold what is needed
+    for (const place of partitions) {
+      const name = partitionName(place);
+      // What was committed and lies before both can be answered by nobody any more, whatever the state.
+      await history.require(place, Math.min(from.get(name) as number, committed.get(name) as number));
     }
+    const logStarts = new Map(partitions.map((place) => [partitionName(place), history.rangeOf(place).low]));
     const highWatermarks = new Map([...committed.keys()].map((name) => [name, ranges.get(name)?.high ?? 0]));
-    return { producer, snapshots, objects, task, from, heldFrom, committed, highWatermarks, fromSnapshot };
+    return { producer, snapshots, objects, task, from, heldFrom, committed, logStarts, highWatermarks, fromSnapshot };
   } catch (error) {
     await opened.close();
     await producer.close();

@@ -1,3 +1,4 @@
+import type { ArchivedInput } from '../../stores/archive/archivedInput.js';
 import type { Log, TopicPartition } from '../../stores/log/log.js';
 import type { RuntimeClock } from './clock.js';
 import type { ObjectSnapshotOptions } from './objectSnapshots.js';
@@ -41,6 +42,22 @@ export type TaskEvent =
   /** A snapshot of the object store takes the place of the local one. */
   | { readonly kind: 'snapshotFetched'; readonly task: string; readonly uri: string; readonly bytes: number }
   | { readonly kind: 'snapshotDiscarded'; readonly task: string; readonly reason: string }
+  /** Input is read from the archive up to where the log begins. */
+  | {
+      readonly kind: 'readingArchive';
+      readonly task: string;
+      readonly name: string;
+      readonly from: number;
+      readonly to: number;
+    }
+  /** State begins behind records that neither the log nor the archive has any more: offsets from <= offset < to. */
+  | {
+      readonly kind: 'historyLost';
+      readonly task: string;
+      readonly name: string;
+      readonly from: number;
+      readonly to: number;
+    }
   | { readonly kind: 'rebuild'; readonly task: string; readonly error: unknown }
   | { readonly kind: 'lost'; readonly task: string }
   /** The task was assigned without some of its inputs, and waits for another assignment. */
@@ -79,6 +96,8 @@ export interface RuntimeOptions {
   readonly clock?: RuntimeClock;
   /** Opens a task's snapshots. @default LMDB in a folder below `directory` */
   readonly openSnapshots?: (folder: string, onDiscard: (reason: string) => void) => Promise<Snapshots>;
+  /** Input that the log no longer holds. @default none */
+  readonly archive?: ArchivedInput;
   /** Copies of snapshots for other machines. @default none */
   readonly objectSnapshots?: ObjectSnapshotOptions;
   readonly reach?: (point: FailPoint, task: string) => void;
