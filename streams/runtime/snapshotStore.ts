@@ -154,8 +154,25 @@ export class SnapshotStore implements StoredState {
     await this.claim(owner, identity);
   }
 
+  /** A consistent copy in a folder of its own, made beside the event loop; writes go on meanwhile and are not in it. */
+  async copyTo(folder: string): Promise<void> {
+    await mkdir(folder, { recursive: true });
+    await this.database.backup(folder, true);
+  }
+
   async close(): Promise<void> {
     await this.database.close();
+  }
+}
+
+/** The header of snapshots that nobody has open. */
+export async function headerIn(folder: string): Promise<SnapshotHeader | null> {
+  const database = openDatabase(folder);
+  try {
+    const bytes = database.get(HEADER_KEY);
+    return bytes === undefined ? null : (JSON.parse(bytes.toString('utf8')) as SnapshotHeader);
+  } finally {
+    await database.close();
   }
 }
 
