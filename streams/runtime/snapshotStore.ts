@@ -133,7 +133,7 @@ export class SnapshotStore implements StoredState {
       for (const { key, value } of entries) {
         const stored = storedKey(key);
         if (value === null) void this.database.remove(stored);
-        else void this.database.put(stored, Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+        else void this.database.put(stored, bytesOf(value));
       }
       void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify(header)));
       return null;
@@ -176,8 +176,12 @@ export async function headerIn(folder: string): Promise<SnapshotHeader | null> {
   }
 }
 
+function bytesOf(value: Uint8Array): Buffer {
+  return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
+
 function storedKey(key: Uint8Array): Buffer {
-  const stored = Buffer.alloc(key.length + 1);
+  const stored = Buffer.allocUnsafe(key.length + 1);
   stored[0] = ENTRY_PREFIX;
   stored.set(key, 1);
   return stored;
