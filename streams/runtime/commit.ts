@@ -47,12 +47,13 @@ export async function commit(
   const { options, topology } = context;
   // 1 drain, 2 flush
   await task.drain(output);
-  task.flush(output, inputs.pace());
+  const byName = offsetsOf(inputs);
+  task.flush(output, byName, inputs.pace());
   const metadata = encodeFiredThrough(task.timers?.firedThrough);
-  const offsets = inputs.inputs.map((input: Input) => ({
-    topic: input.topic,
-    partition: input.partition,
-    offset: inputs.nextOffset(input),
+  const offsets = inputs.inputs.map(({ topic, partition, name }) => ({
+    topic,
+    partition,
+    offset: byName.get(name) as number,
     metadata,
   }));
   const records = outputs.take();
@@ -72,7 +73,6 @@ export async function commit(
   options.onCommit?.(topology, (performance.now() - startedAt) / 1_000);
   options.reach?.('after-commit', context.id);
   // 6 forget
-  const byName = new Map(inputs.inputs.map((input, at) => [input.name, (offsets[at] as { offset: number }).offset]));
   task.committed(byName);
   return byName;
 }
@@ -87,8 +87,13 @@ export async function sendEarly(
   output: Output,
 ): Promise<void> {
   await task.drain(output);
-  task.flush(output, inputs.pace());
+  task.flush(output, offsetsOf(inputs), inputs.pace());
   const records = outputs.take();
   await producer.send(records);
   context.counters.countCommitted(records);
+}
+
+/** Where each input goes on after what is folded, by partition name. */
+function offsetsOf(inputs: TaskInputs): ReadonlyMap<string, number> {
+  return new Map(inputs.inputs.map((input: Input) => [input.name, inputs.nextOffset(input)]));
 }

@@ -91,8 +91,13 @@ export interface StreamTask {
   readonly pendingRows: number;
   /** Does what is not part of the fold (scoring) and emits it. May be retried as a whole transaction. */
   drain(output: Output): Promise<void>;
-  /** Last outputs of a transaction: blocks that were being filled. Called once before offsets are sent. */
-  flush(output: Output, inputs?: readonly InputPace[]): void;
+  /**
+   * Last outputs of a transaction: blocks that were being filled. Called once before offsets are sent.
+   *
+   * @param offsets that will be sent: where each input goes on, by partition name.
+   * @param inputs how they stand.
+   */
+  flush(output: Output, offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void;
   /** After a successful commit: `offsets` are the next offsets by `topic-partition`. Evicts by the watermark. */
   committed(offsets: ReadonlyMap<string, number>): void;
   /**

@@ -175,13 +175,13 @@ export class EntryTask extends ScoreTask implements TaskTimers {
     if (this.isLast) await (this.next as PredictionWriter).drain(output);
   }
 
-  flush(output: Output, inputs?: readonly InputPace[]): void {
+  flush(output: Output, _offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void {
     if (this.isLast) {
       // A cut belongs to the transaction of its predictions.
       this.cutNumber = null;
       return;
     }
-    this.isLagging = inputs?.some(({ topic, hasMore }) => topic === this.requestTopic && hasMore) ?? false;
+    this.isLagging = inputs.some(({ topic, hasMore }) => topic === this.requestTopic && hasMore);
     this.flushRows(output);
   }
 

@@ -58,7 +58,7 @@ export abstract class ScoreTask implements StreamTask {
   abstract fold(parsed: ParsedRecord, output: Output, replay: boolean): void;
   abstract get pendingRows(): number;
   abstract drain(output: Output): Promise<void>;
-  abstract flush(output: Output, inputs?: readonly InputPace[]): void;
+  abstract flush(output: Output, offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void;
   /** Requests before this time will not come any more; -Infinity while nothing is known. */
   protected abstract get requestWatermark(): number;
   protected abstract encodeMeta(): unknown;

@@ -71,9 +71,9 @@ export class SplitTask implements StreamTask, TaskTimers {
   }
 
   /** Blocks of all partitions with rows; and of the others, too, where progress must be announced. */
-  flush(output: Output, inputs?: readonly InputPace[]): void {
+  flush(output: Output, _offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void {
     const { isIdle } = this.idleness;
-    this.isLagging = inputs?.some(({ hasMore }) => hasMore) ?? false;
+    this.isLagging = inputs.some(({ hasMore }) => hasMore);
     const isNews = this.intake.watermark > this.announced || isIdle !== this.announcedIdle;
     for (const [partition, rows] of this.rows.entries()) if (rows.length > 0 || isNews) this.emit(partition, output);
     this.announced = this.intake.watermark;
