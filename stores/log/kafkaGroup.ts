@@ -114,7 +114,9 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
       if (of !== epoch) throw stale(`${of} is before ${epoch}`);
       try {
         await consumer.commitOffsets(
-          offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset: String(offset) })),
+          offsets.map(({ offset, metadata, ...place }) => {
+            return { ...place, offset: String(offset), metadata: metadata ?? '' };
+          }),
         );
       } catch (error) {
         const type = protocolType(error);
