@@ -156,8 +156,8 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
         return await carryOut(await takeToken(model, workflowId, 'rollback', intent), reason);
       } catch (error) {
         // Another rollback has taken over, and does the same.
-        const [newest] = await registry.rollouts(model);
-        const theirs = isTidemillError(error, 'FENCED') && newest !== undefined ? await intentOf(newest) : null;
+        const newest = await registry.newestRollout(model);
+        const theirs = isTidemillError(error, 'FENCED') && newest !== null ? await intentOf(newest) : null;
         if (theirs === null || (input.to !== undefined && input.to !== theirs.to)) throw error;
         return { outcome: 'alreadyRolledBack', to: theirs.to };
       }
@@ -203,14 +203,14 @@ export function createRecoveryActivities(dependencies: ActivityDependencies) {
       });
     if (head === null || from === null) throw impossible('nothing has been promoted');
     const former = await registry.championHistory(model);
-    const [last] = await registry.rollouts(model);
-    const asked = last === undefined ? null : await intentOf(last);
+    const last = await registry.newestRollout(model);
+    const asked = last === null ? null : await intentOf(last);
     if (asked !== null && (to === undefined || to === asked.to)) {
       // Asked twice. One that ended in its midst is taken up where it is: it may have got no further than its token.
       const isLeft = (await registry.version(model, asked.from))?.status === 'withdrawn';
       return { ...asked, isServing: isLeft && from === asked.to };
     }
-    const isUnderWay = last !== undefined && last.closedAt === null && head.challenger !== null;
+    const isUnderWay = last !== null && last.closedAt === null && head.challenger !== null;
     if (isUnderWay && (to === undefined || to === from)) {
       // A candidate on its way is what there is to go back from; the champion stays.
       const journal = await registry.journal(model, last.token);

@@ -50,6 +50,8 @@ export interface Registry {
   setPhase(fence: Fence, phase: string): Promise<void>;
   closeRollout(fence: Fence, outcome: string): Promise<void>;
   rollout(model: string, token: number): Promise<Rollout | null>;
+  /** The one with the greatest token; null before the first. */
+  newestRollout(model: string): Promise<Rollout | null>;
   /** Newest first. */
   rollouts(model: string): Promise<readonly Rollout[]>;
   /** Records the intent of a step before its side effect, then its result. Idempotent per step. */
