@@ -51,8 +51,13 @@ import { markSequence } from './sourceMark.js';
 
 /** Decided cases that are still shown. */
 const MAX_CASES = 20;
-/** Events after which the lifecycle continues as new, whatever it waits for. */
-const MAX_HISTORY = 1_500;
+/**
+ * Events after which the lifecycle continues as new, whatever it waits for. No run shall have more than 2,000: the rest is
+ * for signals that come while it ends, up to 100 with each try that the server refuses because of them.
+ */
+const MAX_HISTORY = 1_000;
+/** The same while a run first waited until what it had begun was cancelled. */
+const MAX_HISTORY_BEFORE = 1_500;
 
 /**
  * The entity of a model: it keeps its drift cases and decides who may roll out. It runs for ever, and continues as new
@@ -204,8 +209,14 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     throw error;
   }
   const desk: CaseDesk = { model, project, lease, cases: () => cases, change, history };
-  if (patched('cases-are-judged-aside')) {
-    const isLong = (): boolean => workflowInfo().historyLength >= MAX_HISTORY || workflowInfo().continueAsNewSuggested;
+  const isLongerThan = (events: number): boolean =>
+    workflowInfo().historyLength >= events || workflowInfo().continueAsNewSuggested;
+  if (patched('runs-end-at-once')) {
+    // What is waited for is waited for again in the next run. It is not cancelled first: an activity takes a second to
+    // hear of that, and hundreds of signals come meanwhile.
+    await Promise.race([condition(() => isLongerThan(MAX_HISTORY)), judgeCases(desk)]);
+  } else if (patched('cases-are-judged-aside')) {
+    const isLong = (): boolean => isLongerThan(MAX_HISTORY_BEFORE);
     const aside = new CancellationScope();
     const judging = aside.run(() => judgeCases(desk));
     await Promise.race([condition(isLong), judging]);
