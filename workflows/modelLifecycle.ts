@@ -14,7 +14,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { ApprovalAnswer } from '../contracts/approval.js';
-import { recoverId, rollbackId, SIGNAL_APPROVAL, type ApprovalDecision } from '../contracts/rollout.js';
+import { rollbackId, SIGNAL_APPROVAL, type ApprovalDecision } from '../contracts/rollout.js';
 import {
   projectOfLifecycle,
   retrainId,
@@ -27,7 +27,7 @@ import {
   type LifecycleInput,
   type SourceMark,
 } from '../contracts/workflows.js';
-import { recoveries, validation, waiting } from './activityProxies.js';
+import { recoveries, validation } from './activityProxies.js';
 import { refuseAnswer } from './approvalShape.js';
 import { describeLifecycle } from './describe.js';
 import { judgeCases, judgeCasesAsFirstReleased, type CaseDesk } from './driftCases.js';
@@ -40,10 +40,11 @@ import {
   requestRetrain,
   resume,
   rollback,
+  rollbackBegun,
   rolloutClosed,
   status,
 } from './lifecycleMessages.js';
-import { recoverRollout } from './recoverRollout.js';
+import { leaseWatches } from './leaseWatches.js';
 import { retrainModel } from './retrainModel.js';
 import { rollbackModel } from './rollbackModel.js';
 import { RolloutLease } from './rolloutLease.js';
@@ -71,7 +72,12 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   const project = projectOfLifecycle(workflowInfo().workflowId);
   const sources = new Map<string, SourceMark>(Object.entries(carried?.sources ?? {}));
   let cases: DriftCase[] = [...(carried?.cases ?? [])];
-  const lease = new RolloutLease(carried?.holder ?? null, carried?.queued ?? null, carried?.paused ?? null);
+  const lease = new RolloutLease(
+    carried?.holder ?? null,
+    carried?.queued ?? null,
+    carried?.paused ?? null,
+    carried?.rollbacks,
+  );
   const history: CaseDesk['history'] = {
     decidedAt: carried?.decidedAt ?? null,
     automaticAt: carried?.automaticAt ?? [],
@@ -93,7 +99,14 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     show();
   };
 
-  setHandler(status, () => ({ model, cases, rollout: lease.holder, queued: lease.queued, paused: lease.paused }));
+  setHandler(status, () => {
+    const { holder: rollout, queued, paused, rollbacks } = lease;
+    return { model, cases, rollout, queued, paused, rollbacks: rollbacks.map(({ workflowId }) => workflowId) };
+  });
+
+  let children = 0;
+  const nextChild = (): string => `${workflowInfo().runId.slice(0, 8)}-${++children}`;
+  const watches = leaseWatches({ model, project, lease, show, nextChild });
 
   // A signal is never lost: it opens a case, or updates the one that is open.
   setHandler(driftDetected, (drift) => {
@@ -130,7 +143,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     history.decidedAt = at ?? history.decidedAt;
     const next = lease.queued;
     show();
-    if (next === null) return;
+    if (next === null || !lease.isFree) return;
     try {
       await getExternalWorkflowHandle(next.workflowId).signal(SIGNAL_GRANTED);
     } catch {
@@ -139,14 +152,20 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     }
   });
 
+  setHandler(rollbackBegun, (begun) => {
+    const isNews = !lease.isRollingBack(begun.workflowId);
+    lease.rollBack(begun);
+    show();
+    if (isNews) watches.watchRollback(begun.workflowId);
+  });
+
   // Whoever asks something of a model that the project does not have is told so, and leaves no lifecycle behind.
   const known =
     carried === undefined && patched('model-is-checked') ? validation().validateModel(model) : Promise.resolve();
   known.catch(() => undefined);
-  let children = 0;
   setHandler(requestRetrain, async (wanted) => {
     if (patched('requests-are-checked')) await validation().validateRetrain({ ...wanted, model });
-    const workflowId = retrainId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
+    const workflowId = retrainId(project, model, `requested-${nextChild()}`);
     await startChild(retrainModel, {
       workflowId,
       args: [{ ...wanted, model }],
@@ -156,7 +175,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   });
   setHandler(rollback, async (wanted) => {
     if (patched('requests-are-checked')) await validation().validateRollback({ ...wanted, model });
-    const workflowId = rollbackId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
+    const workflowId = rollbackId(project, model, `requested-${nextChild()}`);
     await startChild(rollbackModel, {
       workflowId,
       args: [{ ...wanted, model }],
@@ -192,14 +211,8 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   setHandler(approve, (given) => answer(true, given), { validator });
   setHandler(reject, (given) => answer(false, given), { validator });
 
-  if (patched('holder-is-watched')) {
-    for (const loop of [watchHolders(), tellSuperseded()]) {
-      loop.catch((error: unknown) => {
-        // They end with the workflow; anything else must be seen.
-        if (!isCancellation(error)) throw error;
-      });
-    }
-  }
+  if (patched('holder-is-watched')) watches.watchHolders();
+  for (const { workflowId } of carried?.rollbacks ?? []) watches.watchRollback(workflowId);
   show();
   try {
     await known;
@@ -231,40 +244,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     carried: { sources: Object.fromEntries(sources), cases, ...history, ...carriedLease() },
   });
 
-  function carriedLease(): Pick<LifecycleCarried, 'holder' | 'queued' | 'paused'> {
-    return { holder: lease.holder, queued: lease.queued, paused: lease.paused };
-  }
-
-  /** A holder that ends without letting go is recovered: what it left behind is undone, or carried to its end. */
-  async function watchHolders(): Promise<void> {
-    for (;;) {
-      await condition(() => lease.holder !== null);
-      const watched = lease.holder?.workflowId ?? '';
-      await waiting().awaitClosed(watched);
-      // Its last words may still be on their way; then there is nothing to recover, which the recovery finds out.
-      if (lease.holder?.workflowId !== watched) continue;
-      const workflowId = recoverId(project, model, `${workflowInfo().runId.slice(0, 8)}-${++children}`);
-      lease.holder = { workflowId, trigger: 'recovery' };
-      show();
-      await startChild(recoverRollout, {
-        workflowId,
-        args: [{ model, workflowId: watched }],
-        parentClosePolicy: ParentClosePolicy.ABANDON,
-      });
-    }
-  }
-
-  /** Tells a holder to step aside: it undoes itself, unless it has committed. */
-  async function tellSuperseded(): Promise<void> {
-    for (;;) {
-      await condition(() => lease.superseding !== null);
-      const target = lease.superseding ?? '';
-      lease.superseding = null;
-      try {
-        await getExternalWorkflowHandle(target).cancel();
-      } catch {
-        // It has ended: the lease is free, or about to be recovered.
-      }
-    }
+  function carriedLease(): Pick<LifecycleCarried, 'holder' | 'queued' | 'paused' | 'rollbacks'> {
+    return { holder: lease.holder, queued: lease.queued, paused: lease.paused, rollbacks: lease.rollbacks };
   }
 }
