@@ -17,6 +17,7 @@ export async function activeOn(
     const cause = error instanceof ActivityFailure ? error.cause : undefined;
     const isBehind = cause instanceof ApplicationFailure && cause.type === 'INSTANCES_BEHIND';
     if (!isBehind || !patched('rollbacks-outlast-instances')) throw error;
-    return { active: [], behind: describeFailure(error) };
+    const [{ details }] = cause.details as [{ readonly details: { readonly there?: readonly string[] } }];
+    return { active: details.there ?? [], behind: describeFailure(error) };
   }
 }

@@ -180,6 +180,11 @@ export interface InstanceState {
   readonly breaker: 'closed' | 'open';
   /** Why the instance cannot follow, where it cannot. */
   readonly problem: string | null;
+  /**
+   * The newest epoch that this process will never follow, however often it is brought: a version of it is broken, or more
+   * than this build knows. `problem` says why. @default there is none
+   */
+  readonly refusedEpoch?: number;
   /** What a stream worker computes; left out by others. */
   readonly features?: InstanceFeatures;
 }

@@ -624,6 +624,13 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         expect((await registry.liveInstances('fraud'))[0]?.features?.recovering).toBe(0);
       });
 
+      test('an instance says which epoch it will never follow, until it says otherwise', async () => {
+        await registry.renewInstance({ ...state, refusedEpoch: 7, problem: 'broken' }, 10_000);
+        expect(await registry.liveInstances('fraud')).toMatchObject([{ refusedEpoch: 7, problem: 'broken' }]);
+        await registry.renewInstance(state, 10_000);
+        expect(await registry.liveInstances('fraud')).toEqual([{ ...state, expiresAt: START_MS + 10_000 }]);
+      });
+
       test('a watermark never goes back', async () => {
         expect(await registry.watermark('transactions')).toBeNull();
         for (const watermark of [100, 300, 200]) await registry.advanceWatermark('transactions', watermark);
