@@ -21,6 +21,7 @@ import { initialiseGroup } from '../streams/runtime/initialiseGroup.js';
 import { runTopology, type RunningTopology } from '../streams/runtime/runTopology.js';
 import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
 import { failPointFrom } from './failPoint.js';
+import { withFailPoints } from './failingOnlineStore.js';
 import { loadProject } from './loadProject.js';
 import { measuredScorer } from './monitoring/measuredScorer.js';
 import { openMonitoring } from './monitoring/monitoringServer.js';
@@ -68,6 +69,7 @@ async function main(): Promise<void> {
   const model = values.model === undefined ? null : modelOf(definitions, values.model);
   if (names.includes('score')) requireModel(model);
   const poisonLimit = poisonLimitFrom(process.env);
+  const reach = failPointFrom(process.env);
   const monitoring = createStreamMonitoring({ project: id, model: model?.name ?? null, instance: values.instance });
   const watched = values.initialise === undefined ? monitoringAddressFrom(process.env, values['metrics-port']) : null;
   // Open before anything is asked for: a worker that waits for its broker says that it is starting.
@@ -93,7 +95,7 @@ async function main(): Promise<void> {
     ...scoring,
     scorer,
     objects,
-    online: () => (online ??= openOnlineStore(configuration.online)),
+    online: () => (online ??= withFailPoints(openOnlineStore(configuration.online), reach)),
     onOnlineProblem: (view: string, problem: string | null) => {
       if (problem === null) logger.info({ view }, 'the online store is back');
       else logger.warn({ view }, problem);
@@ -164,7 +166,6 @@ async function main(): Promise<void> {
     void stop(isTidemillError(error) ? error.description.exit : 1);
   };
 
-  const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
   const runtimeOf = (name: TopologyName): RuntimeOptions => ({
     log,
     openSnapshots: snapshots.open,

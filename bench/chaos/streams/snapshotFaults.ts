@@ -1,0 +1,151 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, open, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { messageOf } from '../../../contracts/errors.js';
+import { SnapshotStore } from '../../../streams/runtime/snapshotStore.js';
+import type { StreamCluster } from './streamCluster.js';
+import { requireThat, type Scene, type StreamFault } from './streamFault.js';
+
+const run = promisify(execFile);
+const REACHED_MS = 60_000;
+/** Room that a full disk has left: less than one snapshot. */
+const LEFT_KB = 64;
+
+async function mayMount(): Promise<string | null> {
+  const folder = await mkdtemp(join(tmpdir(), 'tidemill-mount-'));
+  try {
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]);
+    await run('umount', [folder]);
+    return null;
+  } catch (error) {
+    return `a full disk is a small tmpfs, which cannot be mounted here: ${messageOf(error).split('\n')[0]}`;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Puts a folder on a disk of its own that is nearly full. */
+async function onFullDisk(folder: string): Promise<{ grow(): Promise<void>; end(): Promise<void> }> {
+  const aside = await mkdtemp(join(tmpdir(), 'tidemill-aside-'));
+  await cp(folder, aside, { recursive: true });
+  const { stdout } = await run('du', ['-sk', '--apparent-size', aside]);
+  const size = Number(stdout.split('\t')[0]) + LEFT_KB;
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${size}k`, 'tmpfs', folder]);
+  await cp(aside, folder, { recursive: true });
+  return {
+    grow: async () => {
+      await run('mount', ['-o', 'remount,size=512m', folder]);
+    },
+    end: async () => {
+      await rm(aside, { recursive: true });
+      await cp(folder, aside, { recursive: true });
+      await run('umount', ['--lazy', folder]);
+      await cp(aside, folder, { recursive: true });
+      await rm(aside, { recursive: true });
+    },
+  };
+}
+
+/** Something is done to the snapshots of a worker that is down; each of them must be given up for a stated reason, and replayed. */
+const damaged = (
+  fault: string,
+  reason: RegExp,
+  damage: (cluster: StreamCluster, task: string) => Promise<void>,
+): StreamFault => ({
+  family: 'snapshot',
+  fault,
+  run: async ({ cluster, struck }: Scene) => {
+    const partitions = await cluster.partitionsOf('score-1');
+    const tasks = await cluster.tasksOf('score-1');
+    requireThat(tasks.length > 0, 'score-1 has no task');
+    await cluster.worker('score-1').kill();
+    await struck(partitions);
+    for (const task of tasks) await damage(cluster, task);
+    const from = await cluster.logEnd('score-1');
+    await cluster.startWorker('score-1');
+    for (const task of tasks) {
+      const line = await cluster.logged(
+        'score-1',
+        new RegExp(`"snapshotDiscarded","task":"${task}"`),
+        from,
+        REACHED_MS,
+      );
+      requireThat(line !== null && reason.test(line), `the snapshot of ${task} was not given up: ${line}`);
+    }
+  },
+});
+
+/** Changes what a snapshot says about itself. */
+async function rewrite(
+  { snapshotFolder }: { snapshotFolder: string },
+  change: (header: { identity: string; offsets: Readonly<Record<string, number>> }) => {
+    identity: string;
+    offsets: Readonly<Record<string, number>>;
+  },
+): Promise<void> {
+  const store = await SnapshotStore.open(snapshotFolder, (why) => {
+    throw new Error(why);
+  });
+  try {
+    const header = store.header();
+    if (header?.offsets === undefined || header.offsets === null) throw new Error(`${snapshotFolder} has no offsets`);
+    const { identity, offsets, owner } = header;
+    await store.write({ ...header, ...change({ identity, offsets }), owner }, []);
+    await store.restored();
+  } finally {
+    await store.close();
+  }
+}
+
+export const SNAPSHOT_FAULTS: readonly StreamFault[] = [
+  {
+    family: 'snapshot',
+    fault: 'disk full',
+    needs: mayMount,
+    run: async ({ cluster, struck }) => {
+      const both = ['score-1', 'score-2'] as const;
+      await Promise.all(both.map((name) => cluster.stopWorker(name)));
+      const disk = await onFullDisk(cluster.snapshotsFolder);
+      try {
+        const from = await Promise.all(both.map((name) => cluster.logEnd(name)));
+        await Promise.all(both.map((name) => cluster.startWorker(name)));
+        const ended = await Promise.race(both.map((name) => cluster.ended(name, REACHED_MS).then(() => name)));
+        const worker = cluster.worker(ended);
+        requireThat(!worker.isRunning, 'no worker ended for its disk');
+        const at = both.indexOf(ended);
+        const line = await cluster.logged(ended, /DISK_FULL/, from[at] ?? 0, 1_000);
+        requireThat(line !== null, `${ended} ended with ${worker.exitCode ?? worker.endedBy}, and named no full disk`);
+        await struck();
+        await disk.grow();
+        // The other one may have ended by now, or may not.
+        for (const name of both) if (!cluster.worker(name).isRunning) await cluster.startWorker(name);
+        await cluster.shared();
+      } finally {
+        await Promise.all(both.map((name) => cluster.stopWorker(name)));
+        await disk.end();
+      }
+    },
+  },
+  damaged('corrupt', /./, async (cluster, task) => {
+    const file = join(cluster.snapshotFolder(task), 'data.mdb');
+    const { size } = await stat(file);
+    const handle = await open(file, 'r+');
+    try {
+      // Both copies of the root page, and a good part of the rest.
+      await handle.write(Buffer.alloc(Math.min(size, 40_000), 0xa5), 0, undefined, 0);
+    } finally {
+      await handle.close();
+    }
+  }),
+  damaged('of another definition', /it holds the state/, async (cluster, task) =>
+    rewrite({ snapshotFolder: cluster.snapshotFolder(task) }, (header) => ({ ...header, identity: 'another' })),
+  ),
+  damaged('ahead of the committed offsets', /it is ahead/, async (cluster, task) =>
+    rewrite({ snapshotFolder: cluster.snapshotFolder(task) }, ({ identity, offsets }) => ({
+      identity,
+      offsets: Object.fromEntries(Object.entries(offsets).map(([name, offset]) => [name, offset + 1_000_000])),
+    })),
+  ),
+];
