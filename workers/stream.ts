@@ -19,6 +19,7 @@ import { openRegistry } from '../stores/registry/openRegistry.js';
 import { followDeployments } from '../streams/deployments/followDeployments.js';
 import { initialiseGroup } from '../streams/runtime/initialiseGroup.js';
 import { runTopology, type RunningTopology } from '../streams/runtime/runTopology.js';
+import { isFailedCommit } from '../streams/runtime/snapshotStore.js';
 import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
 import { failPointFrom } from './failPoint.js';
 import { withFailPoints } from './failingOnlineStore.js';
@@ -165,6 +166,10 @@ async function main(): Promise<void> {
     report(error);
     void stop(isTidemillError(error) ? error.description.exit : 1);
   };
+  process.on('unhandledRejection', (error) => {
+    // The task whose snapshot it was says so.
+    if (!isFailedCommit(error)) fatal(error);
+  });
 
   const runtimeOf = (name: TopologyName): RuntimeOptions => ({
     log,

@@ -15,7 +15,7 @@ import { compareState } from './stateCheck.js';
 import { MODEL, PARTITIONS, STANDING, type StreamCluster } from './streamCluster.js';
 
 /**
- * What is left behind at the end of a run, all of it: every key of the online store; the state of every task, byte for byte
+ * What is left behind at the end of a run, all of it: every key of the online store; the state of every task, which is
  * what a replay of the log gives; an outcome for every label; every record in exactly one archived range.
  */
 export async function checkEnd(stage: Stage, say: (text: string) => void): Promise<FaultResult> {

@@ -125,30 +125,28 @@ const members: readonly StreamFault[] = [
 ];
 
 /** The wall clock of a worker leaps by an hour while it works; monotonic time goes on as it does. */
-const clocks = [HOUR_MS, -HOUR_MS].map(
-  (jumpMs): StreamFault => ({
-    family: 'clock',
-    fault: `jump by ${jumpMs > 0 ? 'an hour ahead' : 'an hour back'}`,
-    run: async ({ cluster, struck }) => {
-      await cluster.stopWorker('score-1');
-      const preload = new URL('./jumpingClock.js', import.meta.url).href;
-      const from = await cluster.logEnd('score-1');
-      await cluster.startWorker('score-1', {
-        NODE_OPTIONS: `--import ${preload}`,
-        TIDEMILL_CHAOS_CLOCK_JUMP_MS: String(jumpMs),
-      });
-      await cluster.shared();
-      await cluster.arm('score-1', 'nothing:1');
-      requireThat(
-        (await cluster.logged('score-1', /the clock has jumped/, from, REACHED_MS)) !== null,
-        'the clock of score-1 never jumped',
-      );
-      await struck(await cluster.partitionsOf('score-1'));
-      await sleep(3_000);
-      // The next one has the right time again.
-      await cluster.stopWorker('score-1');
-    },
-  }),
-);
+const clocks = [HOUR_MS, -HOUR_MS].map((jumpMs): StreamFault => ({
+  family: 'clock',
+  fault: `jump by ${jumpMs > 0 ? 'an hour ahead' : 'an hour back'}`,
+  run: async ({ cluster, struck }) => {
+    await cluster.stopWorker('score-1');
+    const preload = new URL('./jumpingClock.js', import.meta.url).href;
+    const from = await cluster.logEnd('score-1');
+    await cluster.startWorker('score-1', {
+      NODE_OPTIONS: `--import ${preload}`,
+      TIDEMILL_CHAOS_CLOCK_JUMP_MS: String(jumpMs),
+    });
+    await cluster.shared();
+    await cluster.arm('score-1', 'nothing:1');
+    requireThat(
+      (await cluster.logged('score-1', /the clock has jumped/, from, REACHED_MS)) !== null,
+      'the clock of score-1 never jumped',
+    );
+    await struck(await cluster.partitionsOf('score-1'));
+    await sleep(3_000);
+    // The next one has the right time again.
+    await cluster.stopWorker('score-1');
+  },
+}));
 
 export const MEMBER_FAULTS: readonly StreamFault[] = [...freezes, ...members, ...clocks];

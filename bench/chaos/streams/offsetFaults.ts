@@ -91,12 +91,14 @@ export const OFFSET_FAULTS: readonly StreamFault[] = [
       const half = await halfWay(cluster, 'retention', random.word());
       const { side, ends } = half;
       const lows = new Map([...(ends.get(side.requests) ?? [])].map(([partition, end]) => [partition, end + GONE]));
-      await administered(cluster, (admin) =>
-        admin.deleteTopicRecords({
+      await administered(cluster, async (admin) => {
+        // The client knows of no topic that it was not asked about before.
+        await admin.fetchTopicOffsets(side.requests);
+        await admin.deleteTopicRecords({
           topic: side.requests,
           partitions: [...lows].map(([partition, low]) => ({ partition, offset: String(low) })),
-        }),
-      );
+        });
+      });
       await requireLoudStop(side, 'OFFSET_LOST');
       // What the log has no more nobody can answer, and it was said aloud. All that it has is answered, once.
       return goOn(half, 'committed', new Map([...ends, [side.requests, lows]]));

@@ -28,15 +28,25 @@ function broken(topic: string, event: Readonly<Record<string, unknown>>): Outgoi
     text({ ...event, id: 'seven' }),
     text({ ...event, at: 'yesterday' }),
     text({ ...event, at: 1e300 }),
-    { topic, key, value: `{"__proto__":{"amount":1},${JSON.stringify(event).slice(1)}` },
   ];
 }
+
+/** What would poison others; to the stream it is an event with a field that it does not know, and far too late. */
+const prototype = (topic: string, event: object): OutgoingRecord => ({
+  topic,
+  key: '7',
+  value: `{"__proto__":{"amount":1},${JSON.stringify(event).slice(1)}`,
+});
 
 const anOrder = { id: 900_000_000, at: 1, account: 7, shop: 7, amount: 1.5 };
 const aReturn = { id: 900_000_000, at: 1, shop: 7, returned: true };
 
 /** Sends records in between the load, and waits until so many of them are dead letters. */
-const mistaken = (fault: string, records: (cluster: StreamCluster) => OutgoingRecord[], letters: number): StreamFault => ({
+const mistaken = (
+  fault: string,
+  records: (cluster: StreamCluster) => OutgoingRecord[],
+  letters: number,
+): StreamFault => ({
   family: 'records',
   fault,
   run: async ({ cluster, struck, settled }) => {
@@ -54,7 +64,12 @@ const mistaken = (fault: string, records: (cluster: StreamCluster) => OutgoingRe
 const inProject: readonly StreamFault[] = [
   mistaken(
     'poison of every kind, in both streams',
-    ({ topics }) => [...broken(topics.requests, anOrder), ...broken(topics.returns, aReturn)],
+    ({ topics }) => [
+      ...broken(topics.requests, anOrder),
+      ...broken(topics.returns, aReturn),
+      prototype(topics.requests, anOrder),
+      prototype(topics.returns, aReturn),
+    ],
     2 * broken('', anOrder).length,
   ),
   mistaken(

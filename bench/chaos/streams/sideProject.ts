@@ -72,7 +72,8 @@ export class SideProject {
   async caughtUp(generation = 1): Promise<void> {
     for (const topic of [this.requests, this.returns, hopTopic(this.score(generation), 'shop')]) {
       for (;;) {
-        const ends = (await this.cluster.log.partitionCount(topic)) === null ? [] : await this.cluster.log.offsets(topic);
+        const ends =
+          (await this.cluster.log.partitionCount(topic)) === null ? [] : await this.cluster.log.offsets(topic);
         const places = ends.map(({ partition }) => ({ topic, partition }));
         const committed = await this.cluster.log.committed(groupId(this.score(generation)), places);
         // A committed offset stands before the marker that ends its transaction.
@@ -99,7 +100,8 @@ export class SideProject {
   async ends(): Promise<TopicOffsets> {
     const ends = new Map<string, ReadonlyMap<number, number>>();
     for (const topic of this.ledger(new Map()).topics) {
-      const found = (await this.cluster.log.partitionCount(topic)) === null ? [] : await this.cluster.log.offsets(topic);
+      const found =
+        (await this.cluster.log.partitionCount(topic)) === null ? [] : await this.cluster.log.offsets(topic);
       ends.set(topic, new Map(found.map(({ partition, high }) => [partition, high])));
     }
     return ends;

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { cp, mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { messageOf } from '../../../contracts/errors.js';
 import { SnapshotStore } from '../../../streams/runtime/snapshotStore.js';
@@ -12,6 +13,8 @@ const run = promisify(execFile);
 const REACHED_MS = 60_000;
 /** Room that a full disk has left: less than one snapshot. */
 const LEFT_KB = 64;
+/** Longer than the time between two snapshots. */
+const SNAPSHOTS_MS = 6_000;
 
 async function mayMount(): Promise<string | null> {
   const folder = await mkdtemp(join(tmpdir(), 'tidemill-mount-'));
@@ -52,20 +55,23 @@ async function onFullDisk(folder: string): Promise<{ grow(): Promise<void>; end(
 const damaged = (
   fault: string,
   reason: RegExp,
-  damage: (cluster: StreamCluster, task: string) => Promise<void>,
+  damage: (cluster: StreamCluster, task: string) => Promise<boolean>,
 ): StreamFault => ({
   family: 'snapshot',
   fault,
   run: async ({ cluster, struck }: Scene) => {
     const partitions = await cluster.partitionsOf('score-1');
     const tasks = await cluster.tasksOf('score-1');
-    requireThat(tasks.length > 0, 'score-1 has no task');
+    // Snapshots of this very life.
+    await sleep(SNAPSHOTS_MS);
     await cluster.worker('score-1').kill();
     await struck(partitions);
-    for (const task of tasks) await damage(cluster, task);
+    const damagedTasks: string[] = [];
+    for (const task of tasks) if (await damage(cluster, task)) damagedTasks.push(task);
+    requireThat(damagedTasks.length > 0, 'score-1 left no snapshot');
     const from = await cluster.logEnd('score-1');
     await cluster.startWorker('score-1');
-    for (const task of tasks) {
+    for (const task of damagedTasks) {
       const line = await cluster.logged(
         'score-1',
         new RegExp(`"snapshotDiscarded","task":"${task}"`),
@@ -84,16 +90,17 @@ async function rewrite(
     identity: string;
     offsets: Readonly<Record<string, number>>;
   },
-): Promise<void> {
+): Promise<boolean> {
   const store = await SnapshotStore.open(snapshotFolder, (why) => {
     throw new Error(why);
   });
   try {
     const header = store.header();
-    if (header?.offsets === undefined || header.offsets === null) throw new Error(`${snapshotFolder} has no offsets`);
+    await store.restored();
+    if (header?.offsets === undefined || header.offsets === null) return false;
     const { identity, offsets, owner } = header;
     await store.write({ ...header, ...change({ identity, offsets }), owner }, []);
-    await store.restored();
+    return true;
   } finally {
     await store.close();
   }
@@ -135,6 +142,7 @@ export const SNAPSHOT_FAULTS: readonly StreamFault[] = [
     try {
       // Both copies of the root page, and a good part of the rest.
       await handle.write(Buffer.alloc(Math.min(size, 40_000), 0xa5), 0, undefined, 0);
+      return true;
     } finally {
       await handle.close();
     }

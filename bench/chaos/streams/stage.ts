@@ -123,6 +123,8 @@ export class Stage {
       },
       settled: () => this.settled(),
     };
+    await cluster.startStanding();
+    await cluster.shared();
     const making = fault
       .run(scene)
       .then((verdict) => {

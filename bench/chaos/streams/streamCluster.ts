@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Configuration } from '../../../contracts/configuration.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import {
+  deadLetterTopic,
   groupId,
   hopTopic,
   predictionsTopic,
@@ -37,12 +38,15 @@ const TOPOLOGIES = {
   online: 'materialize',
   'online-2': 'materialize',
   side: 'outcome,monitor,archive',
+  relay: 'relay',
 } as const;
 export type WorkerName = keyof typeof TOPOLOGIES;
 /** Those that always run; the others join for a while. */
 export const STANDING: readonly WorkerName[] = ['score-1', 'score-2', 'online', 'side'];
 
 const BROKER_MB = 400;
+/** How long a group may take to agree: a session, the rounds of joining, and a machine that is busy. */
+const SHARED_MS = 120_000;
 
 /** Real servers and worker processes of one run, on free ports in a folder of its own. */
 export class StreamCluster {
@@ -235,9 +239,11 @@ export class StreamCluster {
     return [...new Set(ids)];
   }
 
-  /** Waits until each of these has tasks of the score group. */
+  /** Waits until each of these, and nobody else, has tasks of the score group. */
   async shared(names: readonly WorkerName[] = ['score-1', 'score-2']): Promise<void> {
+    const until = performance.now() + SHARED_MS;
     for (;;) {
+      if (performance.now() > until) throw new Error(`the tasks were never shared by ${names.join(', ')}`);
       const members = await this.log.groupMembers(groupId(this.score)).catch(() => []);
       const busy = members.filter(({ partitions }) => partitions.length > 0).map(({ name }) => name);
       if (names.every((name) => busy.includes(name)) && busy.length === names.length) return;
@@ -294,6 +300,17 @@ export class StreamCluster {
       memoryMb: BROKER_MB,
       listeners: [this.listener],
     });
+  }
+
+  /** Dead letters of the project so far. */
+  async deadLetters(): Promise<number> {
+    let found = 0;
+    for (const { partition, low, high } of await this.log.offsets(deadLetterTopic(this.configuration.project))) {
+      const place = { topic: deadLetterTopic(this.configuration.project), partition };
+      // One by one: offsets count the markers of transactions, too.
+      if (high > low) for await (const batch of this.log.read({ ...place, from: low, to: high })) found += batch.length;
+    }
+    return found;
   }
 
   /** Stops everything that was started and removes the folder, unless it is wanted for a look. */
