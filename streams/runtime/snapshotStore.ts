@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { open, type RootDatabase } from 'lmdb';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
 import type { StoredState } from './storedState.js';
@@ -171,10 +172,12 @@ const LITTLE_ROOM_BYTES = 1 << 20;
 /** LMDB calls a write that came up short an error of input and output, and that is what becomes of most on a full disk. */
 async function commitFailure(folder: string, error: unknown): Promise<unknown> {
   if (!isFailedCommit(error)) return error;
-  const cause: unknown = await error.commitError.catch((reason: unknown) => reason);
+  // The reason comes in the same turn, or never.
+  const cause = (await Promise.race([error.commitError.catch((reason: unknown) => reason), nextTurn(error)])) as Error;
   const { code } = cause as { readonly code?: unknown };
   const { bavail, bsize } = await statfs(folder);
-  if (code !== ENOSPC && !(code === EIO && bavail * bsize < LITTLE_ROOM_BYTES)) return cause;
+  const mayBeFull = code === EIO || cause === error;
+  if (code !== ENOSPC && !(mayBeFull && bavail * bsize < LITTLE_ROOM_BYTES)) return cause;
   return new TidemillError('DISK_FULL', `${folder}: ${messageOf(cause)}`, { folder }, { cause });
 }
 

@@ -9,6 +9,7 @@ import { materializeTopology } from '../../../streams/topologies/materialize/mat
 import { outcomeTopology } from '../../../streams/topologies/outcome/outcomeTopology.js';
 import { scoreTopology } from '../../../streams/topologies/score/scoreTopology.js';
 import { compareOutcomes } from '../../../testing/invariants/outcomes.js';
+import { groupsCaughtUp } from './logProgress.js';
 import { shopReturns, spending } from './project.js';
 import type { FaultResult, Stage } from './stage.js';
 import { compareState } from './stateCheck.js';
@@ -80,7 +81,7 @@ function topologiesOf({ configuration: { project }, online: store }: StreamClust
 
 /** Waits until outcomes and archive have read what there is. */
 async function sideCaughtUp(cluster: StreamCluster, find: (text: string) => void): Promise<void> {
-  const late = await cluster.groupsCaughtUp([`outcome.${MODEL.name}`, `archive.${MODEL.name}`], 60_000);
+  const late = await groupsCaughtUp(cluster, [`outcome.${MODEL.name}`, `archive.${MODEL.name}`], 60_000);
   if (late !== null) find(late);
 }
 

@@ -27,7 +27,7 @@ const freezes: readonly StreamFault[] = [
     fault: 'SIGSTOP in the midst of a transaction past its session, then SIGCONT',
     run: async ({ cluster, struck }) => {
       const partitions = await cluster.partitionsOf('score-2');
-      const from = await cluster.logEnd('score-2');
+      const from = await cluster.logs.end('score-2');
       await cluster.arm('score-2', 'after-outputs:4:stop');
       requireThat(await frozen(cluster, 'score-2'), 'score-2 never came to after-outputs');
       await struck(partitions);
@@ -36,7 +36,7 @@ const freezes: readonly StreamFault[] = [
       await sleep(2_000);
       cluster.worker('score-2').signal('SIGCONT');
       requireThat(
-        (await cluster.logged('score-2', /"kind":"(lost|rebuild)"/, from, REACHED_MS)) !== null,
+        (await cluster.logs.find('score-2', /"kind":"(lost|rebuild)"/, from, REACHED_MS)) !== null,
         'the zombie was never told that its tasks are gone',
       );
       await cluster.shared();
@@ -48,12 +48,12 @@ const freezes: readonly StreamFault[] = [
     run: async ({ cluster }) => {
       await cluster.arm('online', 'before-store-write:2:stop');
       requireThat(await frozen(cluster, 'online'), 'online never came to before-store-write');
-      const from = await cluster.logEnd('online-2');
+      const from = await cluster.logs.end('online-2');
       await cluster.startWorker('online-2');
       // What it writes is newer than what the zombie is about to write.
       for (let task = 0; task < 4; task++) {
         requireThat(
-          (await cluster.logged('online-2', new RegExp(`"recovered".*-${task}"`), from, REACHED_MS)) !== null,
+          (await cluster.logs.find('online-2', new RegExp(`"recovered".*-${task}"`), from, REACHED_MS)) !== null,
           'nobody took over from the zombie',
         );
       }
@@ -90,20 +90,20 @@ const members: readonly StreamFault[] = [
       await struck(partitions);
       // Long recoveries: the members come and go in their midst.
       for (const task of tasks) await cluster.dropSnapshot(task);
-      const from = await cluster.logEnd('score-1');
+      const from = await cluster.logs.end('score-1');
       await cluster.startWorker('score-1');
       for (const name of ['score-3', 'score-4'] as const) {
         await cluster.startWorker(name);
         await sleep(1_000);
       }
       requireThat(
-        (await cluster.logged('score-3', /"kind":"recovered"/, 0, REACHED_MS)) !== null,
+        (await cluster.logs.find('score-3', /"kind":"recovered"/, 0, REACHED_MS)) !== null,
         'score-3 was never given a task',
       );
       await cluster.stopWorker('score-3');
       await cluster.stopWorker('score-4');
       requireThat(
-        (await cluster.logged('score-1', /"kind":"recovered"/, from, REACHED_MS)) !== null,
+        (await cluster.logs.find('score-1', /"kind":"recovered"/, from, REACHED_MS)) !== null,
         'score-1 never recovered a task',
       );
       await cluster.shared();
@@ -131,7 +131,7 @@ const clocks = [HOUR_MS, -HOUR_MS].map((jumpMs): StreamFault => ({
   run: async ({ cluster, struck }) => {
     await cluster.stopWorker('score-1');
     const preload = new URL('./jumpingClock.js', import.meta.url).href;
-    const from = await cluster.logEnd('score-1');
+    const from = await cluster.logs.end('score-1');
     await cluster.startWorker('score-1', {
       NODE_OPTIONS: `--import ${preload}`,
       TIDEMILL_CHAOS_CLOCK_JUMP_MS: String(jumpMs),
@@ -139,7 +139,7 @@ const clocks = [HOUR_MS, -HOUR_MS].map((jumpMs): StreamFault => ({
     await cluster.shared();
     await cluster.arm('score-1', 'nothing:1');
     requireThat(
-      (await cluster.logged('score-1', /the clock has jumped/, from, REACHED_MS)) !== null,
+      (await cluster.logs.find('score-1', /the clock has jumped/, from, REACHED_MS)) !== null,
       'the clock of score-1 never jumped',
     );
     await struck(await cluster.partitionsOf('score-1'));

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Admin } from 'kafkajs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { groupId } from '../../../contracts/topics.js';
 import { Kafka, logLevel } from '../../../stores/log/kafkajs/kafkajs.js';
@@ -12,8 +13,6 @@ const RECORDS = 1_500;
 const STOPPED_MS = 60_000;
 /** So many records of each partition are deleted although nobody has processed them. */
 const GONE = 50;
-
-type Admin = ReturnType<Kafka['admin']>;
 
 async function administered(cluster: StreamCluster, act: (admin: Admin) => Promise<void>): Promise<void> {
   const admin = new Kafka({ brokers: [cluster.kafka.broker], logLevel: logLevel.NOTHING }).admin();

@@ -36,12 +36,12 @@ export const ONLINE_FAULTS: readonly StreamFault[] = [
     family: 'online store',
     fault: 'stopped for 30 s',
     run: async ({ cluster }) => {
-      const from = await cluster.logEnd('online');
+      const from = await cluster.logs.end('online');
       const { port } = cluster.redis;
       await cluster.redis.stop();
       await sleep(DOWN_MS);
       requireThat(
-        (await cluster.logged('online', /"level":40.*Redis at/, from, 0)) !== null,
+        (await cluster.logs.find('online', /"level":40.*Redis at/, from, 0)) !== null,
         'nobody noticed that the online store was away',
       );
       cluster.redis = await startRedis({ directory: join(cluster.directory, 'redis'), port });
@@ -68,7 +68,7 @@ export const ONLINE_FAULTS: readonly StreamFault[] = [
       const old = cluster.redis;
       const directory = join(cluster.directory, `redis-${random.word()}`);
       const replica = await startRedis({ directory });
-      const from = await cluster.logEnd('online');
+      const from = await cluster.logs.end('online');
       await asked(replica.port, async (redis) => {
         await redis.replicaof('127.0.0.1', old.port);
         while (!(await redis.info('replication')).includes('master_link_status:up')) await sleep(100);
@@ -79,11 +79,11 @@ export const ONLINE_FAULTS: readonly StreamFault[] = [
       await asked(old.port, (redis) => redis.replicaof('127.0.0.1', replica.port));
       cluster.redis = replica;
       requireThat(
-        (await cluster.logged('online', /"level":40.*READONLY/, from, NOTICED_MS)) !== null,
+        (await cluster.logs.find('online', /"level":40.*READONLY/, from, NOTICED_MS)) !== null,
         'no write was refused by the old master',
       );
       requireThat(
-        (await cluster.logged('online', /the online store is back/, from, NOTICED_MS)) !== null,
+        (await cluster.logs.find('online', /the online store is back/, from, NOTICED_MS)) !== null,
         'the writer never came to the new master',
       );
       await old.stop();

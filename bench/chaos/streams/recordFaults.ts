@@ -3,6 +3,7 @@ import type { DeadLetterChange, DeadLetterList } from '../../../contracts/deadLe
 import { partitionOf } from '../../../stores/log/partitioner.js';
 import type { OutgoingRecord } from '../../../stores/log/log.js';
 import { Load } from './load.js';
+import { deadLetters } from './logProgress.js';
 import type { Verdict } from './ledger.js';
 import { orders } from './project.js';
 import { SideProject } from './sideProject.js';
@@ -41,7 +42,7 @@ const prototype = (topic: string, event: object): OutgoingRecord => ({
 const anOrder = { id: 900_000_000, at: 1, account: 7, shop: 7, amount: 1.5 };
 const aReturn = { id: 900_000_000, at: 1, shop: 7, returned: true };
 
-/** Sends records in between the load, and waits until so many of them are dead letters. */
+/** Sends records in between the load; so many of them have to be dead letters in the end. */
 const mistaken = (
   fault: string,
   records: (cluster: StreamCluster) => OutgoingRecord[],
@@ -50,13 +51,11 @@ const mistaken = (
   family: 'records',
   fault,
   run: async ({ cluster, struck, settled }) => {
-    const before = await cluster.deadLetters();
+    const before = await deadLetters(cluster);
     for (const record of records(cluster)) await cluster.producer.send([record]);
     await struck();
-    const until = performance.now() + OPEN_MS;
-    while ((await cluster.deadLetters()) - before < letters && performance.now() < until) await sleep(200);
     await settled();
-    const found = (await cluster.deadLetters()) - before;
+    const found = (await deadLetters(cluster)) - before;
     requireThat(found === letters, `${found} records were set aside, not ${letters}`);
   },
 });

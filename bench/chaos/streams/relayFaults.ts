@@ -50,7 +50,7 @@ async function told(lifecycle: LifecycleClient, project: string): Promise<number
 async function toldAll(lifecycle: LifecycleClient, project: string, wanted: readonly number[]): Promise<boolean> {
   const until = performance.now() + TOLD_MS;
   while (performance.now() < until) {
-    const found = await told(lifecycle, project).catch(() => []);
+    const found = await told(lifecycle, project).catch((): number[] => []);
     if (wanted.every((sequence) => found.includes(sequence))) return true;
     await sleep(300);
   }
@@ -68,7 +68,7 @@ export const RELAY_FAULTS: readonly StreamFault[] = [
       try {
         const { address, port, uiPort } = temporal;
         const common = { address, namespace: 'default', project };
-        const from = await cluster.logEnd('relay');
+        const from = await cluster.logs.end('relay');
         await cluster.startWorker('relay', {}, { temporalAddress: address });
         await report(cluster, [1]);
         let lifecycle = await LifecycleClient.connect(common);
@@ -78,7 +78,7 @@ export const RELAY_FAULTS: readonly StreamFault[] = [
         process.kill(temporal.pid, 'SIGKILL');
         await report(cluster, [2, 3, 4]);
         requireThat(
-          (await cluster.logged('relay', /"kind":"rebuild"/, from, TOLD_MS)) !== null,
+          (await cluster.logs.find('relay', /"kind":"rebuild"/, from, TOLD_MS)) !== null,
           'the relay never noticed that Temporal was away',
         );
         temporal = await startTemporal({ directory, port, uiPort });

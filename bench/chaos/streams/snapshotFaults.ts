@@ -69,15 +69,11 @@ const damaged = (
     const damagedTasks: string[] = [];
     for (const task of tasks) if (await damage(cluster, task)) damagedTasks.push(task);
     requireThat(damagedTasks.length > 0, 'score-1 left no snapshot');
-    const from = await cluster.logEnd('score-1');
+    // Whoever comes first takes a task over: the one that starts anew, or the other one.
+    const from = { 'score-1': await cluster.logs.end('score-1'), 'score-2': await cluster.logs.end('score-2') };
     await cluster.startWorker('score-1');
     for (const task of damagedTasks) {
-      const line = await cluster.logged(
-        'score-1',
-        new RegExp(`"snapshotDiscarded","task":"${task}"`),
-        from,
-        REACHED_MS,
-      );
+      const line = await cluster.logs.findAny(from, new RegExp(`"snapshotDiscarded","task":"${task}"`), REACHED_MS);
       requireThat(line !== null && reason.test(line), `the snapshot of ${task} was not given up: ${line}`);
     }
   },
@@ -116,13 +112,13 @@ export const SNAPSHOT_FAULTS: readonly StreamFault[] = [
       await Promise.all(both.map((name) => cluster.stopWorker(name)));
       const disk = await onFullDisk(cluster.snapshotsFolder);
       try {
-        const from = await Promise.all(both.map((name) => cluster.logEnd(name)));
+        const from = await Promise.all(both.map((name) => cluster.logs.end(name)));
         await Promise.all(both.map((name) => cluster.startWorker(name)));
         const ended = await Promise.race(both.map((name) => cluster.ended(name, REACHED_MS).then(() => name)));
         const worker = cluster.worker(ended);
         requireThat(!worker.isRunning, 'no worker ended for its disk');
         const at = both.indexOf(ended);
-        const line = await cluster.logged(ended, /DISK_FULL/, from[at] ?? 0, 1_000);
+        const line = await cluster.logs.find(ended, /DISK_FULL/, from[at] ?? 0, 1_000);
         requireThat(line !== null, `${ended} ended with ${worker.exitCode ?? worker.endedBy}, and named no full disk`);
         await struck();
         await disk.grow();

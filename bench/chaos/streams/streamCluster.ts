@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 import type { Configuration } from '../../../contracts/configuration.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import {
-  deadLetterTopic,
   groupId,
   hopTopic,
   predictionsTopic,
@@ -25,6 +24,7 @@ import type { OnlineStore } from '../../../stores/online/onlineStore.js';
 import { promoteTrees } from '../../promoteTrees.js';
 import { orders, returnRisk, returns } from './project.js';
 import { Proxy } from './proxy.js';
+import { WorkerLogs } from './workerLogs.js';
 
 export const PARTITIONS = 4;
 export const MODEL = returnRisk.compiled;
@@ -51,6 +51,7 @@ const SHARED_MS = 120_000;
 /** Real servers and worker processes of one run, on free ports in a folder of its own. */
 export class StreamCluster {
   private readonly workers = new Map<WorkerName, WorkerProcess>();
+  readonly logs: WorkerLogs;
 
   private constructor(
     readonly directory: string,
@@ -65,7 +66,9 @@ export class StreamCluster {
     readonly log: Log,
     readonly producer: LogProducer,
     readonly online: OnlineStore,
-  ) {}
+  ) {
+    this.logs = new WorkerLogs(join(directory, 'logs'));
+  }
 
   /** Servers and topics; no worker yet. */
   static async start(seed: number): Promise<StreamCluster> {
@@ -134,7 +137,7 @@ export class StreamCluster {
   /** Says that what is in the log by now is history, and waits for it. */
   async initialise(): Promise<void> {
     const args = ['--model', MODEL.name, '--topologies', 'score,outcome', '--initialise', 'end'];
-    const logFile = this.logFile('initialise');
+    const logFile = this.logs.fileOf('initialise');
     await (await WorkerProcess.start('initialise', 'workers/stream.js', args, this.configuration, logFile)).end();
   }
 
@@ -155,7 +158,7 @@ export class StreamCluster {
       'workers/stream.js',
       args,
       { ...this.configuration, kafkaBrokers: brokers, ...configuration },
-      this.logFile(name),
+      this.logs.fileOf(name),
       {
         // Fail points are not there in production.
         NODE_ENV: 'test',
@@ -198,28 +201,6 @@ export class StreamCluster {
     this.worker(name).signal('SIGUSR2');
   }
 
-  /** Where a worker's log ends now: `logged` looks from there. */
-  async logEnd(name: WorkerName): Promise<number> {
-    return (await this.logOf(name)).length;
-  }
-
-  /** Waits until a worker has logged something, for so long at most. @returns the line; null where there was none. */
-  async logged(name: WorkerName, pattern: RegExp, from: number, withinMs: number): Promise<string | null> {
-    const until = performance.now() + withinMs;
-    for (;;) {
-      const line = (await this.logOf(name))
-        .slice(from)
-        .split('\n')
-        .find((each) => pattern.test(each));
-      if (line !== undefined || performance.now() > until) return line ?? null;
-      await sleep(100);
-    }
-  }
-
-  private async logOf(name: string): Promise<string> {
-    return readFile(this.logFile(name), 'utf8').catch(() => '');
-  }
-
   /** Partitions of the request topic that a member of the score group has; all where it has only later stages. */
   async partitionsOf(name: WorkerName): Promise<readonly number[]> {
     const members = await this.log.groupMembers(groupId(this.score));
@@ -252,30 +233,6 @@ export class StreamCluster {
     }
   }
 
-  /** Waits until groups of these topologies have committed all that there is. @returns null, or who is behind. */
-  async groupsCaughtUp(names: readonly string[], withinMs: number): Promise<string | null> {
-    const { project } = this.configuration;
-    const until = performance.now() + withinMs;
-    for (;;) {
-      const behind: string[] = [];
-      for (const name of names) {
-        const group = groupId({ project, name, generation: 1 });
-        const partitions = (await this.log.groupMembers(group)).flatMap((each) => each.partitions);
-        const committed = await this.log.committed(group, partitions);
-        for (const topic of new Set(partitions.map((each) => each.topic))) {
-          for (const { partition, high } of await this.log.offsets(topic)) {
-            const found = committed.find((each) => each.topic === topic && each.partition === partition)?.offset ?? 0;
-            // A committed offset stands before the marker that ends its transaction.
-            if (found < high - 1) behind.push(`${name} is at ${found} of ${high} in ${topic}-${partition}`);
-          }
-        }
-      }
-      if (behind.length === 0) return null;
-      if (performance.now() > until) return behind.join(', ');
-      await sleep(500);
-    }
-  }
-
   /** A score task that nobody runs has to replay its whole log. */
   async dropSnapshot(task: string): Promise<void> {
     await rm(this.snapshotFolder(task), { recursive: true, force: true });
@@ -302,17 +259,6 @@ export class StreamCluster {
     });
   }
 
-  /** Dead letters of the project so far. */
-  async deadLetters(): Promise<number> {
-    let found = 0;
-    for (const { partition, low, high } of await this.log.offsets(deadLetterTopic(this.configuration.project))) {
-      const place = { topic: deadLetterTopic(this.configuration.project), partition };
-      // One by one: offsets count the markers of transactions, too.
-      if (high > low) for await (const batch of this.log.read({ ...place, from: low, to: high })) found += batch.length;
-    }
-    return found;
-  }
-
   /** Stops everything that was started and removes the folder, unless it is wanted for a look. */
   async stop(keep: boolean): Promise<void> {
     for (const worker of this.workers.values()) worker.signal('SIGCONT');
@@ -325,9 +271,6 @@ export class StreamCluster {
     if (!keep) await rm(this.directory, { recursive: true, force: true });
   }
 
-  private logFile(name: string): string {
-    return join(this.directory, 'logs', `${name}.log`);
-  }
   private armedFile(name: string): string {
     return join(this.directory, 'armed', name);
   }
