@@ -200,11 +200,13 @@ export interface DeploymentRecord {
 export interface ArchiveManifestRecord {
   readonly topic: string;
   readonly partition: number;
+  /** The range: first <= offset <= last. Ranges of one writer follow on one another; what has no row in them has none. */
   readonly first: number;
-  /** Last offset in the files. */
   readonly last: number;
   readonly rows: number;
   readonly files: readonly { readonly uri: string; readonly sha256: string }[];
+  /** Files whose rows are in these files now: with this record they count no more. Absent where rows are new. */
+  readonly replaces?: readonly string[];
 }
 
 /** An event of a view's stream that the online store lacks: a late one, say. It counts as of its place in the stream's log. */

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom } from '../contracts/configuration.js';
 import { monitoringAddressFrom } from '../contracts/monitoring.js';
+import { objectSnapshotsFrom } from '../contracts/objectSnapshots.js';
 import { poisonLimitFrom } from '../contracts/poisonLimit.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
 import { streamTopic } from '../contracts/topics.js';
@@ -71,6 +72,7 @@ async function main(): Promise<void> {
   if (names.includes('score')) requireModel(model);
   const poisonLimit = poisonLimitFrom(process.env);
   const reach = failPointFrom(process.env);
+  const objectSnapshots = objectSnapshotsFrom(process.env);
   const monitoring = createStreamMonitoring({ project: id, model: model?.name ?? null, instance: values.instance });
   const watched = values.initialise === undefined ? monitoringAddressFrom(process.env, values['metrics-port']) : null;
   // Open before anything is asked for: a worker that waits for its broker says that it is starting.
@@ -179,6 +181,7 @@ async function main(): Promise<void> {
     ...settingsOf(name),
     processing: processingOf(values.processing),
     poisonLimit,
+    ...(objectSnapshots === null ? {} : { objectSnapshots: { objects, ...objectSnapshots } }),
     ...(server === null ? {} : { address: server.address }),
     onCommit: monitoring.onCommit,
     reach,

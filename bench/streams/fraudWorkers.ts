@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -67,6 +67,7 @@ export class FraudWorkers {
   async start(count: number, profile: string | undefined, args: readonly string[] = []): Promise<void> {
     const preload = new URL('../cpuProfile.js', import.meta.url).href;
     const env = profile === undefined ? {} : { NODE_OPTIONS: `--import ${preload}`, TIDEMILL_PROFILE: profile };
+    if (profile !== undefined) await mkdir(profile, { recursive: true });
     for (let at = 1; at <= count; at++) {
       const name = `score-${at}`;
       this.workers.push(await this.launch(name, ['--instance', name, ...args], env));

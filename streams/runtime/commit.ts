@@ -46,11 +46,12 @@ export async function commit(
   const { options, topology } = context;
   // 1 drain, 2 flush
   await task.drain(output);
-  task.flush(output);
-  const offsets = inputs.inputs.map((input: Input) => ({
-    topic: input.topic,
-    partition: input.partition,
-    offset: inputs.nextOffset(input),
+  const byName = offsetsOf(inputs);
+  task.flush(output, byName);
+  const offsets = inputs.inputs.map(({ topic, partition, name }) => ({
+    topic,
+    partition,
+    offset: byName.get(name) as number,
   }));
   const records = outputs.take();
   const startedAt = performance.now();
@@ -69,7 +70,6 @@ export async function commit(
   options.onCommit?.(topology, (performance.now() - startedAt) / 1_000);
   options.reach?.('after-commit', context.id);
   // 6 forget
-  const byName = new Map(inputs.inputs.map((input, at) => [input.name, (offsets[at] as { offset: number }).offset]));
   task.committed(byName);
   return byName;
 }
@@ -79,12 +79,18 @@ export async function sendEarly(
   context: TaskContext,
   producer: TransactionalProducer,
   task: StreamTask,
+  inputs: TaskInputs,
   outputs: TransactionOutputs,
   output: Output,
 ): Promise<void> {
   await task.drain(output);
-  task.flush(output);
+  task.flush(output, offsetsOf(inputs));
   const records = outputs.take();
   await producer.send(records);
   context.counters.countCommitted(records);
+}
+
+/** Where each input goes on after what is folded, by partition name. */
+function offsetsOf(inputs: TaskInputs): ReadonlyMap<string, number> {
+  return new Map(inputs.inputs.map((input: Input) => [input.name, inputs.nextOffset(input)]));
 }

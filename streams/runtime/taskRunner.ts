@@ -1,5 +1,6 @@
 import { isTidemillError } from '../../contracts/errors.js';
 import type { GroupMember, LogRecord, TopicPartition } from '../../stores/log/log.js';
+import { ArchivedFeed } from './archivedFeed.js';
 import { processClock, type RuntimeClock } from './clock.js';
 import { commit, sendEarly, TransactionOutputs } from './commit.js';
 import { deadLetterOf, foldLive, foldSilently } from './foldRecord.js';
@@ -39,6 +40,8 @@ export class TaskRunner {
   private hasNews = false;
   private readonly clock: RuntimeClock;
   private readonly done: Promise<void>;
+  /** Of the newest recovery. */
+  private feed: ArchivedFeed | null = null;
   /** Committed offsets; empty until the first recovery. */
   private committedOffsets: ReadonlyMap<string, number> = new Map();
   /** Where the replay of the newest recovery started. */
@@ -80,7 +83,7 @@ export class TaskRunner {
     this.epoch = epoch;
     if (this.state === 'stopped') return;
     for (const input of this.inputs.inputs) {
-      if (input.isStarted) this.member.seekAndResume(input, input.position);
+      if (input.isStarted && this.feed?.isFeeding(input) !== true) this.member.seekAndResume(input, input.position);
       input.isPaused = false;
     }
   }
@@ -156,7 +159,9 @@ export class TaskRunner {
   }
 
   private async closeAfterFailure(recovery: Recovery | null, error?: unknown): Promise<void> {
+    this.feed?.stop();
     if (recovery === null) return;
+    await recovery.objects?.settled();
     if (isTidemillError(error, 'STATE_CORRUPT')) {
       // State that is read by key shows its damage only when it is read: the next recovery does without the snapshot.
       this.context.options.onEvent?.({ kind: 'snapshotDiscarded', task: this.id, reason: error.message });
@@ -188,9 +193,20 @@ export class TaskRunner {
     this.committedOffsets = committed;
     this.restoredFrom = from;
     // 5 seek
+    const feed = new ArchivedFeed(this.context, {
+      inputs,
+      clock: this.clock,
+      maxQueueBytes: this.setting('maxQueueBytes'),
+      news: () => this.news(),
+      goOn: (input) => {
+        if (!this.lost) this.member.seekAndResume(input, input.position);
+      },
+    });
+    this.feed = feed;
     for (const input of inputs.inputs) {
       inputs.start(input, from.get(input.name) as number, recovery.highWatermarks.get(input.name) as number);
-      this.member.seekAndResume(input, input.position);
+      if (input.position < (recovery.logStarts.get(input.name) as number)) feed.start(input);
+      else this.member.seekAndResume(input, input.position);
     }
     // 6 replay
     let replayed = 0;
@@ -199,6 +215,7 @@ export class TaskRunner {
       inputs.inputs.some((input) => inputs.nextOffset(input) < (committed.get(input.name) as number))
     ) {
       this.hasNews = false;
+      feed.check();
       const next = inputs.takeBelow(committed);
       if (next === null) {
         await this.signal();
@@ -223,7 +240,7 @@ export class TaskRunner {
     });
   }
 
-  private async live({ task, producer, snapshots, highWatermarks }: Recovery): Promise<void> {
+  private async live({ task, producer, snapshots, objects, highWatermarks }: Recovery): Promise<void> {
     const { options } = this.context;
     const { inputs } = this;
     this.state = 'live';
@@ -257,6 +274,7 @@ export class TaskRunner {
         .then(() => {
           options.reach?.('after-snapshot', this.id);
           task.snapshotWritten?.();
+          objects?.offer(snapshots);
         })
         .catch((error: unknown) => {
           snapshotFailure = error;
@@ -288,6 +306,7 @@ export class TaskRunner {
     while (!this.stopping) {
       let taken = 0;
       this.hasNews = false;
+      this.feed?.check();
       while (taken < RECORDS_PER_TURN && task.pendingRows < this.setting('microBatchRows')) {
         const next = inputs.take();
         if (next === null) break;
@@ -303,7 +322,7 @@ export class TaskRunner {
       if (dueIn <= 0 || outputs.bytes >= MAX_OUTPUT_BYTES) await commitNow();
       else if (taken === 0) {
         if (options.processing === 'at-least-once' && folded > sentAt) {
-          await sendEarly(this.context, producer, task, outputs, output);
+          await sendEarly(this.context, producer, task, inputs, outputs, output);
           sentAt = folded;
           continue;
         }

@@ -87,8 +87,12 @@ export interface StreamTask {
   readonly pendingRows: number;
   /** Does what is not part of the fold (scoring) and emits it. May be retried as a whole transaction. */
   drain(output: Output): Promise<void>;
-  /** Last outputs of a transaction: blocks that were being filled. Called once before offsets are sent. */
-  flush(output: Output): void;
+  /**
+   * Last outputs of a transaction: blocks that were being filled. Called once before offsets are sent.
+   *
+   * @param offsets that will be sent: where each input goes on, by partition name.
+   */
+  flush(output: Output, offsets: ReadonlyMap<string, number>): void;
   /** After a successful commit: `offsets` are the next offsets by `topic-partition`. Evicts by the watermark. */
   committed(offsets: ReadonlyMap<string, number>): void;
   /**

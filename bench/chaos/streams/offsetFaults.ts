@@ -34,7 +34,10 @@ async function requireLoudStop(side: SideProject, code: string): Promise<void> {
   const log = await readFile(side.logFile, 'utf8');
   requireThat(isStopped && worker.exitCode !== 0, `a worker went on although it had to stop with ${code}`);
   requireThat(log.includes(`"code":"${code}"`), `the worker did not say ${code}: ${log.slice(-500)}`);
-  requireThat(!log.includes('"kind":"recovered","task":"account-'), 'a task without its offsets went live all the same');
+  requireThat(
+    !log.includes('"kind":"recovered","task":"account-'),
+    'a task without its offsets went live all the same',
+  );
 }
 
 /** A project of its own whose records are all answered, and whose worker is stopped when more come. */

@@ -1,10 +1,17 @@
 import { join } from 'node:path';
 import { topologyPrefix } from '../../../contracts/topics.js';
+import type { Value } from '../../../features/types.js';
 import type { TopicPartition } from '../../../stores/log/log.js';
 import { SnapshotStore } from '../../../streams/runtime/snapshotStore.js';
 import { partitionName } from '../../../streams/runtime/taskInputs.js';
 import type { StreamTask, Topology } from '../../../streams/runtime/topology.js';
-import type { StreamCluster } from './streamCluster.js';
+import { MODEL, type StreamCluster } from './streamCluster.js';
+
+/** Entries of a task by name; of the windows of a view one for each key, however they lie in a snapshot. */
+type State = Map<string, Uint8Array>;
+
+/** The entry of a view's key in a snapshot: of a task with several views, or of one with one; a hot key has one a chunk. */
+const VIEW_ENTRY = /^(?:v[0-9a-f]+:|k)(.*?)(?:@[0-9a-f]{16})?$/s;
 
 /**
  * State is a fold of the log: what each task of a topology left in its snapshot must be, byte for byte, what a silent replay of
@@ -36,12 +43,7 @@ export async function compareState(
         find(`${name} left no snapshot`);
         continue;
       }
-      const left = new Map<string, Uint8Array>();
-      for (const { key, value } of store.entries()) left.set(textOf(key), value);
-      for (const { key, value } of forgotten(topology.createTask(id, partitions), store, offsets)) {
-        if (value === null) left.delete(textOf(key));
-        else left.set(textOf(key), value);
-      }
+      const left = restored(topology.createTask(id, partitions), store, offsets);
       const replayed = await replay(cluster, topology.createTask(id, partitions), partitions, offsets);
       for (const key of new Set([...left.keys(), ...replayed.keys()])) {
         const [ours, theirs] = [left.get(key), replayed.get(key)];
@@ -56,28 +58,25 @@ export async function compareState(
   return { tasks: inputs.size, entries };
 }
 
-/**
- * Windows forget now and then, not at once: what of a snapshot no position can see any more is left out, as a task does that
- * starts from it. Gives the entries that change by that.
- */
-function* forgotten(
-  task: StreamTask,
-  store: SnapshotStore,
-  offsets: Readonly<Record<string, number>>,
-): ReturnType<StreamTask['snapshot']> {
-  // What is read by key is kept as exactly as it is written.
-  if (task.attach !== undefined) return;
-  for (const { key, value } of store.entries()) task.restore(key, value);
-  task.committed(new Map(Object.entries(offsets)));
-  yield* task.snapshot();
+/** The state that a task comes to which starts from the snapshot. */
+function restored(task: StreamTask, store: SnapshotStore, offsets: Readonly<Record<string, number>>): State {
+  const held: State = new Map();
+  for (const { key, value } of store.entries()) {
+    held.set(textOf(key), value);
+    // What is read by key is not restored.
+    if (task.attach === undefined) task.restore(key, value);
+  }
+  if (task.attach === undefined) task.committed(new Map(Object.entries(offsets)));
+  return stateOf(task, held);
 }
 
+/** The state that a task comes to which has no snapshot. */
 async function replay(
   { log }: StreamCluster,
   task: StreamTask,
   partitions: readonly TopicPartition[],
   offsets: Readonly<Record<string, number>>,
-): Promise<ReadonlyMap<string, Uint8Array>> {
+): Promise<State> {
   const low = new Map<string, number>();
   for (const topic of new Set(partitions.map((each) => each.topic)))
     for (const range of await log.offsets(topic)) low.set(partitionName({ topic, ...range }), range.low);
@@ -94,13 +93,32 @@ async function replay(
     }
   }
   task.committed(new Map(Object.entries(offsets)));
-  const state = new Map<string, Uint8Array>();
-  for (const { key, value } of task.snapshot()) if (value !== null) state.set(textOf(key), value);
+  const held: State = new Map();
+  for (const { key, value } of task.snapshot()) if (value !== null) held.set(textOf(key), value);
+  return stateOf(task, held);
+}
+
+/** @param held entries of a snapshot of the task. */
+function stateOf(task: StreamTask, held: State): State {
+  if (task.stateOf === undefined) return held;
+  const state: State = new Map();
+  for (const [key, value] of held) {
+    const entry = VIEW_ENTRY.exec(key);
+    if (entry === null) {
+      state.set(key, value);
+      continue;
+    }
+    const owner = JSON.parse(entry[1] as string) as Value;
+    for (const input of MODEL.service.inputs) {
+      const bytes = task.stateOf(input.view.name, owner);
+      if (bytes !== null && bytes !== undefined) state.set(`${input.view.name} of ${entry[1]}`, bytes);
+    }
+  }
   return state;
 }
 
 function textOf(key: Uint8Array): string {
-  return JSON.stringify(Buffer.from(key).toString('latin1'));
+  return Buffer.from(key).toString('utf8');
 }
 
 function sizeOf(bytes: Uint8Array | undefined): string {
