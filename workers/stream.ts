@@ -20,8 +20,10 @@ import { openRegistry } from '../stores/registry/openRegistry.js';
 import { followDeployments } from '../streams/deployments/followDeployments.js';
 import { initialiseGroup } from '../streams/runtime/initialiseGroup.js';
 import { runTopology, type RunningTopology } from '../streams/runtime/runTopology.js';
+import { isFailedCommit } from '../streams/runtime/snapshotStore.js';
 import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
 import { failPointFrom } from './failPoint.js';
+import { withFailPoints } from './failingOnlineStore.js';
 import { loadProject } from './loadProject.js';
 import { MaterializeHost } from './materializeHost.js';
 import { measuredScorer } from './monitoring/measuredScorer.js';
@@ -70,6 +72,7 @@ async function main(): Promise<void> {
   const model = values.model === undefined ? null : modelOf(definitions, values.model);
   if (names.includes('score')) requireModel(model);
   const poisonLimit = poisonLimitFrom(process.env);
+  const reach = failPointFrom(process.env);
   const objectSnapshots = objectSnapshotsFrom(process.env);
   const monitoring = createStreamMonitoring({ project: id, model: model?.name ?? null, instance: values.instance });
   const watched = values.initialise === undefined ? monitoringAddressFrom(process.env, values['metrics-port']) : null;
@@ -96,7 +99,7 @@ async function main(): Promise<void> {
     ...scoring,
     scorer,
     objects,
-    online: () => (online ??= openOnlineStore(configuration.online)),
+    online: () => (online ??= withFailPoints(openOnlineStore(configuration.online), reach)),
     onOnlineProblem: (view: string, problem: string | null) => {
       if (problem === null) logger.info({ view }, 'the online store is back');
       else logger.warn({ view }, problem);
@@ -169,8 +172,11 @@ async function main(): Promise<void> {
     report(error);
     void stop(isTidemillError(error) ? error.description.exit : 1);
   };
+  process.on('unhandledRejection', (error) => {
+    // The task whose snapshot it was says so.
+    if (!isFailedCommit(error)) fatal(error);
+  });
 
-  const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
   const runtimeOf = (name: TopologyName): RuntimeOptions => ({
     log,
     openSnapshots: snapshots.open,
