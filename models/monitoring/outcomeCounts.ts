@@ -60,15 +60,15 @@ export class OutcomeCounts implements Mergeable<OutcomeCounts> {
     const { positives, logLoss, brier } = this;
     return { sources: sortedPairs(this.sources), positives, logLoss, brier, calibration };
   }
+}
 
-  static decode(encoded: EncodedOutcomeCounts): OutcomeCounts {
-    const counts = new OutcomeCounts();
-    for (const [source, rows] of encoded.sources) counts.sources.set(source, rows);
-    counts.positives = encoded.positives;
-    counts.logLoss = encoded.logLoss;
-    counts.brier = encoded.brier;
-    for (const [bin, rows, scores, positives] of encoded.calibration)
-      counts.calibration.set([rows, scores, positives], 3 * bin);
-    return counts;
-  }
+export function decodeOutcomeCounts(encoded: EncodedOutcomeCounts): OutcomeCounts {
+  const counts = new OutcomeCounts();
+  for (const [source, rows] of encoded.sources) counts.sources.set(source, rows);
+  counts.positives = encoded.positives;
+  counts.logLoss = encoded.logLoss;
+  counts.brier = encoded.brier;
+  for (const [bin, rows, scores, positives] of encoded.calibration)
+    counts.calibration.set([rows, scores, positives], 3 * bin);
+  return counts;
 }

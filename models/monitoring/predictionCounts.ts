@@ -78,18 +78,19 @@ export class PredictionCounts implements Mergeable<PredictionCounts> {
       nulls: sortedPairs(this.nulls).map(([service, { vectors, columns }]) => [service, vectors, sparse(columns)]),
     };
   }
+}
 
-  static decode(encoded: EncodedPredictionCounts): PredictionCounts {
-    const counts = new PredictionCounts();
-    counts.rows = encoded.rows;
-    counts.served = encoded.served;
-    counts.failed = encoded.failed;
-    for (const [decision, rows] of encoded.decisions) counts.decisions.set(decision, rows);
-    for (const [bin, rows] of encoded.scores) counts.scores[bin] = rows;
-    for (const [service, vectors, columns] of encoded.nulls) {
-      const own = counts.nullsOf(service, vectors);
-      for (const [at, count] of columns) own.columns[at] = count;
-    }
-    return counts;
+export function decodePredictionCounts(encoded: EncodedPredictionCounts): PredictionCounts {
+  const counts = new PredictionCounts();
+  counts.rows = encoded.rows;
+  counts.served = encoded.served;
+  counts.failed = encoded.failed;
+  for (const [decision, rows] of encoded.decisions) counts.decisions.set(decision, rows);
+  for (const [bin, rows] of encoded.scores) counts.scores[bin] = rows;
+  for (const [service, vectors, sparseColumns] of encoded.nulls) {
+    const columns: number[] = [];
+    for (const [at, count] of sparseColumns) columns[at] = count;
+    counts.nulls.set(service, { vectors, columns });
   }
+  return counts;
 }

@@ -2,10 +2,10 @@ import type { EncodedOutcomeCounts, EncodedPredictionCounts, ReportRecord } from
 import type { ScoreRole } from '../../contracts/records.js';
 import type { CountBlock } from './countBlock.js';
 import { compareCells, type Cell } from './mergeable.js';
-import { OutcomeCounts } from './outcomeCounts.js';
+import { decodeOutcomeCounts, OutcomeCounts } from './outcomeCounts.js';
 import { parseState } from './parseState.js';
 import { outcomeReport, predictionReport, type ColumnsOf } from './performanceReport.js';
-import { PredictionCounts } from './predictionCounts.js';
+import { decodePredictionCounts, PredictionCounts } from './predictionCounts.js';
 import { StepQueue, type Step } from './stepQueue.js';
 
 export interface MergerOptions {
@@ -51,8 +51,8 @@ export class ReportMerger {
   private kept = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: MergerOptions) {
-    this.predictions = new StepQueue(options.partitions, PredictionCounts.decode);
-    this.outcomes = new StepQueue(options.partitions, OutcomeCounts.decode);
+    this.predictions = new StepQueue(options.partitions, decodePredictionCounts);
+    this.outcomes = new StepQueue(options.partitions, decodeOutcomeCounts);
   }
 
   /** Event time up to which predictions of all partitions are reported; null before the first. */
@@ -158,8 +158,8 @@ export class ReportMerger {
       const bucket = Number(rest);
       const cells = parseState<StoredMerged>(value).map(([version, role, revision, predictions, outcomes]) => {
         const counts = {
-          predictions: predictions === null ? null : PredictionCounts.decode(predictions),
-          outcomes: outcomes === null ? null : OutcomeCounts.decode(outcomes),
+          predictions: predictions === null ? null : decodePredictionCounts(predictions),
+          outcomes: outcomes === null ? null : decodeOutcomeCounts(outcomes),
           revision,
         };
         return { bucket, version, role, counts };
@@ -184,9 +184,9 @@ function encodeMerged(cells: readonly Cell<Merged>[]): string {
 }
 
 function decodedPredictions({ counts, ...cell }: CountBlock['cells'][number]): Cell<PredictionCounts> {
-  return { ...cell, counts: PredictionCounts.decode(counts as EncodedPredictionCounts) };
+  return { ...cell, counts: decodePredictionCounts(counts as EncodedPredictionCounts) };
 }
 
 function decodedOutcomes({ counts, ...cell }: CountBlock['cells'][number]): Cell<OutcomeCounts> {
-  return { ...cell, counts: OutcomeCounts.decode(counts as EncodedOutcomeCounts) };
+  return { ...cell, counts: decodeOutcomeCounts(counts as EncodedOutcomeCounts) };
 }

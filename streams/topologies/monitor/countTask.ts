@@ -5,9 +5,9 @@ import { encodeLosses, MAX_BLOCK_ROWS } from '../../../models/drift/lossColumns.
 import { BucketTally, type ClosedBuckets } from '../../../models/monitoring/bucketTally.js';
 import { countBlocks, type Counted } from '../../../models/monitoring/countBlock.js';
 import type { Mergeable } from '../../../models/monitoring/mergeable.js';
-import { OutcomeCounts } from '../../../models/monitoring/outcomeCounts.js';
+import { decodeOutcomeCounts, OutcomeCounts } from '../../../models/monitoring/outcomeCounts.js';
 import { countOutcome, countPrediction } from '../../../models/monitoring/countRecord.js';
-import { PredictionCounts } from '../../../models/monitoring/predictionCounts.js';
+import { decodePredictionCounts, PredictionCounts } from '../../../models/monitoring/predictionCounts.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { MonitorPlan } from './monitorPlan.js';
@@ -41,13 +41,13 @@ export class CountTask implements StreamTask {
       bucketMs,
       delayMs: model.request.allowedLatenessMs,
       create: () => new PredictionCounts(),
-      decode: PredictionCounts.decode,
+      decode: decodePredictionCounts,
     });
     this.outcomes = new BucketTally({
       bucketMs,
       delayMs: labelDelayMs + model.label.stream.allowedLatenessMs,
       create: () => new OutcomeCounts(),
-      decode: OutcomeCounts.decode,
+      decode: decodeOutcomeCounts,
     });
     this.losses = new ChampionLosses(labelDelayMs);
   }
