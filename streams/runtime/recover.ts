@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { isTidemillError, TidemillError } from '../../contracts/errors.js';
+import { isTidemillError } from '../../contracts/errors.js';
 import { groupId, topologyPrefix, transactionalId } from '../../contracts/topics.js';
 import type { TransactionalProducer } from '../../stores/log/log.js';
 import { openAtLeastOnceProducer, type CommitOffsets } from './atLeastOnceProducer.js';
