@@ -1,7 +1,7 @@
 import type { Project } from '../models/project.js';
 import type { Batch } from './inputs.js';
 import type { Interleaving } from './interleave.js';
-import type { InvariantReport } from './invariants/checkInvariants.js';
+import { NOTHING_CHECKED, type InvariantReport } from './invariants/checkInvariants.js';
 import type { TestStreamsOptions } from './options.js';
 import { seededRandom, type SeededRandom } from './simulation/random.js';
 import { testStreams, type StreamTestDriver } from './testStreams.js';
@@ -40,16 +40,7 @@ export async function exploreInterleavings(project: Project, exploration: Explor
     seeds: all.length,
     steps: 0,
     faults: 0,
-    requests: 0,
-    predictions: 0,
-    duplicates: 0,
-    late: 0,
-    deadLetters: 0,
-    vectors: 0,
-    tasks: 0,
-    onlineKeys: 0,
-    outcomes: 0,
-    archivedRecords: 0,
+    ...NOTHING_CHECKED,
   };
   for (const seed of all) {
     const driver = await testStreams(project, { ...exploration, instances: [] });

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom } from '../contracts/configuration.js';
 import { monitoringAddressFrom } from '../contracts/monitoring.js';
+import { objectSnapshotsFrom } from '../contracts/objectSnapshots.js';
 import { poisonLimitFrom } from '../contracts/poisonLimit.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
 import { streamTopic } from '../contracts/topics.js';
@@ -19,8 +20,10 @@ import { openRegistry } from '../stores/registry/openRegistry.js';
 import { followDeployments } from '../streams/deployments/followDeployments.js';
 import { initialiseGroup } from '../streams/runtime/initialiseGroup.js';
 import { runTopology, type RunningTopology } from '../streams/runtime/runTopology.js';
+import { isFailedCommit } from '../streams/runtime/snapshotStore.js';
 import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
 import { failPointFrom } from './failPoint.js';
+import { withFailPoints } from './failingOnlineStore.js';
 import { loadProject } from './loadProject.js';
 import { MaterializeHost } from './materializeHost.js';
 import { measuredScorer } from './monitoring/measuredScorer.js';
@@ -69,6 +72,8 @@ async function main(): Promise<void> {
   const model = values.model === undefined ? null : modelOf(definitions, values.model);
   if (names.includes('score')) requireModel(model);
   const poisonLimit = poisonLimitFrom(process.env);
+  const reach = failPointFrom(process.env);
+  const objectSnapshots = objectSnapshotsFrom(process.env);
   const monitoring = createStreamMonitoring({ project: id, model: model?.name ?? null, instance: values.instance });
   const watched = values.initialise === undefined ? monitoringAddressFrom(process.env, values['metrics-port']) : null;
   // Open before anything is asked for: a worker that waits for its broker says that it is starting.
@@ -94,7 +99,7 @@ async function main(): Promise<void> {
     ...scoring,
     scorer,
     objects,
-    online: () => (online ??= openOnlineStore(configuration.online)),
+    online: () => (online ??= withFailPoints(openOnlineStore(configuration.online), reach)),
     onOnlineProblem: (view: string, problem: string | null) => {
       if (problem === null) logger.info({ view }, 'the online store is back');
       else logger.warn({ view }, problem);
@@ -167,8 +172,11 @@ async function main(): Promise<void> {
     report(error);
     void stop(isTidemillError(error) ? error.description.exit : 1);
   };
+  process.on('unhandledRejection', (error) => {
+    // The task whose snapshot it was says so.
+    if (!isFailedCommit(error)) fatal(error);
+  });
 
-  const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
   const runtimeOf = (name: TopologyName): RuntimeOptions => ({
     log,
     openSnapshots: snapshots.open,
@@ -177,6 +185,7 @@ async function main(): Promise<void> {
     ...settingsOf(name),
     processing: processingOf(values.processing),
     poisonLimit,
+    ...(objectSnapshots === null ? {} : { objectSnapshots: { objects, ...objectSnapshots } }),
     ...(server === null ? {} : { address: server.address }),
     onCommit: monitoring.onCommit,
     reach,

@@ -144,7 +144,7 @@ export async function createTopology(name: TopologyName, parts: TopologyParts): 
     case 'outcome':
       return outcomeTopology(common);
     case 'monitor':
-      return monitorTopology(common);
+      return monitorTopology({ ...common, services: await parts.services() });
     case 'relay': {
       const lifecycle = await parts.lifecycle();
       return relayTopology({

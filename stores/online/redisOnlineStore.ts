@@ -38,6 +38,8 @@ export function openRedisOnlineStore(options: { readonly url: string; readonly p
     connectTimeout: COMMAND_TIMEOUT_MS,
     maxRetriesPerRequest: 1,
     retryStrategy: (times) => Math.min(MAX_RETRY_MS, times * 50),
+    // A master that has become a replica goes on answering whoever is connected: only a new connection finds its successor.
+    reconnectOnError: ({ message }) => message.includes('READONLY'),
     lazyConnect: true,
   });
   // Every command that suffers says so itself.

@@ -101,6 +101,18 @@ export interface Registry {
   generation(topology: string): Promise<number>;
   /** Issues the next generation (reset, rebuild). */
   issueGeneration(topology: string): Promise<number>;
+  /** The number that the next generation gets: no number is given twice. */
+  nextGeneration(topology: string): Promise<number>;
+  /** Generation that is replayed beside the running one; null where none is. */
+  replayGeneration(topology: string): Promise<number | null>;
+  /** Issues a generation to be replayed beside the running one; gives the one that there is already. */
+  issueReplay(topology: string): Promise<number>;
+  /**
+   * Ends a replay: its generation is the running one from here on, or is dropped.
+   *
+   * @returns false where it is not what is being replayed: nothing is changed then.
+   */
+  endReplay(topology: string, generation: number, how: 'adopt' | 'drop'): Promise<boolean>;
 
   close(): Promise<void>;
 }

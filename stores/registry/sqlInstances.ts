@@ -65,9 +65,7 @@ export function instanceMethods(
   };
 }
 
-export function clockMethods(
-  database: SqlDatabase,
-): Pick<Registry, 'advanceWatermark' | 'watermark' | 'generation' | 'issueGeneration'> {
+export function clockMethods(database: SqlDatabase): Pick<Registry, 'advanceWatermark' | 'watermark'> {
   return {
     advanceWatermark: (stream, watermark) =>
       database.write(`stream/${stream}`, async (sql) => {
@@ -88,30 +86,6 @@ export function clockMethods(
           stream,
         );
         return row === null ? null : (row['watermark'] as number);
-      }),
-    generation: (topology) =>
-      database.read(async (sql) => {
-        const row = await sql.row(
-          'SELECT generation FROM generations WHERE project = ? AND topology = ?',
-          sql.project,
-          topology,
-        );
-        return row === null ? 1 : (row['generation'] as number);
-      }),
-    issueGeneration: (topology) =>
-      database.write(`topology/${topology}`, async (sql) => {
-        await sql.run(
-          `INSERT INTO generations (project, topology, generation) VALUES (?, ?, 2)
-           ON CONFLICT (project, topology) DO UPDATE SET generation = generations.generation + 1`,
-          sql.project,
-          topology,
-        );
-        const row = await sql.row(
-          'SELECT generation FROM generations WHERE project = ? AND topology = ?',
-          sql.project,
-          topology,
-        );
-        return row?.['generation'] as number;
       }),
   };
 }

@@ -1,6 +1,22 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { environmentOf, type Configuration } from '../../contracts/configuration.js';
+import { onlineStoreIn } from '../../contracts/onlineAddress.js';
+import { registryIn } from '../../contracts/registryAddress.js';
+
+/** Settings of workers of the fraud project that need no Temporal; everything of theirs is below `home`. */
+export function fraudConfiguration(project: string, broker: string, home: string): Configuration {
+  return {
+    project,
+    projectModule: join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js'),
+    kafkaBrokers: [broker],
+    temporalAddress: '127.0.0.1:1',
+    temporalNamespace: 'default',
+    home,
+    registry: registryIn(home),
+    online: onlineStoreIn(home),
+  };
+}
 
 /** A stream worker as a process of its own. */
 export class StreamWorker {

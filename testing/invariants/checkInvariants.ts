@@ -25,6 +25,20 @@ export interface InvariantReport {
   readonly archivedRecords: number;
 }
 
+/** The report of nothing. */
+export const NOTHING_CHECKED: InvariantReport = {
+  requests: 0,
+  predictions: 0,
+  duplicates: 0,
+  late: 0,
+  deadLetters: 0,
+  vectors: 0,
+  tasks: 0,
+  onlineKeys: 0,
+  outcomes: 0,
+  archivedRecords: 0,
+};
+
 /** Findings that a message tells; a broken invariant rarely breaks once. */
 const MAX_FINDINGS = 10;
 
@@ -38,18 +52,7 @@ export async function checkInvariants(
   const findings: string[] = [];
   const find = (text: string): void => void findings.push(text);
   const runs = (name: string): boolean => topologies.some(({ identity }) => identity.name === name);
-  const report = {
-    requests: 0,
-    predictions: 0,
-    duplicates: 0,
-    late: 0,
-    deadLetters: 0,
-    vectors: 0,
-    tasks: 0,
-    onlineKeys: 0,
-    outcomes: 0,
-    archivedRecords: 0,
-  };
+  const report: Record<keyof InvariantReport, number> = { ...NOTHING_CHECKED };
 
   for (const model of project.models) {
     const from = (stream: string): ReadonlyMap<number, number> =>

@@ -3,7 +3,8 @@ import type { ViewOperator } from '../../../features/operator/viewOperator.js';
 import type { Value } from '../../../features/types.js';
 import { TidemillError } from '../../../contracts/errors.js';
 import type { OnlineMark, OnlineStore, OnlineWriter, ViewIdentity } from '../../../stores/online/onlineStore.js';
-import { EntryLayout, WHOLE } from './entryLayout.js';
+import { WHOLE } from '../../state/keyChunks.js';
+import { EntryLayout } from './entryLayout.js';
 
 /** Entries planned and sent at a time: bounds what is encoded and not yet written. */
 const BATCH_KEYS = 200;

@@ -7,13 +7,11 @@ import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
 import type { DeadLetterChange, DeadLetterContent, DeadLetterList } from '../../../contracts/deadLetters.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import type { PredictionRecord } from '../../../contracts/records.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import type { TopologyProgress } from '../../../contracts/topologyProgress.js';
 import { fraud } from '../../../examples/fraud/project.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
-import { StreamWorker } from '../../support/streamWorker.js';
+import { fraudConfiguration, StreamWorker } from '../../support/streamWorker.js';
 
 const run = promisify(execFile);
 const cli = join(process.cwd(), 'dist', 'cli', 'main.js');
@@ -28,16 +26,7 @@ describe('tidemill dlq', () => {
   beforeAll(async () => {
     kafka = await startTestKafka();
     const home = join(kafka.directory, 'home');
-    configuration = {
-      project: 'letters',
-      projectModule: join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js'),
-      kafkaBrokers: [kafka.broker],
-      temporalAddress: '127.0.0.1:1',
-      temporalNamespace: 'default',
-      home,
-      registry: registryIn(home),
-      online: onlineStoreIn(home),
-    };
+    configuration = fraudConfiguration('letters', kafka.broker, home);
     await kafka.log.ensureTopics(
       ['transactions', 'fraud-labels'].map((name) => ({ topic: `letters.${name}`, partitions: 2 })),
     );

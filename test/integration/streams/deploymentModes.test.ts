@@ -5,8 +5,6 @@ import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import { deploymentsOf, verifyRoles } from '../../../activities/audit/verifyRoles.js';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import type { DeploymentRecord, PredictionRecord } from '../../../contracts/records.js';
 import { deploymentsTopic, predictionsTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
@@ -18,7 +16,7 @@ import { openRegistry } from '../../../stores/registry/openRegistry.js';
 import { changeOf, draftOf } from '../../contract/stores/registry/registrySuite.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { paymentRecord, payments, START } from '../../support/payments.js';
-import { StreamWorker } from '../../support/streamWorker.js';
+import { fraudConfiguration, StreamWorker } from '../../support/streamWorker.js';
 
 const project = 'modestest';
 const PARTITIONS = 4;
@@ -40,16 +38,7 @@ const marginOf = (version: number, amount: number): number => version - 2 + amou
 beforeAll(async () => {
   kafka = await startTestKafka();
   producer = await kafka.log.producer();
-  configuration = {
-    project,
-    projectModule: join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js'),
-    kafkaBrokers: [kafka.broker],
-    temporalAddress: '127.0.0.1:1',
-    temporalNamespace: 'default',
-    home: join(kafka.directory, 'home'),
-    registry: registryIn(join(kafka.directory, 'home')),
-    online: onlineStoreIn(join(kafka.directory, 'home')),
-  };
+  configuration = fraudConfiguration(project, kafka.broker, join(kafka.directory, 'home'));
   await kafka.log.ensureTopics([
     ...['transactions', 'fraud-labels'].map((name) => ({ topic: `${project}.${name}`, partitions: PARTITIONS })),
     { topic: deploymentsTopic(project), partitions: 1, compacted: true },

@@ -3,14 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import { groupId, hopTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
 import type { LogProducer, OutgoingRecord, TopicPartition } from '../../../stores/log/log.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { labelRecord, paymentRecord, payments, randomNumbers, type Payment } from '../../support/payments.js';
-import { StreamWorker } from '../../support/streamWorker.js';
+import { fraudConfiguration, StreamWorker } from '../../support/streamWorker.js';
 
 const PARTITIONS = 4;
 const identity = { project: 'fraudtest', name: 'score.fraud', generation: 1 };
@@ -22,16 +20,7 @@ let producer: LogProducer;
 beforeAll(async () => {
   kafka = await startTestKafka();
   producer = await kafka.log.producer();
-  configuration = {
-    project: identity.project,
-    projectModule: join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js'),
-    kafkaBrokers: [kafka.broker],
-    temporalAddress: '127.0.0.1:1',
-    temporalNamespace: 'default',
-    home: join(kafka.directory, 'home'),
-    registry: registryIn(join(kafka.directory, 'home')),
-    online: onlineStoreIn(join(kafka.directory, 'home')),
-  };
+  configuration = fraudConfiguration(identity.project, kafka.broker, join(kafka.directory, 'home'));
   await kafka.log.ensureTopics(
     ['transactions', 'fraud-labels'].map((name) => ({ topic: `${identity.project}.${name}`, partitions: PARTITIONS })),
   );

@@ -5,7 +5,6 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { environmentOf, type Configuration } from '../../../contracts/configuration.js';
 import type { OnlineFeatures } from '../../../contracts/onlineFeatures.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import { customerSpending, terminalRisk } from '../../../examples/fraud/project.js';
 import type { CompiledView } from '../../../features/compiledView.js';
 import type { LogProducer } from '../../../stores/log/log.js';
@@ -16,7 +15,7 @@ import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { eventsInLog, interpreted } from '../../support/materialized.js';
 import { labelRecord, paymentRecord, payments } from '../../support/payments.js';
 import { hasRedis, startTestRedis, type TestRedis } from '../../support/redis.js';
-import { StreamWorker } from '../../support/streamWorker.js';
+import { fraudConfiguration, StreamWorker } from '../../support/streamWorker.js';
 
 const PARTITIONS = 2;
 const project = 'online';
@@ -36,16 +35,7 @@ describe.skipIf(!(await hasRedis()))('a worker that materializes to Redis', () =
       ['transactions', 'fraud-labels'].map((name) => ({ topic: `${project}.${name}`, partitions: PARTITIONS })),
     );
     const home = join(kafka.directory, 'home');
-    configuration = {
-      project,
-      projectModule: join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js'),
-      kafkaBrokers: [kafka.broker],
-      temporalAddress: '127.0.0.1:1',
-      temporalNamespace: 'default',
-      home,
-      registry: registryIn(home),
-      online: { kind: 'redis', url: redis.url },
-    };
+    configuration = { ...fraudConfiguration(project, kafka.broker, home), online: { kind: 'redis', url: redis.url } };
     store = openOnlineStore(configuration.online);
   });
   afterAll(async () => {

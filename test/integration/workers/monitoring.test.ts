@@ -3,14 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Configuration } from '../../../contracts/configuration.js';
 import type { Readiness, StreamWorkerStatus } from '../../../contracts/monitoring.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import { METRICS } from '../../../workers/monitoring/metricNames.js';
 import { freePort } from '../../../infra/ports.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { parseMetrics, sumOf, type Sample } from '../../support/metricsText.js';
 import { paymentRecord, payments } from '../../support/payments.js';
-import { StreamWorker } from '../../support/streamWorker.js';
+import { fraudConfiguration, StreamWorker } from '../../support/streamWorker.js';
 
 describe('the port of a stream worker', () => {
   let kafka: TestKafka;
@@ -18,16 +16,7 @@ describe('the port of a stream worker', () => {
   beforeAll(async () => {
     kafka = await startTestKafka();
     const home = join(kafka.directory, 'home');
-    configuration = {
-      project: 'watched',
-      projectModule: join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js'),
-      kafkaBrokers: [kafka.broker],
-      temporalAddress: '127.0.0.1:1',
-      temporalNamespace: 'default',
-      home,
-      registry: registryIn(home),
-      online: onlineStoreIn(home),
-    };
+    configuration = fraudConfiguration('watched', kafka.broker, home);
     await kafka.log.ensureTopics(
       ['transactions', 'fraud-labels'].map((name) => ({ topic: `watched.${name}`, partitions: 2 })),
     );

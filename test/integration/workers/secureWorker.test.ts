@@ -2,12 +2,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Configuration } from '../../../contracts/configuration.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import { openKafkaLog } from '../../../stores/log/kafkaLog.js';
 import type { Log } from '../../../stores/log/log.js';
 import { startSecureKafka, type SecureKafka } from '../../support/secureKafka.js';
-import { StreamWorker } from '../../support/streamWorker.js';
+import { fraudConfiguration, StreamWorker } from '../../support/streamWorker.js';
 
 describe('a stream worker towards a broker that wants TLS and a password', () => {
   let kafka: SecureKafka;
@@ -16,16 +14,7 @@ describe('a stream worker towards a broker that wants TLS and a password', () =>
   beforeAll(async () => {
     kafka = await startSecureKafka();
     const home = join(kafka.directory, 'home');
-    configuration = {
-      project: 'secure',
-      projectModule: join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js'),
-      kafkaBrokers: [kafka.broker],
-      temporalAddress: '127.0.0.1:1',
-      temporalNamespace: 'default',
-      home,
-      registry: registryIn(home),
-      online: onlineStoreIn(home),
-    };
+    configuration = fraudConfiguration('secure', kafka.broker, home);
     log = openKafkaLog({ brokers: [kafka.openBroker], clientId: 'test' });
     await log.ensureTopics(
       ['transactions', 'fraud-labels'].map((name) => ({ topic: `secure.${name}`, partitions: 1 })),

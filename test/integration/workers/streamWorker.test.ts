@@ -6,8 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import { predictionsTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
 import type { LogProducer } from '../../../stores/log/log.js';
@@ -15,21 +13,10 @@ import { openRegistry } from '../../../stores/registry/openRegistry.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { paymentRecord, payments } from '../../support/payments.js';
 import { hasPostgres, startTestPostgres } from '../../support/postgres.js';
-import { StreamWorker } from '../../support/streamWorker.js';
-
-const projectModule = join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js');
+import { fraudConfiguration, StreamWorker } from '../../support/streamWorker.js';
 
 function settings(broker: string, home: string, project = 'workertest'): Configuration {
-  return {
-    project,
-    projectModule,
-    kafkaBrokers: [broker],
-    temporalAddress: '127.0.0.1:1',
-    temporalNamespace: 'default',
-    home,
-    registry: registryIn(home),
-    online: onlineStoreIn(home),
-  };
+  return fraudConfiguration(project, broker, home);
 }
 
 const isPostgresHere = await hasPostgres();

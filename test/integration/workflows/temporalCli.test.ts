@@ -5,13 +5,12 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import { environmentOf, type Configuration } from '../../../contracts/configuration.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import type { LifecycleStatus, RetrainResult, RetrainStatus } from '../../../contracts/workflows.js';
 import { findTemporal } from '../../../infra/findTemporal.js';
 import { startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
 import { openRegistry } from '../../../stores/registry/openRegistry.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
+import { fraudConfiguration } from '../../support/streamWorker.js';
 
 const run = promisify(execFile);
 const project = 'clitest';
@@ -39,14 +38,8 @@ describe('the lifecycle from the Temporal command line', () => {
     await producer.send([{ topic: `${project}.transactions`, key: '1', value: '{}' }]);
     await producer.close();
     configuration = {
-      project,
-      projectModule: join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js'),
-      kafkaBrokers: [kafka.broker],
+      ...fraudConfiguration(project, kafka.broker, join(kafka.directory, 'home')),
       temporalAddress: temporal.address,
-      temporalNamespace: 'default',
-      home: join(kafka.directory, 'home'),
-      registry: registryIn(join(kafka.directory, 'home')),
-      online: onlineStoreIn(join(kafka.directory, 'home')),
     };
     worker = spawn(process.execPath, [join(process.cwd(), 'dist', 'workers', 'lifecycle.js')], {
       env: { ...process.env, ...environmentOf(configuration) },

@@ -644,6 +644,24 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         expect(await registry.generation('score.fraud')).toBe(3);
         expect(await registry.generation('archive')).toBe(1);
       });
+
+      test('a generation that is replayed has a number of its own, and takes over once', async () => {
+        expect(await registry.replayGeneration('score.fraud')).toBeNull();
+        expect(await registry.issueReplay('score.fraud')).toBe(2);
+        expect(await registry.issueReplay('score.fraud')).toBe(2);
+        expect(await registry.generation('score.fraud')).toBe(1);
+        expect(await registry.nextGeneration('score.fraud')).toBe(3);
+        expect(await registry.issueGeneration('score.fraud')).toBe(3);
+        expect(await registry.endReplay('score.fraud', 3, 'adopt')).toBe(false);
+        expect(await registry.endReplay('score.fraud', 2, 'adopt')).toBe(true);
+        expect(await registry.endReplay('score.fraud', 2, 'adopt')).toBe(false);
+        expect(await registry.generation('score.fraud')).toBe(2);
+        expect(await registry.replayGeneration('score.fraud')).toBeNull();
+        expect(await registry.issueReplay('score.fraud')).toBe(4);
+        expect(await registry.endReplay('score.fraud', 4, 'drop')).toBe(true);
+        expect(await registry.generation('score.fraud')).toBe(2);
+        expect(await registry.issueGeneration('score.fraud')).toBe(5);
+      });
     });
 
     test('what one process wrote another reads, and projects do not see each other', async () => {
