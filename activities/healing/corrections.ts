@@ -2,7 +2,7 @@ import type { CorrectionRecord } from '../../contracts/records.js';
 import { correctionsTopic, correctionsWriter } from '../../contracts/topics.js';
 import { parseEvent } from '../../features/eventContract.js';
 import type { CompiledView } from '../../features/compiledView.js';
-import type { LoggedEvent, Value } from '../../features/types.js';
+import type { LoggedEvent } from '../../features/types.js';
 import type { Log, OutgoingRecord, TransactionalProducer } from '../../stores/log/log.js';
 import { jsonOf } from '../audit/readTopic.js';
 
@@ -25,8 +25,8 @@ export interface WrittenCorrection {
 }
 
 /**
- * Takes over the writing of a partition's corrections: from now on whatever an earlier attempt has written is visible, and it
- * can write nothing more.
+ * Takes over the writing of a partition's corrections: from now on whatever others have written is visible, and what they
+ * have not committed never will be.
  */
 export function takeCorrections(
   log: Log,
@@ -79,7 +79,7 @@ export async function writeCorrections(
           value: text,
           ...(isLate ? {} : { inTime: true }),
         };
-        return { topic, partition, key: String(event.values[view.key] as Value), value: JSON.stringify(record) };
+        return { topic, partition, key: String(event.values[view.key]), value: JSON.stringify(record) };
       }),
     );
   }

@@ -1,6 +1,6 @@
 import { greaterChange, type ValueChange } from '../../contracts/healing.js';
 import { TidemillError } from '../../contracts/errors.js';
-import type { CompiledFeature, CompiledView } from '../../features/compiledView.js';
+import type { CompiledView } from '../../features/compiledView.js';
 import { createViewOperator } from '../../features/operator/createViewOperator.js';
 import type { LoggedEvent, Value } from '../../features/types.js';
 import type { OnlineStore } from '../../stores/online/onlineStore.js';
@@ -24,7 +24,6 @@ export interface ComparerOptions {
 /** What the store lacks of some events. */
 export interface Lacking {
   readonly events: readonly LackingEvent[];
-  readonly keys: readonly Value[];
   readonly change: ValueChange | null;
 }
 
@@ -67,9 +66,8 @@ export class EntryComparer {
       else known.push(each);
     }
     const keys = [...byKey.keys()];
-    const found: { events: LackingEvent[]; keys: Value[]; change: ValueChange | null } = {
+    const found: { events: LackingEvent[]; change: ValueChange | null } = {
       events: [],
-      keys: [],
       change: null,
     };
     for (let at = 0; at < keys.length; at += BATCH_KEYS) {
@@ -81,7 +79,6 @@ export class EntryComparer {
         const { lacking, change } = this.compareKey(key, entries[index]?.chunks ?? [], byKey.get(key) ?? []);
         if (lacking.length === 0) continue;
         found.events.push(...lacking);
-        found.keys.push(key);
         found.change = greaterChange(found.change, change);
       }
     }
@@ -121,7 +118,7 @@ export class EntryComparer {
   private greatestChange(key: Value): ValueChange | null {
     const { features } = this.options.view;
     let greatest: ValueChange | null = null;
-    for (const [at, { name }] of (features as readonly CompiledFeature[]).entries()) {
+    for (const [at, { name }] of features.entries()) {
       const change = {
         key: key as number | string | boolean,
         feature: name,

@@ -225,6 +225,19 @@ export function healingSuite(name: string, open: () => Promise<HealingServers>, 
     },
   );
 
+  test('two healings of one view at a time insert nothing twice', async () => {
+    const world = await lateWorld('two');
+    const { kept } = await world.lateEvents();
+    const plan = await world.plan();
+    for (const outcome of await Promise.allSettled([world.carryOut(plan), world.carryOut(plan)])) {
+      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'PRODUCER_FENCED' });
+    }
+    await world.carryOut(plan);
+    expect((await world.awaitIn(plan)).events).toBe(kept.length);
+    expect(await world.differing()).toEqual([]);
+    await world.stop();
+  });
+
   test('a correction of what is there, or of what is long forgotten, changes nothing', async () => {
     const world = await lateWorld('needless');
     const before = await world.differing();
@@ -275,7 +288,6 @@ export function healingSuite(name: string, open: () => Promise<HealingServers>, 
   });
 }
 
-// eslint-disable-next-line @typescript-eslint/require-await -- nothing is archived
 async function* noRecords(): AsyncIterable<never[]> {
   yield [];
 }
