@@ -10,6 +10,7 @@ import { addLineageCommands } from './commands/lineage.js';
 import { addModelCommands } from './commands/models.js';
 import { addProjectCommands } from './commands/project.js';
 import { addPruneCommand } from './commands/prune.js';
+import { addReplayCommand } from './commands/replay.js';
 import { addRolloutCommands } from './commands/rollouts.js';
 import { addRuntimeCommands } from './commands/runtime.js';
 import { addStreamCommands } from './commands/stream.js';
@@ -60,6 +61,7 @@ export async function runCommandLine(args: readonly string[], console: Console =
     });
   addRuntimeCommands(program, context);
   addStreamCommands(program, context);
+  addReplayCommand(program, context);
   addDeadLetterCommands(program, context);
   addProjectCommands(program, context);
   addModelCommands(program, context);
