@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import { addApprovalCommands } from './commands/approvals.js';
 import { addAuditCommand } from './commands/audit.js';
+import { addArchiveCommands } from './commands/archive.js';
 import { addDeadLetterCommands } from './commands/deadLetters.js';
 import { addFeatureCommands } from './commands/features.js';
 import { addFollowCommand } from './commands/follow.js';
@@ -62,6 +63,7 @@ export async function runCommandLine(args: readonly string[], console: Console =
   addRuntimeCommands(program, context);
   addStreamCommands(program, context);
   addReplayCommand(program, context);
+  addArchiveCommands(program, context);
   addDeadLetterCommands(program, context);
   addProjectCommands(program, context);
   addModelCommands(program, context);
