@@ -13,7 +13,7 @@ import type { EntryWrite, OnlineStore } from '../stores/online/onlineStore.js';
 
 /**
  * Reads of one key's features from the online store, values computed: six windowed features over about 57 events a key in 30
- * days. One reader after the other and eight side by side, in one process. `npm run bench:online`
+ * days. One reader after the other and eight side by side, in one process. `npm run bench -- online`
  */
 const KEYS = 5_000;
 const EVENTS_PER_KEY = 57;

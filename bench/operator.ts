@@ -4,7 +4,7 @@ import { DAY_MS } from '../contracts/duration.js';
 
 /**
  * Cost of one event in the fraud project's operators: folded into and evaluated over two entities, 12 windowed features.
- * `npm run bench:operator`
+ * `npm run bench -- operator`
  */
 const CUSTOMERS = 5_000;
 const TERMINALS = 10_000;

@@ -20,7 +20,7 @@ import { Cluster, MODEL } from './chaos/rollout/cluster.js';
  * Signals come from as many senders as a topic has relays. More of them keep the server from the lifecycle's tasks: it
  * gives a signal that waits for the workflow precedence over everything else.
  *
- *   npm run bench:rollout [-- --signals 10000 --lifecycles 200 --json]
+ *   npm run bench -- rollout [--signals 10000 --lifecycles 200 --json]
  *
  * Absolute times are those of the machine: measure on one that does nothing else. Exit code 3 where a goal is missed.
  */

@@ -416,7 +416,7 @@ export const ERROR_CODES = {
   INSTANCES_BEHIND: {
     status: 503,
     exit: 6,
-    summary: 'Live instances did not follow a deployment in time, or nobody is live.',
+    summary: 'Live instances did not follow a deployment in time, or said that they never will, or nobody is live.',
     action:
       'Start workers, or look at the problem that an instance reports; pass allowNoInstances to promote without any.',
   },

@@ -3,17 +3,34 @@ import { connect, createServer } from 'node:net';
 import { TidemillError } from '../contracts/errors.js';
 import { commandOf } from './managedProcess.js';
 
-/** A port of 127.0.0.1 that nobody uses now. */
+/** Ports below those that systems give to outgoing connections: Linux from 32,768 on, others from 49,152. */
+const LISTENING = { from: 16_384, to: 32_767 };
+const ATTEMPTS = 64;
+
+/**
+ * A port of 127.0.0.1 that nobody uses now. It is none that the system may give to an outgoing connection before whoever asked
+ * comes to listen.
+ */
 export async function freePort(): Promise<number> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const port = LISTENING.from + Math.floor(Math.random() * (LISTENING.to - LISTENING.from + 1));
+    if (await canListen(port)) return port;
+  }
+  throw new TidemillError(
+    'RUNTIME_START_FAILED',
+    `no free port was found between ${LISTENING.from} and ${LISTENING.to} in ${ATTEMPTS} attempts`,
+    LISTENING,
+  );
+}
+
+async function canListen(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+  const listens = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => resolve(true));
   });
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (address === null || typeof address === 'string') throw new Error('invariant broken: no port');
-  return address.port;
+  if (listens) await new Promise<void>((resolve) => server.close(() => resolve()));
+  return listens;
 }
 
 /** Does anybody answer at host:port? */

@@ -61,8 +61,11 @@ export interface ViewOperator {
   /** Forgets events that no position at or after `watermark` can see. Called at commits only. */
   evict(watermark: number): void;
 
-  /** Keys changed since the last call, each once; a key that holds nothing any more encodes as null. */
-  takeDirtyKeys(): Value[];
+  /**
+   * Keys changed since the last call, each with the time of its earliest change: Infinity where events were evicted alone. A
+   * key that holds nothing any more encodes as null.
+   */
+  takeChanges(): ReadonlyMap<Value, number>;
 
   /** The one binary encoding of a key's state, used by snapshots, online stores and the API. */
   encodeKey(key: Value): Uint8Array | null;
@@ -83,6 +86,11 @@ export interface ViewOperator {
    * @throws TidemillError STATE_CORRUPT where bytes are not such an encoding of this view.
    */
   decodeKey(key: Value, ...chunks: readonly Uint8Array[]): void;
+  /**
+   * Adds the events of a chunk, all of which come after what is held of the key.
+   * @throws TidemillError STATE_CORRUPT, also where they come before.
+   */
+  appendChunk(key: Value, chunk: Uint8Array): void;
   /** All keys held. */
   keys(): IterableIterator<Value>;
 }

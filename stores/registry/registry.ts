@@ -50,6 +50,8 @@ export interface Registry {
   setPhase(fence: Fence, phase: string): Promise<void>;
   closeRollout(fence: Fence, outcome: string): Promise<void>;
   rollout(model: string, token: number): Promise<Rollout | null>;
+  /** The one with the greatest token; null before the first. */
+  newestRollout(model: string): Promise<Rollout | null>;
   /** Newest first. */
   rollouts(model: string): Promise<readonly Rollout[]>;
   /** Records the intent of a step before its side effect, then its result. Idempotent per step. */
@@ -190,6 +192,11 @@ export interface InstanceState {
   readonly breaker: 'closed' | 'open';
   /** Why the instance cannot follow, where it cannot. */
   readonly problem: string | null;
+  /**
+   * The newest epoch that this process will never follow, however often it is brought: a version of it is broken, or more
+   * than this build knows. `problem` says why. @default there is none
+   */
+  readonly refusedEpoch?: number;
   /** What a stream worker computes; left out by others. */
   readonly features?: InstanceFeatures;
 }

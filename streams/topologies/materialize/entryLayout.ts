@@ -1,30 +1,19 @@
 import type { ViewOperator } from '../../../features/operator/viewOperator.js';
 import type { Value } from '../../../features/types.js';
 import type { EntryWrite } from '../../../stores/online/onlineStore.js';
+import { KeyChunks, WHOLE } from '../../state/keyChunks.js';
 
 /** Events in a chunk at most; chunks that overflow are halved, so most hold about half as many or more. */
 const MAX_CHUNK_EVENTS = 1_024;
-/** Stands for the whole entry where the time of the earliest change is asked for. */
-export const WHOLE = Number.NEGATIVE_INFINITY;
 
-interface Layout {
-  /** Offset at which the entry was last written by this task. */
-  readonly offset: number;
-  readonly starts: readonly number[];
-}
-
-/**
- * How entries lie in chunks: most keys have few events, and their one chunk is written whole. A hot key has many, and only
- * the chunks from the earliest change on are written:
- *
- *   starts   09:00        11:30        13:10          change at 13:40
- *   entry    ├── chunk ──┤├── chunk ──┤├── chunk ──▶  only the last is written, or the two that it is halved into
- */
+/** How entries lie in the online store, and at which offset this task wrote each that has more than one chunk. */
 export class EntryLayout {
-  /** Only of keys with more than one chunk. */
-  private readonly laidOut = new Map<Value, Layout>();
+  private readonly chunks: KeyChunks;
+  private readonly offsets = new Map<Value, number>();
 
-  constructor(private readonly operator: ViewOperator) {}
+  constructor(private readonly operator: ViewOperator) {
+    this.chunks = new KeyChunks(operator, MAX_CHUNK_EVENTS);
+  }
 
   /**
    * The write that brings an entry to the state at `offset`, and what to note once it is done.
@@ -32,39 +21,23 @@ export class EntryLayout {
    * @param from time of the earliest change since the last write; WHOLE where that is not known.
    */
   plan(key: Value, from: number, offset: number): { readonly write: EntryWrite; readonly done: () => void } {
-    const { operator } = this;
-    const [firstTime] = operator.chunkStarts(key, WHOLE, Number.POSITIVE_INFINITY, Number.MAX_SAFE_INTEGER);
-    const known = from === WHOLE || firstTime === undefined ? undefined : this.laidOut.get(key);
-    const starts = known?.starts ?? [];
-    // What lies before the first event that is held was evicted.
-    const kept = starts.filter((_, at) => (starts[at + 1] ?? Number.POSITIVE_INFINITY) > (firstTime ?? WHOLE));
-    const first = Math.max(
-      0,
-      kept.findLastIndex((start) => start <= from),
-    );
-    const begin = first === 0 ? WHOLE : (kept[first] as number);
-    const fresh = operator.chunkStarts(key, begin, Number.POSITIVE_INFINITY, MAX_CHUNK_EVENTS);
-    const chunks = fresh.map((start, at) => ({
-      start,
-      bytes: operator.encodeRange(
-        key,
-        at === 0 ? begin : start,
-        fresh[at + 1] ?? Number.POSITIVE_INFINITY,
-      ) as Uint8Array,
-    }));
-    const next = [...kept.slice(0, first), ...fresh];
-    const dropped = starts.filter((start) => !next.includes(start));
+    // An entry that is written or removed whole needs no chunk of before.
+    if (from === WHOLE || !this.operator.has(key)) this.forget(key);
+    const { chunks, dropped, starts } = this.chunks.plan(key, from);
     return {
-      write: { key, offset, base: known?.offset ?? null, chunks, dropped },
+      write: { key, offset, base: this.offsets.get(key) ?? null, chunks, dropped },
       done: () => {
-        if (next.length > 1) this.laidOut.set(key, { offset, starts: next });
-        else this.laidOut.delete(key);
+        if (starts.length > 1) {
+          this.chunks.note(key, starts);
+          this.offsets.set(key, offset);
+        } else this.forget(key);
       },
     };
   }
 
   /** The entry is not as this task left it, or nobody knows: it is written whole the next time. */
   forget(key: Value): void {
-    this.laidOut.delete(key);
+    this.chunks.forget(key);
+    this.offsets.delete(key);
   }
 }

@@ -10,7 +10,8 @@ import type { LogRecord } from '../../../stores/log/log.js';
 import { partitionName } from '../../runtime/taskInputs.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { SourceProgress } from '../score/sourceProgress.js';
-import { WHOLE } from './entryLayout.js';
+import { WHOLE } from '../../state/keyChunks.js';
+import { ViewSnapshot } from '../../state/viewSnapshot.js';
 import type { MaterializeOptions } from './materializeTopology.js';
 import { OnlineViewWriter } from './onlineWriter.js';
 
@@ -33,8 +34,7 @@ export class MaterializeTask implements StreamTask {
   private readonly progress: SourceProgress;
   private readonly correctionsTopic: string;
   private readonly names: { readonly stream: string; readonly corrections: string };
-  /** Keys changed since the last snapshot. */
-  private dirty = new Set<Value>();
+  private readonly stored: ViewSnapshot;
   private newest: number | null = null;
   private isAway = false;
 
@@ -46,6 +46,7 @@ export class MaterializeTask implements StreamTask {
     const { project, view, store, generation, partitions } = options;
     this.stateIdentity = hashOf(['materialize/1', view.hash]);
     this.operator = createViewOperator(view);
+    this.stored = new ViewSnapshot(this.operator);
     this.progress = new SourceProgress(view.stream);
     this.correctionsTopic = correctionsTopic(project, view.name);
     this.names = {
@@ -119,10 +120,7 @@ export class MaterializeTask implements StreamTask {
 
   committed(): void {
     this.operator.evict(this.progress.watermark);
-    for (const key of this.operator.takeDirtyKeys()) {
-      this.dirty.add(key);
-      if (!this.operator.has(key)) this.online.note(key, WHOLE);
-    }
+    for (const key of this.stored.collect()) if (!this.operator.has(key)) this.online.note(key, WHOLE);
   }
 
   async settle(offsets: ReadonlyMap<string, number>, hasCaughtUp: boolean): Promise<void> {
@@ -146,11 +144,7 @@ export class MaterializeTask implements StreamTask {
   }
 
   *snapshot(): Iterable<{ key: Uint8Array; value: Uint8Array | null }> {
-    const keys = this.dirty;
-    this.dirty = new Set();
-    for (const key of keys) {
-      yield { key: Buffer.from(`k${JSON.stringify(key)}`), value: this.operator.encodeKey(key) };
-    }
+    for (const { key, value } of this.stored.entries()) yield { key: Buffer.from(`k${key}`), value };
     const progress = JSON.stringify([this.progress.encode(), this.newest]);
     yield { key: Buffer.from(PROGRESS_KEY), value: Buffer.from(progress) };
   }
@@ -162,7 +156,7 @@ export class MaterializeTask implements StreamTask {
         const [progress, newest] = JSON.parse(Buffer.from(value).toString('utf8')) as [[number | null, number], number];
         this.progress.decode(progress);
         this.newest = newest;
-      } else this.operator.decodeKey(JSON.parse(text.slice(1)) as Value, value);
+      } else this.stored.restore(text.slice(1), value);
     } catch (error) {
       if (isTidemillError(error)) throw error;
       throw new TidemillError(

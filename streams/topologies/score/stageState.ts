@@ -4,6 +4,7 @@ import type { ViewOperator } from '../../../features/operator/viewOperator.js';
 import { viewIdentity } from '../../../features/vectorLayout.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
 import type { StreamEvent, Value } from '../../../features/types.js';
+import { ViewSnapshot } from '../../state/viewSnapshot.js';
 import type { Stage } from './scorePlan.js';
 import { SourceProgress } from './sourceProgress.js';
 
@@ -11,6 +12,7 @@ interface StagePart {
   /** Names its entries in snapshots, so that a change of the other views does not touch them. */
   readonly identity: string;
   readonly operator: ViewOperator;
+  readonly stored: ViewSnapshot;
   readonly start: number;
   readonly own: boolean;
 }
@@ -31,7 +33,8 @@ export class StageState {
     streams: readonly CompiledStream[],
   ) {
     this.parts = stage.views.map(({ view, start, own }) => {
-      return { identity: viewIdentity(view), operator: createViewOperator(view), start, own };
+      const operator = createViewOperator(view);
+      return { identity: viewIdentity(view), operator, stored: new ViewSnapshot(operator), start, own };
     });
     for (const stream of streams) this.progress.set(stream.name, new SourceProgress(stream));
   }
@@ -79,10 +82,8 @@ export class StageState {
   }
 
   *snapshot(): Iterable<StateEntry> {
-    for (const { identity, operator } of this.parts) {
-      for (const key of operator.takeDirtyKeys()) {
-        yield { key: Buffer.from(`v${identity}:${JSON.stringify(key)}`), value: operator.encodeKey(key) };
-      }
+    for (const { identity, stored } of this.parts) {
+      for (const { key, value } of stored.entries()) yield { key: Buffer.from(`v${identity}:${key}`), value };
     }
   }
 
@@ -96,7 +97,7 @@ export class StageState {
     if (match === null)
       throw new TidemillError('STATE_CORRUPT', `snapshot entry ${JSON.stringify(key)} belongs to nothing`, { key });
     const part = this.parts.find(({ identity }) => identity === match[1]);
-    part?.operator.decodeKey(JSON.parse(match[2] as string) as Value, value);
+    part?.stored.restore(match[2] as string, value);
     return part !== undefined;
   }
 }

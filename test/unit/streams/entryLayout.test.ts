@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { customerSpending } from '../../../examples/fraud/project.js';
 import { createViewOperator } from '../../../features/operator/createViewOperator.js';
 import type { ViewOperator } from '../../../features/operator/viewOperator.js';
-import { EntryLayout, WHOLE } from '../../../streams/topologies/materialize/entryLayout.js';
+import { WHOLE } from '../../../streams/state/keyChunks.js';
+import { EntryLayout } from '../../../streams/topologies/materialize/entryLayout.js';
 import { randomNumbers, START } from '../../support/payments.js';
 
 const view = customerSpending.compiled;

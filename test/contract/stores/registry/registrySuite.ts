@@ -248,6 +248,16 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         ]);
       });
 
+      test('the newest rollout is that of the greatest token, open or closed; there is none before the first', async () => {
+        expect(await registry.newestRollout('fraud')).toBeNull();
+        for (let token = 1; token <= 11; token++) await registry.openRollout('fraud', `w${token}`, 'manual');
+        await registry.openRollout('churn', 'w12', 'manual');
+        // As a number: as text, 9 would come last.
+        expect(await registry.newestRollout('fraud')).toEqual(await registry.rollout('fraud', 11));
+        await registry.closeRollout({ model: 'fraud', token: 11 }, 'promoted');
+        expect(await registry.newestRollout('fraud')).toMatchObject({ token: 11, outcome: 'promoted' });
+      });
+
       test('a holder that asks again gets the rollout that it has, and another one once that is closed', async () => {
         const first = await registry.openRollout('fraud', 'w1', 'manual');
         expect(await registry.openRollout('fraud', 'w1', 'manual')).toEqual(first);
@@ -612,6 +622,13 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         ]);
         await registry.renewInstance({ ...state, features: { ...features, recovering: 0 } }, 10_000);
         expect((await registry.liveInstances('fraud'))[0]?.features?.recovering).toBe(0);
+      });
+
+      test('an instance says which epoch it will never follow, until it says otherwise', async () => {
+        await registry.renewInstance({ ...state, refusedEpoch: 7, problem: 'broken' }, 10_000);
+        expect(await registry.liveInstances('fraud')).toMatchObject([{ refusedEpoch: 7, problem: 'broken' }]);
+        await registry.renewInstance(state, 10_000);
+        expect(await registry.liveInstances('fraud')).toEqual([{ ...state, expiresAt: START_MS + 10_000 }]);
       });
 
       test('a watermark never goes back', async () => {
