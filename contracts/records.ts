@@ -163,6 +163,8 @@ export interface OutcomeRecord {
    * not to be trusted, since the decision kept the truth from showing.
    */
   readonly source: 'natural' | 'absence' | 'censored';
+  /** Only of a later revision: what the one before it said, which counts no more. */
+  readonly replaces?: Pick<OutcomeRecord, 'label' | 'source'>;
 }
 
 /** One finding of the drift monitor. (source, sequence) identifies it; sequence counts up from 1 per source. */
@@ -176,7 +178,7 @@ export interface DriftRecord {
   readonly version: number;
   /** Estimated start of the change, event time. */
   readonly onset: number;
-  /** Event time up to which the monitor had seen outcomes. */
+  /** Event time by which all labels that it took were known. */
   readonly detectedAt: number;
   readonly statistic: number;
   readonly threshold: number;

@@ -255,6 +255,49 @@ export function logSuite(
       while ((await log.groupMembers(`${topic}.g`)).length > 0) await sleep(20);
     });
 
+    test('tells no position beyond what was delivered, though reading is sent back while what was fetched waits', async () => {
+      const topic = await newTopic(4);
+      const count = 50;
+      const numbers = [0, 1, 2, 3];
+      for (const partition of numbers)
+        await producer.send(Array.from({ length: count }, () => ({ topic, partition, key: null, value: 'v' })));
+      /** Offsets up to which records came, and positions told beyond them. */
+      const delivered = new Map(numbers.map((partition) => [partition, 0]));
+      const gaps: string[] = [];
+      let wasSentBack = false;
+      let assigned = false;
+      const member = await log.join({
+        group: `${topic}.g`,
+        topics: [topic],
+        memberName: 'one',
+        taskOf: ({ partition }) => `task-${partition}`,
+        onAssigned: () => {
+          assigned = true;
+        },
+        onRecords: (records) => {
+          const { partition, offset } = records.at(-1) as LogRecord;
+          delivered.set(partition, Math.max(delivered.get(partition) ?? 0, offset + 1));
+          if (wasSentBack) return;
+          wasSentBack = true;
+          // The others came in the same answer of the broker, and wait.
+          for (const other of numbers) if (other !== partition) member.seekAndResume({ topic, partition: other }, 0);
+        },
+        onPosition: ({ partition }, position) => {
+          const known = delivered.get(partition) ?? 0;
+          if (position > known) gaps.push(`partition ${partition} is at ${position}, delivered up to ${known}`);
+        },
+        onError: (error) => {
+          throw error;
+        },
+      });
+      while (!assigned) await sleep(20);
+      for (const partition of numbers) member.seekAndResume({ topic, partition }, 0);
+      while ([...delivered.values()].some((offset) => offset < count)) await sleep(20);
+      await sleep(300);
+      expect(gaps).toEqual([]);
+      await member.leave();
+    });
+
     test('names the members of a group, and nobody of one that there is not', async () => {
       expect(await log.groupMembers('suite.nobody')).toEqual([]);
     });

@@ -14,7 +14,7 @@ export const METRICS = {
   tidemill_stream_records_total: {
     type: 'counter',
     labels: [...JOB, 'outcome'],
-    help: 'Records of committed transactions by outcome: prediction, duplicate, late, dead_letter, outcome, drift.',
+    help: 'Records of committed transactions by outcome: prediction, duplicate, late, dead_letter, outcome, drift, report.',
   },
   tidemill_stream_folded_records_total: {
     type: 'counter',

@@ -7,6 +7,7 @@ import {
   lateTopic,
   outcomesTopic,
   predictionsTopic,
+  reportsTopic,
 } from '../../contracts/topics.js';
 import type { Scorer } from '../../scoring/scorer.js';
 import type { FollowedDeployments } from '../../streams/deployments/followDeployments.js';
@@ -50,6 +51,7 @@ export function createStreamMonitoring(options: {
   if (model !== null) {
     outcomes.set(predictionsTopic(project, model), 'prediction');
     outcomes.set(outcomesTopic(project, model), 'outcome');
+    outcomes.set(reportsTopic(project, model), 'report');
   }
   const readTopologies = (set: SetMetric): void => {
     const now = Date.now();
