@@ -139,10 +139,10 @@ export class Stage {
       await sleep((BATCH / (sent < SLICE ? RATE : SLOW_RATE)) * 1_000);
     }
     await making;
-    await cluster.startStanding();
-    await this.settled();
-    const verdict = await ledger.close();
-    const online = await this.checkOnline(ONLINE_SAMPLE);
+    const { verdict, online } = await this.supervised(async () => {
+      await this.settled();
+      return { verdict: await ledger.close(), online: await this.checkOnline(ONLINE_SAMPLE) };
+    });
     problems.push(...verdict.findings, ...online.findings);
     const theirs = outside as Verdict | null;
     if (theirs !== null) problems.push(...theirs.findings);
@@ -184,6 +184,23 @@ export class Stage {
     }
     await sleep(QUIET_MS);
     await this.watch?.caughtUp();
+  }
+
+  /** Does something while workers that end are started anew, as whoever runs them in earnest would. */
+  private async supervised<T>(work: () => Promise<T>): Promise<T> {
+    let done = false;
+    const watching = (async () => {
+      while (!done) {
+        await this.cluster.startStanding();
+        await sleep(500);
+      }
+    })();
+    try {
+      return await work();
+    } finally {
+      done = true;
+      await watching;
+    }
   }
 
   async clear(keep: boolean): Promise<void> {
