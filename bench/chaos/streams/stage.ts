@@ -123,8 +123,7 @@ export class Stage {
       },
       settled: () => this.settled(),
     };
-    await cluster.startStanding();
-    await cluster.shared();
+    await this.ready();
     const making = fault
       .run(scene)
       .then((verdict) => {
@@ -184,6 +183,20 @@ export class Stage {
     }
     await sleep(QUIET_MS);
     await this.watch?.caughtUp();
+  }
+
+  /** All standing workers run, and the scorers share their tasks; those that a fault before has left behind start anew. */
+  private async ready(): Promise<void> {
+    const { cluster } = this;
+    await cluster.startStanding();
+    try {
+      await cluster.shared();
+    } catch {
+      this.say('  the scorers do not come together: they are started anew');
+      for (const name of ['score-1', 'score-2'] as const) await cluster.worker(name).kill();
+      await cluster.startStanding();
+      await cluster.shared();
+    }
   }
 
   /** Does something while workers that end are started anew, as whoever runs them in earnest would. */
