@@ -8,8 +8,7 @@ import { repairReadCommitted } from './hideAborted.js';
 
 /**
  * The client library, with four of its private modules replaced before it is loaded: they cost more than all that a stream
- * task does with a record. Replaced is what turns records into bytes and back, and nothing of its protocol. And one of its
- * errors is made to be retried.
+ * task does with a record. Replaced is what turns records into bytes and back, and nothing of its protocol.
  *
  *   producer/groupMessagesPerPartition   copies all records of a partition for each further one
  *   protocol/requests/produce/v3         encodes each record into buffers of its own
@@ -44,22 +43,6 @@ function replace<T>(path: string, make: (original: T) => unknown): void {
   if (loaded === undefined) throw new Error(`invariant broken: ${place} is not where it was loaded from`);
   loaded.exports = make(original);
 }
-
-interface Errors {
-  readonly KafkaJSError: new (message: string, options: { readonly retriable: boolean }) => Error;
-}
-
-// A broker that has just started does not know the coordinator of a group for a moment: to the library that ends a consumer for
-// good. First of all, since every other module takes the errors from there.
-replace<Errors>('errors.js', (original) => ({
-  ...original,
-  KafkaJSGroupCoordinatorNotFound: class extends original.KafkaJSError {
-    constructor(message: string) {
-      super(message, { retriable: true });
-      this.name = 'KafkaJSGroupCoordinatorNotFound';
-    }
-  },
-}));
 
 replace('producer/groupMessagesPerPartition.js', () => groupByPartition);
 
