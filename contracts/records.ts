@@ -63,6 +63,10 @@ export interface PredictionRecord {
   readonly entity: number | string | null;
   /** Only where the request is a dead letter's replay. */
   readonly replay?: ReplayedRequest;
+  /**
+   * Only in ordered mode, where it waited no longer than `maxWait`: what had come up to its time may not have been all.
+   */
+  readonly early?: true;
 }
 
 /** What is special about a request that was replayed from the dead letters. */
@@ -94,7 +98,16 @@ export interface SourcePosition {
 export interface CutRecord {
   readonly id: string;
   readonly folded: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /**
+   * Where views over the requests are keyed by another field than their topic: what of the request stream their stage had
+   * folded, by that field and by source partition. A stage and the one before it stand at different places of one topic, so
+   * these are no part of `folded`. Cuts of before there were such views have none.
+   */
+  readonly requests?: Readonly<Record<string, FoldedRequests>>;
 }
+
+/** By source partition: offsets in [from, to) had been folded; `to` is null for everything up to the request, it included. */
+export type FoldedRequests = Readonly<Record<string, readonly [from: number, to: number | null]>>;
 
 /** A record that can never be processed. The value holds the original bytes; the rest is in headers of the same names. */
 export interface DeadLetterHeaders {
@@ -150,6 +163,8 @@ export interface OutcomeRecord {
    * not to be trusted, since the decision kept the truth from showing.
    */
   readonly source: 'natural' | 'absence' | 'censored';
+  /** Only of a later revision: what the one before it said, which counts no more. */
+  readonly replaces?: Pick<OutcomeRecord, 'label' | 'source'>;
 }
 
 /** One finding of the drift monitor. (source, sequence) identifies it; sequence counts up from 1 per source. */
@@ -163,7 +178,7 @@ export interface DriftRecord {
   readonly version: number;
   /** Estimated start of the change, event time. */
   readonly onset: number;
-  /** Event time up to which the monitor had seen outcomes. */
+  /** Event time by which all labels that it took were known. */
   readonly detectedAt: number;
   readonly statistic: number;
   readonly threshold: number;

@@ -30,9 +30,14 @@ export function transactionalId(identity: TopologyIdentity, task: string): strin
   return `${topologyPrefix(identity)}.${task}`;
 }
 
-/** Internal repartition topic that carries requests to the tasks of `entity`. */
+/** Internal topic between the tasks of a topology; one that repartitions is named after the entity whose tasks read it. */
 export function hopTopic(identity: TopologyIdentity, entity: string): string {
   return `${topologyPrefix(identity)}.hop.${entity}`;
+}
+
+/** Internal compacted topic in which the tasks that read the source say how far they are. */
+export function progressTopic(identity: TopologyIdentity): string {
+  return `${topologyPrefix(identity)}.progress`;
 }
 
 export function predictionsTopic(project: string, model: string): string {
@@ -43,6 +48,10 @@ export function cutsTopic(project: string, model: string): string {
 }
 export function outcomesTopic(project: string, model: string): string {
   return `${project}.${model}.outcomes`;
+}
+/** Reports on how the versions of a model do, by bucket of event time. */
+export function reportsTopic(project: string, model: string): string {
+  return `${project}.${model}.reports`;
 }
 export function driftTopic(project: string): string {
   return `${project}.drift`;

@@ -1,4 +1,4 @@
-import type { ScheduleSpec } from '../contracts/schedules.js';
+import type { AuditSchedule, ScheduleSpec } from '../contracts/schedules.js';
 import type { CompiledService, CompiledStream } from '../features/compiledView.js';
 import type { LabelSpec } from './labelSpec.js';
 import type { Expression } from '../features/expression.js';
@@ -32,8 +32,20 @@ export interface CompiledModel {
   readonly approval: 'automatic' | 'human';
   /** Without progress of stream time for so long, ms of wall time, nothing will be decided. */
   readonly stallAfterMs: number;
+  /** Left out where requests are answered as they arrive. */
+  readonly ordering?: OrderingSpec;
   /** When it is retrained without anybody asking; null where nobody but drift and people do. */
   readonly schedule: ScheduleSpec | null;
+  /** When the vectors that it served are audited without anybody asking. @default never */
+  readonly audit?: AuditSchedule;
+}
+
+/** Requests wait until everything up to their time is there. */
+export interface OrderingSpec {
+  /** Longest wait, wall time, while nobody has more to read. */
+  readonly maxWaitMs: number;
+  /** How far a source partition may run ahead of the slowest one, stream time. */
+  readonly maxDriftMs: number;
 }
 
 export type TrainerSpec =

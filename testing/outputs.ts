@@ -8,6 +8,7 @@ import type {
   PredictionRecord,
   SetAsideRecord,
 } from '../contracts/records.js';
+import type { ReportRecord } from '../contracts/performanceReport.js';
 import {
   archiveTopic,
   cutsTopic,
@@ -17,6 +18,7 @@ import {
   lateTopic,
   outcomesTopic,
   predictionsTopic,
+  reportsTopic,
   streamTopic,
 } from '../contracts/topics.js';
 import type { CompiledModel } from '../models/definition.js';
@@ -71,6 +73,10 @@ export class Outputs {
 
   drift(): Promise<DriftRecord[]> {
     return this.read(driftTopic(this.project));
+  }
+
+  reports(model: CompiledModel): Promise<ReportRecord[]> {
+    return this.read(reportsTopic(this.project, model.name));
   }
 
   late(): Promise<SetAsideRecord[]> {

@@ -6,6 +6,7 @@ import type {
   OutcomeRecord,
   SetAsideRecord,
 } from '../contracts/records.js';
+import type { ReportRecord } from '../contracts/performanceReport.js';
 import { TidemillError } from '../contracts/errors.js';
 import type { OnlineFeatures } from '../contracts/onlineFeatures.js';
 import type { EventStream, FeatureView, Schema, Windows } from '../features/authoring/index.js';
@@ -138,6 +139,12 @@ export class StreamTestDriver {
   async drift(): Promise<DriftRecord[]> {
     await this.settle();
     return this.outputs.drift();
+  }
+
+  /** What the monitor says of the versions of a model. */
+  async reports(model: Model): Promise<ReportRecord[]> {
+    await this.settle();
+    return this.outputs.reports(model.compiled);
   }
 
   async late(): Promise<SetAsideRecord[]> {

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { TidemillError } from '../../contracts/errors.js';
 import type { ModelReport, VerdictReport, VersionReport } from '../../contracts/modelReport.js';
-import { integerBetween } from '../arguments.js';
+import type { PerformanceRow } from '../../contracts/performanceReport.js';
+import { integerBetween, matching } from '../arguments.js';
 import { auditText } from '../followChanges.js';
 import { readProgram, workerEnvironment } from '../childProgram.js';
 import { formatRows } from '../output.js';
+import { performanceText } from '../performanceText.js';
 import type { Context } from '../program.js';
 import { numberText, verdictTable } from '../verdictTable.js';
 
@@ -13,7 +15,9 @@ interface ProjectOptions {
   readonly projectId?: string;
 }
 
-/** models list, models show: what the registry knows. */
+const TIME = matching(/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?Z)?$/, '2024-03-01 or 2024-03-01T00:00:00Z');
+
+/** models list, models show, models report: what the registry knows, and how versions do. */
 export function addModelCommands(program: Command, context: () => Context): void {
   const models = program.command('models').description('models, their versions and what was decided about them');
   const reports = async (model: string | undefined, options: ProjectOptions): Promise<ModelReport[]> =>
@@ -69,6 +73,30 @@ export function addModelCommands(program: Command, context: () => Context): void
       // Programs get the version in the place of all versions.
       if (format === 'table') console.out(describe(report, version));
       else console.out(JSON.stringify({ ...report, versions: undefined, version }));
+    });
+  models
+    .command('report')
+    .description('how the versions of a model do, day by day: what they said, and what came true')
+    .argument('<model>', 'name of the model')
+    .option('--from <time>', 'requests from this event time on (default: seven days up to the newest)', TIME)
+    .option('--to <time>', 'requests before it (default: all)', TIME)
+    .option('--project <module>', 'compiled project module (default: TIDEMILL_PROJECT)')
+    .option('--project-id <id>', 'scopes every topic and row (default: TIDEMILL_PROJECT_ID)')
+    .addHelpText('after', '\nExample:\n  tidemill models report fraud --from 2024-03-01 --to 2024-03-08')
+    .action(async (model: string, options: ProjectOptions & { readonly from?: string; readonly to?: string }) => {
+      const { format, console, home } = context();
+      const { from, to } = options;
+      const rows = (await readProgram({
+        file: 'workers/performance.js',
+        args: [
+          '--model',
+          model,
+          ...(from === undefined ? [] : ['--from', from]),
+          ...(to === undefined ? [] : ['--to', to]),
+        ],
+        env: await workerEnvironment(home, options),
+      })) as PerformanceRow[];
+      console.out(format === 'table' ? performanceText(model, rows) : formatRows(rows, {}, format));
     });
 }
 

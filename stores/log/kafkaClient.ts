@@ -72,7 +72,7 @@ export function codedError(error: unknown, what: string): unknown {
     return new TidemillError('LOG_NOT_ALLOWED', `${what}: ${type}`, { what, type }, { cause: error });
   }
   if (
-    /ConnectionError|ConnectionClosed|NumberOfRetriesExceeded|BrokerNotFound/.test(type) ||
+    /ConnectionError|ConnectionClosed|NumberOfRetriesExceeded|BrokerNotFound|GroupCoordinatorNotFound/.test(type) ||
     /ECONNREFUSED|Connection (error|timeout)|Closed connection/.test(text)
   ) {
     return new TidemillError('LOG_UNAVAILABLE', `${what}: ${text}`, { what }, { cause: error });

@@ -1,5 +1,6 @@
 import { groupId } from '../../contracts/topics.js';
 import type { OutgoingRecord, TransactionalProducer } from '../../stores/log/log.js';
+import { encodeFiredThrough } from './taskTimers.js';
 import type { TaskContext } from './taskContext.js';
 import type { Input, TaskInputs } from './taskInputs.js';
 import type { Output, StreamTask } from './topology.js';
@@ -28,7 +29,7 @@ export class TransactionOutputs {
  *   1. drain: what is not part of the fold (scoring) is done for all folded rows
  *   2. flush: blocks being filled become records
  *   3. begin, and send the outputs; the transaction is open for as short as that
- *   4. send the offsets of everything folded
+ *   4. send the offsets of everything folded, and with them the time up to which timers were fired
  *   5. commit
  *   6. the task may forget what the committed watermark no longer needs
  *
@@ -47,11 +48,13 @@ export async function commit(
   // 1 drain, 2 flush
   await task.drain(output);
   const byName = offsetsOf(inputs);
-  task.flush(output, byName);
+  task.flush(output, byName, inputs.pace());
+  const metadata = encodeFiredThrough(task.timers?.firedThrough);
   const offsets = inputs.inputs.map(({ topic, partition, name }) => ({
     topic,
     partition,
     offset: byName.get(name) as number,
+    metadata,
   }));
   const records = outputs.take();
   const startedAt = performance.now();
@@ -84,7 +87,7 @@ export async function sendEarly(
   output: Output,
 ): Promise<void> {
   await task.drain(output);
-  task.flush(output, offsetsOf(inputs));
+  task.flush(output, offsetsOf(inputs), inputs.pace());
   const records = outputs.take();
   await producer.send(records);
   context.counters.countCommitted(records);

@@ -10,6 +10,7 @@ import type { Snapshots } from './snapshotStore.js';
 import { startingOffsets } from './startingOffsets.js';
 import type { TaskContext } from './taskContext.js';
 import { partitionName } from './taskInputs.js';
+import { decodeFiredThrough } from './taskTimers.js';
 import type { StreamTask } from './topology.js';
 
 /** Everything that a task needs to go on exactly where its predecessor committed. */
@@ -35,7 +36,8 @@ export interface Recovery {
  * Recovery, as a workflow recovers: the newest snapshot, and the log since.
  *
  *   1. fence: nobody else can commit for this task from now on (at-least-once fences nobody: a zombie's outputs are repeats)
- *   2. read the committed offsets C: what the predecessor was committing is decided by now, one way or the other
+ *   2. read the committed offsets C, and the time up to which timers were fired: what the predecessor was committing is
+ *      decided by now, one way or the other
  *   3. restore the newest snapshot at offsets S <= C; a corrupt, foreign or advanced one is discarded. Parts that it lacks
  *      (views that were added) are built from the start of the log; parts of it that the task does not have are dropped
  *   4. check that what is needed is still in the log, or before it in the archive
@@ -72,13 +74,19 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
     }
     const history = new InputHistory(context, ranges);
     await opened.open();
-    const { stateIdentity } = topology.createTask(id, partitions);
+    const firedThrough = decodeFiredThrough(found.map(({ metadata }) => metadata));
+    const create = (): StreamTask => {
+      const created = topology.createTask(id, partitions);
+      created.timers?.resume(firedThrough);
+      return created;
+    };
+    const { stateIdentity } = create();
     const local = await opened.offsets(stateIdentity);
     const stored = await storedSnapshots(objects, discard);
     const committed = await startingOffsets(context, found, ranges, local ?? stored[0]?.offsets ?? null);
 
     // 3 snapshot
-    const restored = await restoreNewest(context, opened, { local, stored, objects }, committed);
+    const restored = await restoreNewest(context, opened, { local, stored, objects, create }, committed);
     const { task, offsets: held } = restored;
     const snapshots = opened.opened;
     const fromSnapshot = held !== null;

@@ -80,14 +80,15 @@ export async function restoreNewest(
     readonly local: Offsets | null;
     readonly objects: ObjectSnapshots | null;
     readonly stored: readonly ObjectSnapshot[];
+    /** A new task, which knows what was committed with the offsets. */
+    readonly create: () => StreamTask;
   },
   committed: ReadonlyMap<string, number>,
 ): Promise<Restored> {
-  const { topology, id, partitions, owner } = context;
+  const { id, owner } = context;
   const { discard } = snapshots;
-  const create = (): StreamTask => topology.createTask(id, partitions);
+  const { local, objects, create } = known;
   let task = create();
-  const { local, objects } = known;
   const usable = usableOf(task, known.stored, committed, discard);
   const tryOpened = (offsets: Offsets): Restored | null => {
     const found = restore(context, snapshots.opened, task, offsets, committed);

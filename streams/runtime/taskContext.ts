@@ -1,6 +1,7 @@
 import type { ArchivedInput } from '../../stores/archive/archivedInput.js';
 import type { Log, TopicPartition } from '../../stores/log/log.js';
 import type { RuntimeClock } from './clock.js';
+import type { DriftWatch } from './drift.js';
 import type { ObjectSnapshotOptions } from './objectSnapshots.js';
 import type { PoisonLimit } from './poisonBreaker.js';
 import type { Snapshots } from './snapshotStore.js';
@@ -114,6 +115,8 @@ export interface TaskContext {
   readonly partitions: readonly TopicPartition[];
   /** Unique to this run of the process: owner of snapshots. */
   readonly owner: string;
+  /** Where the topology's tasks stand; null where each goes at its own pace. */
+  readonly drift: DriftWatch | null;
   /** Of the whole topology in this process. */
   readonly counters: TopologyCounters;
 }

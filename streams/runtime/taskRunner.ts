@@ -7,6 +7,7 @@ import { deadLetterOf, foldLive, foldSilently } from './foldRecord.js';
 import { POISON_LIMIT, PoisonBreaker } from './poisonBreaker.js';
 import { isHealing, recover, type Recovery } from './recover.js';
 import type { TaskContext } from './taskContext.js';
+import type { SourceStanding } from './drift.js';
 import { TaskInputs } from './taskInputs.js';
 import { taskStatus, type TaskState, type TaskStatus } from './taskStatus.js';
 import type { Output } from './topology.js';
@@ -47,6 +48,7 @@ export class TaskRunner {
   /** Where the replay of the newest recovery started. */
   private restoredFrom: ReadonlyMap<string, number> = new Map();
   private watermarkValue: number | null = null;
+  private waitingRows = 0;
   /** Of the newest recovery. */
   private replayedRecords = 0;
 
@@ -75,6 +77,7 @@ export class TaskRunner {
       committed: this.committedOffsets,
       restoredFrom: this.restoredFrom,
       watermark: this.watermarkValue,
+      waitingRows: this.waitingRows,
     });
   }
 
@@ -109,6 +112,11 @@ export class TaskRunner {
   private news(): void {
     this.hasNews = true;
     this.wake();
+  }
+
+  /** Something outside of its inputs has changed that it may have waited for. */
+  reconsider(): void {
+    this.news();
   }
 
   /** The task belongs to somebody else: what was not committed is dropped. */
@@ -251,7 +259,7 @@ export class TaskRunner {
     };
     const { counters } = this.context;
     const breaker = new PoisonBreaker(this.id, { ...POISON_LIMIT, ...options.poisonLimit });
-    /** Records folded since the last commit, and how many of them had their outputs sent before it. */
+    /** Records folded and timers fired since the last commit, and how many of them had their outputs sent before it. */
     let folded = 0;
     let sentAt = 0;
     let firstFoldAt = 0;
@@ -283,11 +291,22 @@ export class TaskRunner {
           snapshotting = null;
         });
     };
+    const { drift } = this.context;
+    const standing = (): SourceStanding | null =>
+      drift === null || task.standing === undefined ? null : { task: this.id, ...task.standing };
+    let told = '';
     const commitNow = async (): Promise<void> => {
+      const here = standing();
+      if (drift !== null && here !== null && told !== JSON.stringify(here)) {
+        outputs.emit(drift.record(here));
+        told = JSON.stringify(here);
+      }
       this.committedOffsets = await commit(this.context, producer, task, inputs, outputs, output);
       this.watermarkValue = task.watermark;
       folded = 0;
       sentAt = 0;
+      counters.early += (task.timers?.early ?? 0) - early;
+      early = task.timers?.early ?? 0;
       if (snapshotFailure !== null) throw snapshotFailure as Error;
       if (snapshotting === null && this.clock.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
         snapshot(this.committedOffsets);
@@ -302,12 +321,28 @@ export class TaskRunner {
     };
     // What the predecessor had committed and not yet brought to its store.
     await settle();
+    let passedAt = this.clock.now();
+    let early = task.timers?.early ?? 0;
+    /** Lets the task do what time leads to; says when it is to be asked again, ms. */
+    const passTime = (): number => {
+      const { timers } = task;
+      if (timers === undefined) return Number.POSITIVE_INFINITY;
+      const now = this.clock.now();
+      const { againInMs, hasFired } = timers.pass(now - passedAt, inputs.pace(), output);
+      passedAt = now;
+      this.waitingRows = timers.waiting;
+      if (hasFired && folded++ === 0) firstFoldAt = now;
+      return againInMs;
+    };
+    passTime();
 
     while (!this.stopping) {
       let taken = 0;
       this.hasNews = false;
       this.feed?.check();
-      while (taken < RECORDS_PER_TURN && task.pendingRows < this.setting('microBatchRows')) {
+      const here = standing();
+      const isAhead = here !== null && drift?.isAhead(here) === true;
+      while (!isAhead && taken < RECORDS_PER_TURN && task.pendingRows < this.setting('microBatchRows')) {
         const next = inputs.take();
         if (next === null) break;
         if (folded++ === 0) firstFoldAt = this.clock.now();
@@ -316,6 +351,7 @@ export class TaskRunner {
       }
       counters.folded += taken;
       this.resumeDrained();
+      const timerIn = passTime();
       if (task.pendingRows >= this.setting('microBatchRows')) await task.drain(output);
       const dueIn =
         folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - this.clock.now();
@@ -329,7 +365,7 @@ export class TaskRunner {
         const isIdle = folded === 0 && task.settle !== undefined;
         const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - this.clock.now() : Number.POSITIVE_INFINITY;
         if (settleIn <= 0) await settle();
-        else await this.signal(Math.min(dueIn, settleIn));
+        else await this.signal(Math.min(dueIn, settleIn, timerIn));
       } else await this.clock.turn();
     }
     if (this.lost) return;

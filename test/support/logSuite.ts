@@ -100,6 +100,12 @@ export function logSuite(
       await transactional.commit();
       while ((await log.committed(`${topic}.g`, [place]))[0]?.offset !== 7) await sleep(10);
       expect((await log.committed(`${topic}.g`, [place]))[0]?.metadata).toBe('m');
+      // What is committed later without any has none.
+      await transactional.begin();
+      await transactional.sendOffsets(`${topic}.g`, [{ ...place, offset: 8 }]);
+      await transactional.commit();
+      while ((await log.committed(`${topic}.g`, [place]))[0]?.offset !== 8) await sleep(10);
+      expect((await log.committed(`${topic}.g`, [place]))[0]?.metadata).toBe('');
       // Markers take offsets: the range ends by position.
       await producer.send([{ topic, key: null, partition: 0, value: 'after' }]);
       expect(values(await readAll(topic))).toEqual(['kept', 'after']);
@@ -240,8 +246,8 @@ export function logSuite(
       expect((await log.groupMembers(`${topic}.g`)).length).toBe(2);
       const [held] = assignments.get('one')?.partitions ?? [];
       if (held === undefined) throw new Error('one holds nothing');
-      await one.commitOffsets([{ ...held, offset: 7 }], assignments.get('one')?.epoch ?? 0);
-      expect((await log.committed(`${topic}.g`, [held]))[0]?.offset).toBe(7);
+      await one.commitOffsets([{ ...held, offset: 7, metadata: 'seven' }], assignments.get('one')?.epoch ?? 0);
+      expect((await log.committed(`${topic}.g`, [held]))[0]).toMatchObject({ offset: 7, metadata: 'seven' });
       await expect(one.commitOffsets([{ ...held, offset: 8 }], 0)).rejects.toMatchObject({ code: 'PRODUCER_FENCED' });
       await one.leave();
       while (assignments.get('two')?.partitions.length !== 4) await sleep(20);

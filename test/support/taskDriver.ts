@@ -69,7 +69,7 @@ export async function driveTask(options: {
     await task.drain(output);
     const next = new Map<string, number>();
     for (const each of records.slice(0, at + 1)) next.set(partitionName(each), each.offset + 1);
-    task.flush(output, next);
+    task.flush(output, next, []);
     committedOutputs.push(...outputs);
     committedDeadLetters.push(...deadLetters);
     outputs = [];

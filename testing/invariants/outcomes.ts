@@ -31,7 +31,8 @@ export async function compareOutcomes(
       find(`${model.name} ${id}: outcomes of the revisions ${revisions.join(', ')}`);
     const isRemembered = newest <= prediction.at + model.label.retentionMs;
     if (labelled.has(id) && isRemembered && found.length === 0) find(`${model.name} ${id}: has a label and no outcome`);
-    const isAbsent = found.every(({ source }) => source === 'absence');
+    // A decision that keeps the truth from showing keeps it from being told of, too.
+    const isAbsent = found.every(({ source }) => source !== 'natural');
     if (!labelled.has(id) && !(isAbsent && (found.length === 0 || model.label.absence === 'negative')))
       find(`${model.name} ${id}: has an outcome and no label`);
   }

@@ -84,7 +84,14 @@ class ArchiveTask implements StreamTask {
   ) {
     for (const input of inputs) {
       const topic = topics.find((each) => each.topic === input.topic) as ArchivedTopic;
-      this.buffers.set(partitionName(input), { topic, partition: input.partition, covered: null, events: [], files: [], rows: 0 });
+      this.buffers.set(partitionName(input), {
+        topic,
+        partition: input.partition,
+        covered: null,
+        events: [],
+        files: [],
+        rows: 0,
+      });
     }
   }
 

@@ -7,14 +7,16 @@ import {
   lateTopic,
   outcomesTopic,
   predictionsTopic,
+  reportsTopic,
   streamTopic,
 } from '../../../contracts/topics.js';
 import { checkFuture, parseEvent } from '../../../features/eventContract.js';
 import type { CompiledField, CompiledService, CompiledStream } from '../../../features/compiledView.js';
-import { hashOf } from '../../../features/hash.js';
 import type { Value, ValueType } from '../../../features/types.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import { plainStream } from './plainStream.js';
+import { REPORT_STREAM, reportRow } from './reportRows.js';
 
 /** How the records of a topic become rows of its archive. */
 export interface ArchivedTopic {
@@ -56,6 +58,7 @@ export function archivedTopics(
   return [
     ...[...streams.values()].map((stream) => eventTopic(streamTopic(project, stream.name), stream)),
     predictionTopic(predictionsTopic(project, model.name), model),
+    reportTopic(reportsTopic(project, model.name)),
     ...raw.map(rawTopic),
   ];
 }
@@ -135,6 +138,10 @@ function predictionTopic(topic: string, model: CompiledModel): ArchivedTopic {
   };
 }
 
+function reportTopic(topic: string): ArchivedTopic {
+  return { topic, isProduced: true, stream: REPORT_STREAM, row: ({ value }) => reportRow(value) };
+}
+
 function rawTopic(topic: string): ArchivedTopic {
   return {
     topic,
@@ -150,20 +157,4 @@ function rawTopic(topic: string): ArchivedTopic {
       return [timestamp, key?.toString('utf8') ?? null, value?.toString('utf8') ?? null, JSON.stringify(texts)];
     },
   };
-}
-
-function plainStream(name: string, fields: readonly CompiledField[]): CompiledStream {
-  const definition: Omit<CompiledStream, 'hash'> = {
-    kind: 'stream',
-    name,
-    fields,
-    eventId: 0,
-    eventTime: 0,
-    topicKey: 0,
-    allowedLatenessMs: 0,
-    maxFutureMs: 0,
-    personal: [],
-    labels: null,
-  };
-  return { ...definition, hash: hashOf(definition) };
 }

@@ -1,103 +1,67 @@
-import type { OutcomeRecord } from '../../../contracts/records.js';
-import { messageOf, TidemillError } from '../../../contracts/errors.js';
-import { driftTopic, outcomesTopic, type TopologyIdentity } from '../../../contracts/topics.js';
-import type { CompiledModel } from '../../../models/definition.js';
-import { labelledAfterMs } from '../../../models/labelSpec.js';
-import { PerformanceMonitor } from '../../../models/drift/performanceMonitor.js';
-import type { LogRecord } from '../../../stores/log/log.js';
-import type { Output, ParsedRecord, StreamTask, Topology } from '../../runtime/topology.js';
+import {
+  driftTopic,
+  outcomesTopic,
+  predictionsTopic,
+  reportsTopic,
+  type TopologyIdentity,
+} from '../../../contracts/topics.js';
+import type { Topology } from '../../runtime/topology.js';
+import { CountTask } from './countTask.js';
+import { DetectTask } from './detectTask.js';
+import { MergeTask } from './mergeTask.js';
+import { planMonitor, type MonitorOptions } from './monitorPlan.js';
 
-/** Watches a model's outcomes; one task merges all partitions in the order in which labels became known. */
-export function monitorTopology(options: {
-  readonly project: string;
-  readonly model: CompiledModel;
-  readonly generation: number;
-  readonly partitions: number;
-}): Topology {
-  const { project, model, partitions } = options;
-  const identity: TopologyIdentity = { project, name: `monitor.${model.name}`, generation: options.generation };
+/**
+ * Watches how the versions of a model do. What can be added is counted by partition and merged once a bucket of event time is
+ * over; what depends on order, the series under the drift detector, goes on as rows:
+ *
+ *   predictions ─┐         ┌─ counts ─▶ merge  ─▶ reports
+ *                ├─ count ─┤
+ *   outcomes ────┘         └─ losses ─▶ detect ─▶ drift
+ */
+export function monitorTopology(options: MonitorOptions & { readonly generation: number }): Topology {
+  const { project, model, partitions, generation } = options;
+  const identity: TopologyIdentity = { project, name: `monitor.${model.name}`, generation };
+  const plan = planMonitor(identity, options);
+  const { counts, losses } = plan;
+  const predictions = predictionsTopic(project, model.name);
   const outcomes = outcomesTopic(project, model.name);
+  const [reports, drift] = [reportsTopic(project, model.name), driftTopic(project)];
   return {
     identity,
-    sources: [{ topic: outcomes, start: 'earliest' }],
+    sources: [predictions, outcomes, counts, losses].map((topic) => ({ topic, start: 'earliest' })),
     outputs: [
-      { topic: outcomes, partitions },
-      { topic: driftTopic(project), partitions },
+      ...[predictions, outcomes, reports, drift].map((topic) => ({ topic, partitions })),
+      ...[counts, losses].map((topic) => ({ topic, partitions: 1 })),
     ],
     stages: [
       {
-        name: 'monitor',
-        does: 'merges all partitions in one task and looks for drift',
-        reads: [outcomes],
+        name: 'count',
+        does: 'counts predictions and outcomes of each partition',
+        reads: [predictions, outcomes],
+        keeps: ['open buckets', 'losses that wait'],
+        writes: [counts, losses],
+      },
+      {
+        name: 'merge',
+        does: 'merges the counts of all partitions in one task and reports on each bucket',
+        reads: [counts],
+        keeps: ['counts that labels may still change'],
+        writes: [reports],
+      },
+      {
+        name: 'detect',
+        does: 'looks for drift in the losses of all partitions in one task',
+        reads: [losses],
         keeps: ['detectors'],
-        writes: [driftTopic(project)],
+        writes: [drift],
       },
     ],
-    taskOf: () => 'monitor',
-    createTask: () => new MonitorTask(project, model, partitions),
+    taskOf: ({ topic, partition }) => (topic === counts ? 'merge' : topic === losses ? 'detect' : `count-${partition}`),
+    createTask: (id) => {
+      if (id === 'merge') return new MergeTask(plan);
+      if (id === 'detect') return new DetectTask(plan);
+      return new CountTask(plan, Number(id.slice('count-'.length)));
+    },
   };
-}
-
-const STATE_KEY = Buffer.from('monitor');
-
-class MonitorTask implements StreamTask {
-  readonly stateIdentity: string;
-  readonly watermark = null;
-  readonly pendingRows = 0;
-  private readonly monitor: PerformanceMonitor;
-  private isChanged = false;
-
-  constructor(
-    private readonly project: string,
-    model: CompiledModel,
-    partitions: number,
-  ) {
-    this.stateIdentity = `monitor/1/${model.name}`;
-    this.monitor = new PerformanceMonitor({
-      model: model.name,
-      labelDelayMs: labelledAfterMs(model.label),
-      partitions,
-    });
-  }
-
-  parse(record: LogRecord): ParsedRecord<OutcomeRecord> {
-    const outcome = JSON.parse(record.value?.toString('utf8') ?? 'null') as OutcomeRecord;
-    return { record, time: outcome.knownAt, content: outcome };
-  }
-
-  fold({ record, content }: ParsedRecord, output: Output): void {
-    this.isChanged = true;
-    for (const drift of this.monitor.update(content as OutcomeRecord, record.partition)) {
-      output.emit({ topic: driftTopic(this.project), key: drift.model, value: JSON.stringify(drift) });
-    }
-  }
-
-  drain(): Promise<void> {
-    return Promise.resolve();
-  }
-  flush(): void {
-    // Findings are emitted as they arise.
-  }
-  committed(): void {
-    // The window of the detector is its own horizon.
-  }
-
-  *snapshot(): Iterable<{ key: Uint8Array; value: Uint8Array | null }> {
-    if (!this.isChanged) return;
-    this.isChanged = false;
-    yield { key: STATE_KEY, value: Buffer.from(JSON.stringify(this.monitor.encode())) };
-  }
-
-  restore(_key: Uint8Array, value: Uint8Array): void {
-    try {
-      this.monitor.decode(JSON.parse(Buffer.from(value).toString('utf8')) as ReturnType<PerformanceMonitor['encode']>);
-    } catch (error) {
-      throw new TidemillError(
-        'STATE_CORRUPT',
-        `the monitor's state cannot be read: ${messageOf(error)}`,
-        {},
-        { cause: error },
-      );
-    }
-  }
 }

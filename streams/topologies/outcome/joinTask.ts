@@ -119,7 +119,8 @@ export class JoinTask implements StreamTask {
     if (before !== null && !before.isAbsence && (before.value === value || before.knownAt > knownAt)) return known;
     // What was taken for a negative is one: nothing has changed.
     if (before?.isAbsence === true && before.value === value) return { ...known, label };
-    emit(outcomeOf(prediction, label, revision + 1));
+    const outcome = outcomeOf(prediction, label, revision + 1);
+    emit(before === null ? outcome : { ...outcome, replaces: labelOf(prediction, before) });
     return { prediction, label, revision: revision + 1, due: prediction.at + this.model.label.retentionMs };
   }
 
@@ -173,10 +174,17 @@ function parseProgress(value: Uint8Array): { readonly upstream: (number | null)[
 }
 
 function outcomeOf(
-  { side: _, censored, ...rest }: PredictionHalf,
-  { value, knownAt, isAbsence }: NonNullable<PendingOutcome['label']>,
+  prediction: PredictionHalf,
+  label: NonNullable<PendingOutcome['label']>,
   revision: number,
 ): OutcomeRecord {
-  const source = censored === true ? 'censored' : isAbsence ? 'absence' : 'natural';
-  return { ...rest, knownAt, label: value, revision, source };
+  const { side: _, censored: __, ...rest } = prediction;
+  return { ...rest, knownAt: label.knownAt, revision, ...labelOf(prediction, label) };
+}
+
+function labelOf(
+  { censored }: PredictionHalf,
+  { value, isAbsence }: NonNullable<PendingOutcome['label']>,
+): Pick<OutcomeRecord, 'label' | 'source'> {
+  return { label: value, source: censored === true ? 'censored' : isAbsence ? 'absence' : 'natural' };
 }

@@ -2,7 +2,7 @@ import type { OutcomeRecord } from '../../../contracts/records.js';
 import type { EventId } from '../../../features/types.js';
 
 /** A prediction on its way to its label; small, so that millions may wait. */
-export type PredictionHalf = Omit<OutcomeRecord, 'knownAt' | 'label' | 'revision' | 'source'> & {
+export type PredictionHalf = Omit<OutcomeRecord, 'knownAt' | 'label' | 'revision' | 'source' | 'replaces'> & {
   readonly side: 'prediction';
   /** The decision keeps the truth from showing. */
   readonly censored?: true;

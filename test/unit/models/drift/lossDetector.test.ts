@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { OutcomeRecord } from '../../../../contracts/records.js';
-import { PerformanceMonitor } from '../../../../models/drift/performanceMonitor.js';
 import { seededRandom } from '../../../../models/statistics/random.js';
+import { LossSeries } from '../../../support/lossSeries.js';
 
 const DAY = 86_400_000;
 const CHANGE = 20 * DAY;
@@ -33,16 +33,13 @@ function outcomes(seed: number, days: number, changes: boolean): OutcomeRecord[]
   });
 }
 
-function detect(monitor: PerformanceMonitor, rows: readonly OutcomeRecord[]) {
+function detect(monitor: LossSeries, rows: readonly OutcomeRecord[]) {
   return rows.flatMap((row) => monitor.update(row, Number(row.id) % 4));
 }
 
-describe('the performance monitor', () => {
+describe('the detector of losses', () => {
   test('finds a change once, and dates it', () => {
-    const found = detect(
-      new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY, partitions: 4 }),
-      outcomes(1, 40, true),
-    );
+    const found = detect(new LossSeries(), outcomes(1, 40, true));
     expect(found).toHaveLength(1);
     expect(found[0]).toMatchObject({ source: 'performance/log_loss', sequence: 1, version: 1 });
     expect(Math.abs((found[0]?.onset ?? 0) - CHANGE)).toBeLessThan(4 * DAY);
@@ -51,15 +48,13 @@ describe('the performance monitor', () => {
 
   test('stays silent while nothing changes', () => {
     for (const seed of [1, 2, 3, 4, 5]) {
-      expect(
-        detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY, partitions: 4 }), outcomes(seed, 40, false)),
-      ).toEqual([]);
+      expect(detect(new LossSeries(), outcomes(seed, 40, false))).toEqual([]);
     }
   });
 
   test('judges the champion’s own scores through a canary, whoever served', () => {
     const rows = outcomes(1, 40, true);
-    const straight = detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY, partitions: 4 }), rows);
+    const straight = detect(new LossSeries(), rows);
     // Half of the requests are served by a challenger that sees nothing, some by a fallback as well.
     const canary = rows.map((row): OutcomeRecord => {
       if (Number(row.id) % 2 === 0) return { ...row, others: [{ version: 2, score: 0.5 }] };
@@ -75,32 +70,59 @@ describe('the performance monitor', () => {
       others: [{ version: 0, score: row.score }],
     }));
     const mixed = canary.flatMap((row, at) => [row, fallback[at] as OutcomeRecord, first[at] as OutcomeRecord]);
-    const monitor = new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY, partitions: 4 });
+    const monitor = new LossSeries();
     const found = mixed.flatMap((row) => monitor.update(row, Number(String(row.id).replace(/\D/, '')) % 4));
     expect(straight).toHaveLength(1);
     expect(found).toEqual(straight);
+  });
+
+  // Found by one fold of all outcomes in one task, before partitions closed their buckets by themselves.
+  test.each([
+    [1, 1_728_000_000, 2_385_600_000, 0.007_257_176_988_109_635_5, 0.007_894_883_745_954],
+    [2, 1_729_800_000, 2_380_200_000, 0.007_845_718_698_375_368, 0.010_767_148_013_724_616],
+    [3, 1_726_800_000, 2_368_800_000, 0.007_331_818_957_185_067, 0.007_724_284_884_214_977],
+  ])('finds in the series of seed %i what it always found', (seed, onset, detectedAt, before, after) => {
+    const found = detect(new LossSeries(), outcomes(seed, 60, true));
+    expect(found).toHaveLength(1);
+    expect(found[0]).toMatchObject({ onset, detectedAt, before, after });
+  });
+
+  test('leaves out what comes after its partition has closed the bucket, however far the others are', () => {
+    const rows = outcomes(1, 40, true);
+    const late = rows
+      .slice(0, 40)
+      .map((row): OutcomeRecord => ({ ...row, id: `late-${row.id}`, label: 1, score: 0.01 }));
+    const found = [0, 3].map((behind) => {
+      const series = new LossSeries();
+      const [others, own] = [
+        rows.filter(({ id }) => Number(id) % 4 !== behind),
+        rows.filter(({ id }) => Number(id) % 4 === behind),
+      ];
+      const first = detect(series, others);
+      expect(late.flatMap((row) => series.update(row, 1))).toEqual([]);
+      return [...first, ...detect(series, own)];
+    });
+    expect(found[0]).toHaveLength(1);
+    expect(found).toEqual([detect(new LossSeries(), rows), found[0]]);
   });
 
   test('does not depend on how the partitions mix: one may be a day behind', () => {
     const rows = outcomes(1, 40, true);
     const behind = (row: OutcomeRecord): number => row.knownAt + (Number(row.id) % 4 === 3 ? DAY : 0);
     const mixed = [...rows].sort((a, b) => behind(a) - behind(b));
-    const [straight, other] = [rows, mixed].map((each) =>
-      detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY, partitions: 4 }), each),
-    );
-    expect(other?.map(({ onset }) => onset)).toEqual(straight?.map(({ onset }) => onset));
+    const [straight, other] = [rows, mixed].map((each) => detect(new LossSeries(), each));
+    expect(straight).toHaveLength(1);
+    expect(other).toEqual(straight);
   });
 
   test('goes on from its encoded state as if nothing had happened', () => {
     const rows = outcomes(1, 40, true);
-    let monitor = new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY, partitions: 4 });
+    let monitor = new LossSeries();
     const found = [];
     for (let at = 0; at < rows.length; at += 9_973) {
       found.push(...detect(monitor, rows.slice(at, at + 9_973)));
-      const copy = new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY, partitions: 4 });
-      copy.decode(JSON.parse(JSON.stringify(monitor.encode())) as ReturnType<PerformanceMonitor['encode']>);
-      monitor = copy;
+      monitor = monitor.restored();
     }
-    expect(found).toEqual(detect(new PerformanceMonitor({ model: 'm', labelDelayMs: 7 * DAY, partitions: 4 }), rows));
+    expect(found).toEqual(detect(new LossSeries(), rows));
   });
 });

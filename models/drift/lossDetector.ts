@@ -1,0 +1,229 @@
+import type { DriftRecord } from '../../contracts/records.js';
+import { parseState } from '../monitoring/parseState.js';
+import { createAdwin, decodeAdwin, type Adwin } from './adwin.js';
+import { completeUpTo, LOSS_BUCKET_MS, MAX_LOSS } from './championLosses.js';
+import { decodeLosses, type LossColumns } from './lossColumns.js';
+import { LossQueue } from './lossQueue.js';
+
+/**
+ * Watches the champion's prequential error: its losses of all partitions, in the order of the requests, one version at a time,
+ * under ADWIN. A detector's answer depends on the order of its values, so these are rows and not counts.
+ *
+ *   1. queue what a partition has closed
+ *   2. when every partition has closed a bucket, take its rows in the order of time and id
+ *   3. feed each to the detector; another version starts it anew
+ *   4. report a rise of the mean, with its onset, once the version is known well enough
+ *
+ * The series, and with it every finding, does not depend on how the partitions mix.
+ */
+export interface DetectorOptions {
+  readonly model: string;
+  readonly labelDelayMs: number;
+  /** Partitions that losses come from. */
+  readonly partitions: number;
+  /** Losses of a version before detections count. @default 5000 */
+  readonly warmUp?: number;
+  /** Chance of a false alarm per test of ADWIN. @default 0.002 */
+  readonly delta?: number;
+}
+
+/** Losses of one bucket of event time: what a change is dated by. */
+interface LossBucket {
+  readonly at: number;
+  rows: number;
+  sum: number;
+}
+
+/** Buckets are kept for about a year; a change further back is dated to the oldest. */
+const MAX_BUCKETS = 50_000;
+
+interface DetectorState {
+  readonly known: readonly (number | null)[];
+  /** By partition: blocks received, and the row of the oldest that is left. */
+  readonly lanes: readonly (readonly [next: number, row: number])[];
+  readonly version: number | null;
+  readonly seen: number;
+  readonly sequence: number;
+  /** Base64. */
+  readonly adwin: string;
+  readonly buckets: readonly LossBucket[];
+}
+
+export class LossDetector {
+  /** Time up to which labels are known, by partition. */
+  private readonly known: number[];
+  private readonly queue: LossQueue;
+  /** Blocks as they came, until they are used up; null for one that is. */
+  private readonly changed = new Map<string, Uint8Array | null>();
+  private version: number | null = null;
+  private seen = 0;
+  private sequence = 0;
+  private adwin: Adwin;
+  private buckets: LossBucket[] = [];
+  private found: DriftRecord[] = [];
+
+  constructor(private readonly options: DetectorOptions) {
+    this.known = new Array<number>(options.partitions).fill(Number.NEGATIVE_INFINITY);
+    this.queue = new LossQueue(options.partitions);
+    this.adwin = this.newDetector();
+  }
+
+  private newDetector(): Adwin {
+    return createAdwin(this.options.delta === undefined ? {} : { delta: this.options.delta });
+  }
+
+  /** All labels up to here are known: the least of the partitions; -Infinity before all have said. */
+  get knownUpTo(): number {
+    return Math.min(...this.known);
+  }
+
+  /**
+   * Takes a block of one partition; returns what it detects.
+   *
+   * @param bytes the same encoded.
+   */
+  take(columns: LossColumns, bytes: Uint8Array): DriftRecord[] {
+    // 1 queue
+    const { upstream, knownUpTo } = columns;
+    const sequence = this.queue.push(columns);
+    if (columns.at.length > 0) this.changed.set(blockKey(upstream, sequence), bytes);
+    if (knownUpTo === null) return [];
+    this.known[upstream] = Math.max(this.known[upstream] as number, knownUpTo);
+    if (!Number.isFinite(this.knownUpTo)) return [];
+    // 2 in order
+    this.queue.drain(
+      completeUpTo(this.knownUpTo, this.options.labelDelayMs),
+      (at, version, loss) => this.feed(at, version, loss),
+      (lane, used) => this.changed.set(blockKey(lane, used), null),
+    );
+    const { found } = this;
+    this.found = [];
+    return found;
+  }
+
+  // 3 feed
+  private feed(at: number, version: number, loss: number): void {
+    if (version !== this.version) {
+      // Another version has errors of its own.
+      this.version = version;
+      this.restart();
+    }
+    this.seen++;
+    this.keep(at, loss);
+    const before = this.adwin.mean;
+    if (this.adwin.update(loss)) this.judge(at, version, before, this.adwin.mean);
+  }
+
+  // 4 report
+  private judge(at: number, version: number, before: number, after: number): void {
+    // An improvement, or a cut before the version is known well enough: the detector keeps what it cut its window to.
+    if (after <= before || this.seen <= (this.options.warmUp ?? 5_000)) return;
+    const onset = estimateOnset(this.buckets);
+    this.restart();
+    this.sequence++;
+    this.found.push({
+      model: this.options.model,
+      source: 'performance/log_loss',
+      sequence: this.sequence,
+      kind: 'performance',
+      detector: 'adwin',
+      version,
+      onset,
+      // A partition may be far ahead: what counts is when the last row's bucket was complete.
+      detectedAt: (Math.floor(at / LOSS_BUCKET_MS) + 1) * LOSS_BUCKET_MS + this.options.labelDelayMs,
+      statistic: after - before,
+      threshold: this.options.delta ?? 0.002,
+      before: before * MAX_LOSS,
+      after: after * MAX_LOSS,
+    });
+  }
+
+  private keep(at: number, loss: number): void {
+    const start = Math.floor(at / LOSS_BUCKET_MS) * LOSS_BUCKET_MS;
+    const last = this.buckets.at(-1);
+    if (last !== undefined && last.at === start) {
+      last.rows++;
+      last.sum += loss;
+      return;
+    }
+    this.buckets.push({ at: start, rows: 1, sum: loss });
+    if (this.buckets.length > 2 * MAX_BUCKETS) this.buckets = this.buckets.slice(-MAX_BUCKETS);
+  }
+
+  private restart(): void {
+    this.seen = 0;
+    this.buckets = [];
+    this.adwin = this.newDetector();
+  }
+
+  /** What changed since the last call, value null for what is gone. */
+  *entries(): Iterable<readonly [key: string, value: Uint8Array | null]> {
+    yield* this.changed;
+    this.changed.clear();
+    const state: DetectorState = {
+      known: this.known.map((time) => (Number.isFinite(time) ? time : null)),
+      lanes: this.queue.lanes.map(({ next, row }) => [next, row]),
+      version: this.version,
+      seen: this.seen,
+      sequence: this.sequence,
+      adwin: Buffer.from(this.adwin.encode()).toString('base64'),
+      buckets: this.buckets,
+    };
+    yield ['detector', Buffer.from(JSON.stringify(state))];
+  }
+
+  /** In whatever order the entries come. @throws TidemillError STATE_CORRUPT, BLOCK_INVALID */
+  restore(key: string, value: Uint8Array): void {
+    if (key === 'detector') {
+      this.decode(parseState<DetectorState>(Buffer.from(value).toString('utf8')));
+      return;
+    }
+    const columns = decodeLosses(value);
+    const { chunks } = this.queue.lanes[columns.upstream] as LossQueue['lanes'][number];
+    chunks.push({ sequence: Number(key.slice(key.indexOf('/') + 1)), columns });
+    chunks.sort((a, b) => a.sequence - b.sequence);
+  }
+
+  private decode(state: DetectorState): void {
+    for (const [partition, time] of state.known.entries()) this.known[partition] = time ?? Number.NEGATIVE_INFINITY;
+    for (const [at, [next, row]] of state.lanes.entries())
+      Object.assign(this.queue.lanes[at] as LossQueue['lanes'][number], { next, row });
+    this.version = state.version;
+    this.seen = state.seen;
+    this.sequence = state.sequence;
+    this.adwin = decodeAdwin(Buffer.from(state.adwin, 'base64'));
+    this.buckets = state.buckets.map((bucket) => ({ ...bucket }));
+  }
+}
+
+function blockKey(upstream: number, sequence: number): string {
+  return `${upstream}/${sequence}`;
+}
+
+/**
+ * Where a rise of the mean began: the cumulative sum of the deviations from the overall mean falls before it and climbs
+ * after it, so it began behind the least value. (ADWIN says that there was a change; the part of its window that is left
+ * over begins long before it where the change is small.)
+ *
+ *   losses      1 1 1 1 | 3 3        mean 5/3
+ *   cumulated   -.7 -1.3 -2 -2.7 -1.3 0     least behind the fourth
+ */
+function estimateOnset(buckets: readonly LossBucket[]): number {
+  let rows = 0;
+  let sum = 0;
+  for (const bucket of buckets) {
+    rows += bucket.rows;
+    sum += bucket.sum;
+  }
+  const mean = sum / rows;
+  let cumulated = 0;
+  let least = 0;
+  let onset = buckets[0]?.at ?? 0;
+  for (const [at, bucket] of buckets.entries()) {
+    cumulated += bucket.sum - bucket.rows * mean;
+    if (cumulated >= least) continue;
+    least = cumulated;
+    onset = buckets[at + 1]?.at ?? bucket.at;
+  }
+  return onset;
+}

@@ -1,0 +1,129 @@
+import type { OutcomeRecord, PredictionRecord } from '../../../contracts/records.js';
+import { predictionsTopic } from '../../../contracts/topics.js';
+import { ChampionLosses, type ClosedLosses } from '../../../models/drift/championLosses.js';
+import { encodeLosses, MAX_BLOCK_ROWS } from '../../../models/drift/lossColumns.js';
+import { BucketTally, type ClosedBuckets } from '../../../models/monitoring/bucketTally.js';
+import { countBlocks, type Counted } from '../../../models/monitoring/countBlock.js';
+import type { Mergeable } from '../../../models/monitoring/mergeable.js';
+import { decodeOutcomeCounts, OutcomeCounts } from '../../../models/monitoring/outcomeCounts.js';
+import { countOutcome, countPrediction } from '../../../models/monitoring/countRecord.js';
+import { decodePredictionCounts, PredictionCounts } from '../../../models/monitoring/predictionCounts.js';
+import type { LogRecord } from '../../../stores/log/log.js';
+import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
+import type { MonitorPlan } from './monitorPlan.js';
+import { snapshotEntries } from './snapshotEntries.js';
+
+/**
+ * Folds one partition of the predictions and the outcomes. What it counts of either, and when it closes what, depends on that
+ * partition alone: so the two may come in any order.
+ *
+ *   1. a prediction counts in the bucket of its request, for the version that served and for the others
+ *   2. an outcome likewise; one that is revised is taken away first
+ *   3. the champion's loss on it waits for the requests before it
+ *   4. what is closed goes on: counts to the merger, losses to the detector
+ */
+export class CountTask implements StreamTask {
+  readonly stateIdentity: string;
+  readonly pendingRows = 0;
+  private readonly predictions: BucketTally<PredictionCounts>;
+  private readonly outcomes: BucketTally<OutcomeCounts>;
+  private readonly losses: ChampionLosses;
+  private readonly predictionsTopic: string;
+
+  constructor(
+    private readonly plan: MonitorPlan,
+    private readonly partition: number,
+  ) {
+    const { project, model, bucketMs, labelDelayMs } = plan;
+    this.stateIdentity = `monitor.count/1/${model.name}/${bucketMs}`;
+    this.predictionsTopic = predictionsTopic(project, model.name);
+    this.predictions = new BucketTally({
+      bucketMs,
+      delayMs: model.request.allowedLatenessMs,
+      create: () => new PredictionCounts(),
+      decode: decodePredictionCounts,
+    });
+    this.outcomes = new BucketTally({
+      bucketMs,
+      delayMs: labelDelayMs + model.label.stream.allowedLatenessMs,
+      create: () => new OutcomeCounts(),
+      decode: decodeOutcomeCounts,
+    });
+    this.losses = new ChampionLosses(labelDelayMs);
+  }
+
+  get watermark(): number | null {
+    const { time } = this.predictions;
+    return Number.isFinite(time) ? time - this.plan.model.request.allowedLatenessMs : null;
+  }
+
+  parse(record: LogRecord): ParsedRecord<PredictionRecord | OutcomeRecord> {
+    const content = JSON.parse(record.value?.toString('utf8') ?? 'null') as PredictionRecord | OutcomeRecord;
+    return { record, time: 'knownAt' in content ? content.knownAt : content.at, content };
+  }
+
+  fold({ record, content }: ParsedRecord, output: Output, replay: boolean): void {
+    const sink = replay ? null : output;
+    if (record.topic === this.predictionsTopic) this.foldPrediction(content as PredictionRecord, sink);
+    else this.foldOutcome(content as OutcomeRecord, sink);
+  }
+
+  private foldPrediction(prediction: PredictionRecord, sink: Output | null): void {
+    // 1 prediction
+    countPrediction(this.predictions, prediction);
+    // 4 closed
+    const closed = this.predictions.advance(prediction.at);
+    if (closed !== null && sink !== null) this.sendCounts('predictions', closed, sink);
+  }
+
+  private foldOutcome(outcome: OutcomeRecord, sink: Output | null): void {
+    // 2 outcome
+    countOutcome(this.outcomes, outcome);
+    // 3 loss
+    const losses = this.losses.take(outcome);
+    // 4 closed
+    const closed = this.outcomes.advance(outcome.knownAt);
+    if (sink === null) return;
+    if (losses !== null) this.sendLosses(losses, sink);
+    if (closed !== null) this.sendCounts('outcomes', closed, sink);
+  }
+
+  private sendCounts(of: Counted, closed: ClosedBuckets<Mergeable<never>>, sink: Output): void {
+    const { bucketMs, counts: topic } = this.plan;
+    for (const block of countBlocks({ bucketMs, upstream: this.partition, of }, closed))
+      sink.emit({ topic, partition: 0, key: null, value: JSON.stringify(block) });
+  }
+
+  private sendLosses({ rows, knownUpTo }: ClosedLosses, sink: Output): void {
+    for (let from = 0; from === 0 || from < rows.length; from += MAX_BLOCK_ROWS) {
+      const isLast = from + MAX_BLOCK_ROWS >= rows.length;
+      const part = rows.slice(from, from + MAX_BLOCK_ROWS);
+      const value = encodeLosses(this.partition, isLast ? knownUpTo : null, part);
+      sink.emit({ topic: this.plan.losses, partition: 0, key: null, value });
+    }
+  }
+
+  drain(): Promise<void> {
+    return Promise.resolve();
+  }
+  flush(): void {
+    // What is closed is sent in the fold, where its time passes.
+  }
+  committed(): void {
+    // What is closed is held no more.
+  }
+
+  *snapshot(): Iterable<{ key: Uint8Array; value: Uint8Array | null }> {
+    yield* snapshotEntries('p', this.predictions.entries());
+    yield* snapshotEntries('o', this.outcomes.entries());
+    yield* snapshotEntries('l', this.losses.entries());
+  }
+
+  restore(key: Uint8Array, value: Uint8Array): void {
+    const [letter, name] = [Buffer.from(key).toString('utf8', 0, 1), Buffer.from(key).toString('utf8', 1)];
+    const text = Buffer.from(value).toString('utf8');
+    if (letter === 'p') this.predictions.restore(name, text);
+    else if (letter === 'o') this.outcomes.restore(name, text);
+    else this.losses.restore(name, text);
+  }
+}
