@@ -189,6 +189,7 @@ export class Stage {
   private async ready(): Promise<void> {
     const { cluster } = this;
     await cluster.startStanding();
+    await cluster.up();
     try {
       await cluster.shared();
     } catch {
