@@ -15,6 +15,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'key-scaling': { files: ['streams/keyScaling.js'], writesFile: false },
   online: { files: ['online.js'], writesFile: false },
   operator: { files: ['operator.js'], writesFile: false },
+  recovery: { files: ['streams/recovery.js'], writesFile: false },
   rollout: { files: ['rollout.js'], writesFile: false },
   scoring: { files: ['scoring.js'], writesFile: false },
 };

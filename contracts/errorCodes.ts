@@ -421,6 +421,13 @@ export const ERROR_CODES = {
     action:
       'Start workers, or look at the problem that an instance reports; pass allowNoInstances to promote without any.',
   },
+  ARCHIVE_INCOMPATIBLE: {
+    status: 409,
+    exit: 1,
+    summary: 'An archived file was written by a contract that cannot be read as the contract of today.',
+    action:
+      'Make the field that the message names nullable, or give it its former type; or read an archive of its own.',
+  },
   ARCHIVE_BEHIND: {
     status: 503,
     exit: 6,
