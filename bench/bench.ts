@@ -13,6 +13,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'fraud-scoring': { files: ['streams/fraudScoring.js'], writesFile: false },
   'fraud-latency': { files: ['streams/fraudLatency.js'], writesFile: false },
   online: { files: ['online.js'], writesFile: false },
+  monitor: { files: ['monitor.js'], writesFile: false },
   operator: { files: ['operator.js'], writesFile: false },
   rollout: { files: ['rollout.js'], writesFile: false },
   scoring: { files: ['scoring.js'], writesFile: false },
