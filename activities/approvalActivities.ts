@@ -43,9 +43,9 @@ export function createApprovalActivities({ registry, approvals, reach }: Activit
     async checkApproval(model: string, approved: boolean, answer: ApprovalAnswer): Promise<ApprovalDecision> {
       const given = checkApprovalAnswer(answer);
       const usedBy = attemptId();
-      const [newest] = await registry.rollouts(model);
+      const newest = await registry.newestRollout(model);
       // Before all else: the token of an answer that was taken may have expired since.
-      const before = newest === undefined ? null : await registry.approval(model, newest.token);
+      const before = newest === null ? null : await registry.approval(model, newest.token);
       if (before?.usedBy === usedBy) return before.decision;
       // 1
       const action = approved ? 'approve' : 'reject';
@@ -55,7 +55,7 @@ export function createApprovalActivities({ registry, approvals, reach }: Activit
       const signed = 'token' in given ? await approvals.verify(given.token) : null;
       const by = signed?.subject ?? ('by' in given ? given.by : '');
       // 2
-      const request = newest === undefined || newest.closedAt !== null ? null : await waiting(model, newest.token);
+      const request = newest === null || newest.closedAt !== null ? null : await waiting(model, newest.token);
       if (request === null) throw refused(model, 'nothing waits for an approval');
       // 3
       const mismatch =

@@ -1,3 +1,4 @@
+import type { RollbackBegun } from '../contracts/rollout.js';
 import type { AcquireAnswer, Holder, RetrainResult, RolloutClosed } from '../contracts/workflows.js';
 import type { CompiledModel } from '../models/definition.js';
 import type { CompiledView } from '../features/compiledView.js';
@@ -11,6 +12,8 @@ import type { ApprovalVerifier } from './approvals/approvalVerifier.js';
 export interface LifecyclePort {
   acquireRollout(model: string, holder: Holder): Promise<AcquireAnswer>;
   rolloutClosed(model: string, closed: RolloutClosed): Promise<void>;
+  /** Nobody else rolls out until it has closed, and where it ends in its midst it is finished. */
+  rollbackBegun(model: string, begun: RollbackBegun): Promise<void>;
   /** Does this workflow, whichever run of it, still run? */
   isRunning(workflowId: string): Promise<boolean>;
   /** Result of a workflow that has ended; rejects with what it failed with. */

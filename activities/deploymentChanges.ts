@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import { TidemillError } from '../contracts/errors.js';
 import type { DeploymentRecord } from '../contracts/records.js';
-import type { Fence } from '../stores/registry/registry.js';
+import type { Fence, InstanceLease } from '../stores/registry/registry.js';
 import type { ActivityDependencies } from './dependencies.js';
 
 /** How long instances may take to load a version, and to switch. */
@@ -25,7 +25,11 @@ export interface DeploymentChanges {
     evidence: unknown,
     leaves?: number,
   ) => Promise<DeploymentRecord>;
-  /** Waits until every live instance is there; the live set is read anew each time. */
+  /**
+   * Waits until every live instance is there; the live set is read anew each time.
+   *
+   * @throws TidemillError INSTANCES_BEHIND, as soon as all have answered where one of them has said that it never will be.
+   */
   readonly awaitInstances: (
     model: string,
     epoch: number,
@@ -39,9 +43,14 @@ export function deploymentChanges(dependencies: Pick<ActivityDependencies, 'regi
   const { registry } = dependencies;
   const awaitInstances: DeploymentChanges['awaitInstances'] = async (model, epoch, reached, allowNone) => {
     const { minReady } = dependencies.modelOf(model);
+    const hasRefused = ({ refusedEpoch = 0, ...instance }: InstanceLease): boolean =>
+      refusedEpoch === epoch && instance[reached] < epoch;
     for (let waited = 0; waited < FOLLOW_TIMEOUT_MS; waited += 200) {
       const live = await registry.liveInstances(model);
       const there = live.filter((instance) => instance[reached] >= epoch);
+      const refusing = live.filter(hasRefused);
+      // All have answered, and who has refused will not change its mind.
+      if (refusing.length > 0 && there.length + refusing.length === live.length) break;
       if (there.length === live.length && (there.length >= minReady || (allowNone && live.length === 0))) {
         return there.map(({ instance }) => instance);
       }
@@ -52,12 +61,13 @@ export function deploymentChanges(dependencies: Pick<ActivityDependencies, 'regi
     const behind = live
       .filter((instance) => instance[reached] < epoch)
       .map(({ instance, problem }) => `${instance}${problem === null ? '' : ` (${problem})`}`);
+    const there = live.filter((instance) => instance[reached] >= epoch).map(({ instance }) => instance);
     throw new TidemillError(
       'INSTANCES_BEHIND',
       live.length === 0
         ? `${model}: nobody is live`
         : `${model}: epoch ${epoch} is not followed by ${behind.join(', ')}`,
-      { model, epoch, live: live.length, behind },
+      { model, epoch, live: live.length, behind, there },
     );
   };
 

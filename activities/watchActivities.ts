@@ -179,8 +179,8 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
 
   /** A rollout that was fenced gathers no evidence any more. */
   async function requireNewest({ model, token }: RolloutFence): Promise<void> {
-    const [newest] = await registry.rollouts(model);
-    if (newest !== undefined && newest.token > token) {
+    const newest = await registry.newestRollout(model);
+    if (newest !== null && newest.token > token) {
       throw new TidemillError('FENCED', `rollout ${token} of ${model} was fenced by rollout ${newest.token}`, {
         model,
         token,

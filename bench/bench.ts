@@ -12,6 +12,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   fraud: { files: ['streams/fraudScoring.js', 'streams/fraudLatency.js'], writesFile: false },
   'fraud-scoring': { files: ['streams/fraudScoring.js'], writesFile: false },
   'fraud-latency': { files: ['streams/fraudLatency.js'], writesFile: false },
+  'key-scaling': { files: ['streams/keyScaling.js'], writesFile: false },
   online: { files: ['online.js'], writesFile: false },
   monitor: { files: ['monitor.js'], writesFile: false },
   operator: { files: ['operator.js'], writesFile: false },

@@ -2,7 +2,13 @@ import { Client, Connection, WithStartWorkflowOperation, WorkflowIdConflictPolic
 import { WorkflowNotFoundError, type Workflow } from '@temporalio/common';
 import { backfillId, type BackfillInput, type BackfillResult } from '../contracts/features.js';
 import { auditId, auditRange, type AuditInput, type AuditResult } from '../contracts/consistency.js';
-import { rollbackId, type RollbackInput, type RollbackResult } from '../contracts/rollout.js';
+import {
+  rollbackId,
+  SIGNAL_ROLLBACK,
+  type RollbackBegun,
+  type RollbackInput,
+  type RollbackResult,
+} from '../contracts/rollout.js';
 import {
   lifecycleId,
   lifecycleQueue,
@@ -49,13 +55,7 @@ export class LifecycleClient {
 
   /** Hands a finding to the model's lifecycle, which is started where it does not run. */
   async signalDrift(model: string, drift: DriftSignal): Promise<void> {
-    await reached(() =>
-      this.temporal.workflow.signalWithStart('modelLifecycle', {
-        ...this.lifecycleStart(model),
-        signal: SIGNAL_DRIFT,
-        signalArgs: [drift],
-      }),
-    );
+    await this.tellLifecycle(model, SIGNAL_DRIFT, drift);
   }
 
   /** Asks the model's lifecycle for the lease of a rollout; answered at once. */
@@ -72,11 +72,19 @@ export class LifecycleClient {
   }
 
   async rolloutClosed(model: string, closed: RolloutClosed): Promise<void> {
+    await this.tellLifecycle(model, SIGNAL_CLOSED, closed);
+  }
+
+  async rollbackBegun(model: string, begun: RollbackBegun): Promise<void> {
+    await this.tellLifecycle(model, SIGNAL_ROLLBACK, begun);
+  }
+
+  private async tellLifecycle(model: string, signal: string, told: unknown): Promise<void> {
     await reached(() =>
       this.temporal.workflow.signalWithStart('modelLifecycle', {
         ...this.lifecycleStart(model),
-        signal: SIGNAL_CLOSED,
-        signalArgs: [closed],
+        signal,
+        signalArgs: [told],
       }),
     );
   }

@@ -136,12 +136,18 @@ export const ERROR_CODES = {
     summary: 'A topic holds records in the format of a broker before Kafka 0.11.',
     action: 'Copy the topic with a current producer, or have its old segments expire, and read it again.',
   },
+  REPLAY_BEHIND: {
+    status: 409,
+    exit: 1,
+    summary: 'A replayed generation of a topology cannot take over yet.',
+    action: 'Let the workers finish what is in internal topics, stop them, and run `tidemill replay --switch` again.',
+  },
   OFFSET_LOST: {
     status: 410,
     exit: 1,
     summary: 'An offset that is needed is no longer retained in the log.',
     action:
-      'Raise the retention of the topic; where the lost records do not matter, `tidemill stream reset` goes on without them.',
+      'Raise the retention of the topic, or archive it; where the lost records do not matter, `tidemill stream reset` goes on without them.',
   },
   PRODUCER_FENCED: {
     status: 409,
@@ -410,7 +416,7 @@ export const ERROR_CODES = {
   INSTANCES_BEHIND: {
     status: 503,
     exit: 6,
-    summary: 'Live instances did not follow a deployment in time, or nobody is live.',
+    summary: 'Live instances did not follow a deployment in time, or said that they never will, or nobody is live.',
     action:
       'Start workers, or look at the problem that an instance reports; pass allowNoInstances to promote without any.',
   },

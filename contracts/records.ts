@@ -63,6 +63,10 @@ export interface PredictionRecord {
   readonly entity: number | string | null;
   /** Only where the request is a dead letter's replay. */
   readonly replay?: ReplayedRequest;
+  /**
+   * Only in ordered mode, where it waited no longer than `maxWait`: what had come up to its time may not have been all.
+   */
+  readonly early?: true;
 }
 
 /** What is special about a request that was replayed from the dead letters. */
@@ -94,7 +98,16 @@ export interface SourcePosition {
 export interface CutRecord {
   readonly id: string;
   readonly folded: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /**
+   * Where views over the requests are keyed by another field than their topic: what of the request stream their stage had
+   * folded, by that field and by source partition. A stage and the one before it stand at different places of one topic, so
+   * these are no part of `folded`. Cuts of before there were such views have none.
+   */
+  readonly requests?: Readonly<Record<string, FoldedRequests>>;
 }
+
+/** By source partition: offsets in [from, to) had been folded; `to` is null for everything up to the request, it included. */
+export type FoldedRequests = Readonly<Record<string, readonly [from: number, to: number | null]>>;
 
 /** A record that can never be processed. The value holds the original bytes; the rest is in headers of the same names. */
 export interface DeadLetterHeaders {
@@ -202,11 +215,13 @@ export interface DeploymentRecord {
 export interface ArchiveManifestRecord {
   readonly topic: string;
   readonly partition: number;
+  /** The range: first <= offset <= last. Ranges of one writer follow on one another; what has no row in them has none. */
   readonly first: number;
-  /** Last offset in the files. */
   readonly last: number;
   readonly rows: number;
   readonly files: readonly { readonly uri: string; readonly sha256: string }[];
+  /** Files whose rows are in these files now: with this record they count no more. Absent where rows are new. */
+  readonly replaces?: readonly string[];
 }
 
 /** An event of a view's stream that the online store lacks: a late one, say. It counts as of its place in the stream's log. */

@@ -1,4 +1,4 @@
-import type { TriggerKind } from './workflows.js';
+import type { Holder } from './workflows.js';
 
 /** What a rollout does after registration: plain types, so that workflow code may import them. */
 
@@ -129,6 +129,21 @@ export interface RollbackInput {
   readonly requestedBy?: string;
 }
 
+/** What a rollback has set out to do. */
+export interface RollbackIntent {
+  readonly from: number;
+  readonly to: number;
+  /** Token of the rollout that it fences. */
+  readonly under?: number | undefined;
+  readonly reason: string;
+}
+
+/** A rollback that has begun, as the lifecycle hears of it before anything is changed. */
+export interface RollbackBegun {
+  readonly workflowId: string;
+  readonly intent: RollbackIntent;
+}
+
 export type RollbackResult =
   | {
       readonly outcome: 'rolledBack';
@@ -137,6 +152,8 @@ export type RollbackResult =
       readonly epoch: number;
       readonly token: number;
       readonly instances: number;
+      /** Who has not followed, where somebody has not: the rollback stands all the same. */
+      readonly behind?: string;
       readonly decided: DecidedByVersion;
     }
   | { readonly outcome: 'alreadyRolledBack'; readonly to: number };
@@ -153,20 +170,26 @@ export interface DecidedByVersion {
 export interface RecoverInput {
   readonly model: string;
   readonly workflowId: string;
+  /** What it had set out to do, where it was a rollback. @default what its journal says */
+  readonly rollback?: RollbackIntent;
 }
 
 export type RecoverResult =
   | { readonly outcome: 'nothingToDo' }
   | { readonly outcome: 'compensated'; readonly token: number; readonly reason: string }
-  | { readonly outcome: 'completed'; readonly token: number; readonly version: number; readonly settled: Settled };
+  | { readonly outcome: 'completed'; readonly token: number; readonly version: number; readonly settled: Settled }
+  /** A rollback: what was begun is finished, wherever it had ended. */
+  | { readonly outcome: 'rolledBack'; readonly token: number; readonly from: number; readonly to: number };
 
 export interface OpenedRecovery {
   readonly fence: RolloutFence;
   /** Token of the rollout that is recovered. */
   readonly of: number;
-  readonly trigger: TriggerKind;
+  readonly trigger: Holder['trigger'];
   /** Set where the commit point had been passed. */
   readonly committed: { readonly version: number; readonly epoch: number; readonly plan: RolloutPlan } | null;
+  /** Set where a rollback is to be finished. */
+  readonly rollback?: RollbackIntent;
 }
 
 /** Answer of the entity on behalf of a person, as the rollout gets it. */
@@ -189,6 +212,7 @@ export interface ApprovalRequest {
   readonly requestedBy: string | null;
 }
 
+export const SIGNAL_ROLLBACK = 'rollbackBegun';
 export const SIGNAL_APPROVAL = 'approvalDecided';
 export const UPDATE_ROLLBACK = 'rollback';
 export const UPDATE_PAUSE = 'pause';

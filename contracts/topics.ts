@@ -35,6 +35,11 @@ export function hopTopic(identity: TopologyIdentity, entity: string): string {
   return `${topologyPrefix(identity)}.hop.${entity}`;
 }
 
+/** Internal compacted topic in which the tasks that read the source say how far they are. */
+export function progressTopic(identity: TopologyIdentity): string {
+  return `${topologyPrefix(identity)}.progress`;
+}
+
 export function predictionsTopic(project: string, model: string): string {
   return `${project}.${model}.predictions`;
 }

@@ -1,4 +1,4 @@
-import type { ApprovalRequest, RolloutStep, Settled } from './rollout.js';
+import type { ApprovalRequest, RollbackBegun, RolloutStep, Settled } from './rollout.js';
 
 /** Names, inputs and results of the workflows: plain types and constants, so that workflow code may import them. */
 
@@ -121,6 +121,8 @@ export interface LifecycleCarried {
   readonly decidedAt: number | null;
   readonly automaticAt: readonly number[];
   readonly paused?: Paused | null;
+  /** Rollbacks that have not closed. */
+  readonly rollbacks?: readonly RollbackBegun[];
 }
 
 /** Nothing starts by itself while a model is paused; a person may still roll out. */
@@ -179,6 +181,8 @@ export interface LifecycleStatus {
   readonly rollout: Holder | null;
   readonly queued: Holder | null;
   readonly paused?: Paused | null;
+  /** Workflows of the rollbacks under way. */
+  readonly rollbacks?: readonly string[];
 }
 
 /** A finding of the monitor, as the signal `driftDetected` carries it. */

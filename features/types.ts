@@ -46,6 +46,8 @@ export interface LoggedEvent extends StreamEvent {
   readonly offset: number;
   /** When the log took the record, ms UTC; absent where nobody knows it any more. No value depends on it. */
   readonly appendedAt?: number;
+  /** Its header where it is a replayed dead letter. No value depends on it. */
+  readonly replay?: string;
 }
 
 /** Status of a feature value, in this precedence. */

@@ -22,8 +22,10 @@ export interface StartedKafka {
 export interface KafkaListener {
   /** In capital letters: its settings start with `listener.name.` and the name in small ones. */
   readonly name: string;
-  readonly protocol: 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL';
+  readonly protocol: 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL';
   readonly port: number;
+  /** Port that clients are told to come back to, where something stands in between. @default port */
+  readonly advertisedPort?: number;
 }
 
 /**
@@ -119,12 +121,13 @@ function brokerSettings(
   more: readonly KafkaListener[],
 ): Record<string, string> {
   const places = more.map(({ name, port: at }) => `,${name}://127.0.0.1:${at}`).join('');
+  const advertised = more.map(({ name, port: at, advertisedPort = at }) => `,${name}://127.0.0.1:${advertisedPort}`);
   const protocols = more.map(({ name, protocol }) => `,${name}:${protocol}`).join('');
   return {
     'process.roles': 'broker,controller',
     'node.id': '1',
     listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${places}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}${places}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}${advertised.join('')}`,
     'controller.listener.names': 'CONTROLLER',
     'controller.quorum.bootstrap.servers': `127.0.0.1:${controllerPort}`,
     'listener.security.protocol.map': `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${protocols}`,

@@ -78,8 +78,31 @@ export interface ModelOptions<S extends Schema> {
   readonly approval?: 'automatic' | 'human';
   /** Wall time without progress of stream time after which a phase is given up, and a case shows that it waits. @default '1h' */
   readonly stallAfter?: string;
+  /**
+   * When a request is answered at the tasks of an entity that its topic is not keyed by.
+   *
+   *   arrival   at once, with what has come by then; what was on its way is measured as skew
+   *   ordered   once everything up to its time has come from everywhere, so that nothing is on its way where inputs are in order
+   *
+   * @default 'arrival'
+   */
+  readonly answer?: 'arrival' | 'ordered' | OrderingOptions;
   /** When it is retrained without anybody asking, wall time; `tidemill apply` sets it up. */
   readonly schedule?: ScheduleOptions;
+}
+
+/** How requests are answered in order. */
+export interface OrderingOptions {
+  /**
+   * A request waits no longer, wall time, while nobody has more to read; its prediction then says so (`early`). Longer than
+   * a second, after which a silent partition is known to be idle, or quiet hours make early answers. @default '2s'
+   */
+  readonly maxWait?: string;
+  /**
+   * How far a partition may run ahead of the slowest, stream time, while history is replayed: requests of so much time wait in
+   * memory. @default '1h'
+   */
+  readonly maxDrift?: string;
 }
 
 /**
@@ -173,6 +196,7 @@ export function model<const S extends Schema>(name: string, options: ModelOption
     minReady: atLeastOne(`${name}.minReady`, options.minReady ?? 1),
     approval: options.approval ?? 'automatic',
     stallAfterMs: positive(`${name}.stallAfter`, options.stallAfter ?? '1h'),
+    ...orderingOf(name, options.answer ?? 'arrival'),
     schedule: options.schedule === undefined ? null : compileSchedule(`${name}.schedule`, options.schedule),
   };
   if (definition.gates.absolute.length === 0) {
@@ -182,6 +206,20 @@ export function model<const S extends Schema>(name: string, options: ModelOption
     );
   }
   return deepFreeze({ kind: 'model', compiled: { ...definition, hash: hashOf(definition) } });
+}
+
+function orderingOf(
+  name: string,
+  answer: NonNullable<ModelOptions<Schema>['answer']>,
+): Pick<CompiledModel, 'ordering'> {
+  if (answer === 'arrival') return {};
+  const { maxWait = '2s', maxDrift = '1h' } = answer === 'ordered' ? {} : answer;
+  return {
+    ordering: {
+      maxWaitMs: positive(`${name}.answer.maxWait`, maxWait),
+      maxDriftMs: positive(`${name}.answer.maxDrift`, maxDrift),
+    },
+  };
 }
 
 function positive(path: string, duration: string): number {

@@ -32,8 +32,18 @@ export interface CompiledModel {
   readonly approval: 'automatic' | 'human';
   /** Without progress of stream time for so long, ms of wall time, nothing will be decided. */
   readonly stallAfterMs: number;
+  /** Left out where requests are answered as they arrive. */
+  readonly ordering?: OrderingSpec;
   /** When it is retrained without anybody asking; null where nobody but drift and people do. */
   readonly schedule: ScheduleSpec | null;
+}
+
+/** Requests wait until everything up to their time is there. */
+export interface OrderingSpec {
+  /** Longest wait, wall time, while nobody has more to read. */
+  readonly maxWaitMs: number;
+  /** How far a source partition may run ahead of the slowest one, stream time. */
+  readonly maxDriftMs: number;
 }
 
 export type TrainerSpec =

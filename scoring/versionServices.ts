@@ -56,8 +56,8 @@ export async function versionsInUse(registry: Registry, model: string): Promise<
     versions.push(version);
     break;
   }
-  const [rollout] = await registry.rollouts(model);
-  if (rollout !== undefined && rollout.closedAt === null) {
+  const rollout = await registry.newestRollout(model);
+  if (rollout !== null && rollout.closedAt === null) {
     const journal = await registry.journal(model, rollout.token);
     versions.push(
       (journal.find(({ step }) => step === 'register')?.result as ModelVersion | null | undefined)?.version,

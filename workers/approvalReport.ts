@@ -44,8 +44,8 @@ async function issuerOf(): Promise<ApprovalReport['issuer']> {
 }
 
 async function waitingIn(registry: Registry, model: string): Promise<ApprovalReport['waiting']> {
-  const [newest] = await registry.rollouts(model);
-  if (newest === undefined || newest.closedAt !== null) return null;
+  const newest = await registry.newestRollout(model);
+  if (newest === null || newest.closedAt !== null) return null;
   const entry = await journalEntry(registry, { model, token: newest.token }, 'approval');
   if (entry === undefined || entry.finishedAt !== null) return null;
   const request = entry.intent as ApprovalRequest;

@@ -99,7 +99,7 @@ async function main(): Promise<void> {
     approvals: createApprovalVerifier(approvalIssuersFrom(process.env), { project: id }),
     xgboostLibrary: () => findXgboostLibrary((text) => logger.info(text)),
     codeVersion: VERSION,
-    reach: failPointFrom(process.env['TIDEMILL_FAIL_POINT']),
+    reach: failPointFrom(process.env),
   };
 
   const backfill = createBackfillActivities(dependencies);

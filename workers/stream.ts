@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom } from '../contracts/configuration.js';
 import { monitoringAddressFrom } from '../contracts/monitoring.js';
+import { objectSnapshotsFrom } from '../contracts/objectSnapshots.js';
 import { poisonLimitFrom } from '../contracts/poisonLimit.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
 import { streamTopic } from '../contracts/topics.js';
@@ -19,9 +20,12 @@ import { openRegistry } from '../stores/registry/openRegistry.js';
 import { followDeployments } from '../streams/deployments/followDeployments.js';
 import { initialiseGroup } from '../streams/runtime/initialiseGroup.js';
 import { runTopology, type RunningTopology } from '../streams/runtime/runTopology.js';
+import { isFailedCommit } from '../streams/runtime/snapshotStore.js';
 import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
 import { failPointFrom } from './failPoint.js';
+import { withFailPoints } from './failingOnlineStore.js';
 import { loadProject } from './loadProject.js';
+import { MaterializeHost } from './materializeHost.js';
 import { measuredScorer } from './monitoring/measuredScorer.js';
 import { openMonitoring } from './monitoring/monitoringServer.js';
 import { createStreamMonitoring } from './monitoring/streamMonitoring.js';
@@ -68,6 +72,8 @@ async function main(): Promise<void> {
   const model = values.model === undefined ? null : modelOf(definitions, values.model);
   if (names.includes('score')) requireModel(model);
   const poisonLimit = poisonLimitFrom(process.env);
+  const reach = failPointFrom(process.env);
+  const objectSnapshots = objectSnapshotsFrom(process.env);
   const monitoring = createStreamMonitoring({ project: id, model: model?.name ?? null, instance: values.instance });
   const watched = values.initialise === undefined ? monitoringAddressFrom(process.env, values['metrics-port']) : null;
   // Open before anything is asked for: a worker that waits for its broker says that it is starting.
@@ -93,7 +99,7 @@ async function main(): Promise<void> {
     ...scoring,
     scorer,
     objects,
-    online: () => (online ??= openOnlineStore(configuration.online)),
+    online: () => (online ??= withFailPoints(openOnlineStore(configuration.online), reach)),
     onOnlineProblem: (view: string, problem: string | null) => {
       if (problem === null) logger.info({ view }, 'the online store is back');
       else logger.warn({ view }, problem);
@@ -109,8 +115,8 @@ async function main(): Promise<void> {
   };
   const topologies = [];
   for (const name of names) {
-    // What scores plans itself.
-    if (name === 'score' && values.initialise === undefined) continue;
+    // What scores plans itself, and what materializes follows the versions in use.
+    if ((name === 'score' || name === 'materialize') && values.initialise === undefined) continue;
     for (const topology of await createTopologies(name, parts)) topologies.push({ name, topology });
   }
 
@@ -141,7 +147,8 @@ async function main(): Promise<void> {
   const snapshots = new SnapshotChecker();
   const running: RunningTopology[] = [];
   let host: ScoreHost | null = null;
-  monitoring.running = () => [...running, ...(host?.topologies ?? [])];
+  let views: MaterializeHost | null = null;
+  monitoring.running = () => [...running, ...(host?.topologies ?? []), ...(views?.topologies ?? [])];
   let follower: Awaited<ReturnType<typeof followDeployments>> | null = null;
   let stopping = false;
   const stop = async (code: number): Promise<void> => {
@@ -150,7 +157,9 @@ async function main(): Promise<void> {
     monitoring.phase = 'stopping';
     // What does not drain in time is replayed by the next owner: nothing is lost, so leaving is safe.
     setTimeout(() => process.exit(code === 0 ? 1 : code), SHUTDOWN_BUDGET_MS).unref();
-    await Promise.all([...running, ...(host === null ? [] : [host])].map((each) => each.stop()));
+    await Promise.all(
+      [...running, ...(host === null ? [] : [host]), ...(views === null ? [] : [views])].map((each) => each.stop()),
+    );
     snapshots.close();
     await follower?.stop();
     await closeStores();
@@ -163,8 +172,11 @@ async function main(): Promise<void> {
     report(error);
     void stop(isTidemillError(error) ? error.description.exit : 1);
   };
+  process.on('unhandledRejection', (error) => {
+    // The task whose snapshot it was says so.
+    if (!isFailedCommit(error)) fatal(error);
+  });
 
-  const reach = failPointFrom(process.env['TIDEMILL_FAIL_POINT']);
   const runtimeOf = (name: TopologyName): RuntimeOptions => ({
     log,
     openSnapshots: snapshots.open,
@@ -173,6 +185,7 @@ async function main(): Promise<void> {
     ...settingsOf(name),
     processing: processingOf(values.processing),
     poisonLimit,
+    ...(objectSnapshots === null ? {} : { objectSnapshots: { objects, ...objectSnapshots } }),
     ...(server === null ? {} : { address: server.address }),
     onCommit: monitoring.onCommit,
     reach,
@@ -216,32 +229,25 @@ async function main(): Promise<void> {
     monitoring.follower = follower;
     await scores.start();
   }
-  for (const { name, topology } of topologies) {
-    /** A generation that was replaced ends by itself; every task of it says so, and only once do we stop it. */
-    let isRetired = false;
-    const retire = async (): Promise<void> => {
-      if (isRetired) return;
-      isRetired = true;
-      const each = await started;
-      running.splice(running.indexOf(each), 1);
-      await each.stop();
-      logger.info({ topology: topology.identity }, 'replaced by a later generation');
-    };
-    const started: Promise<RunningTopology> = runTopology(topology, {
-      ...runtimeOf(name),
-      onFatal: (error) => {
-        if (isTidemillError(error, 'ONLINE_GENERATION_RETIRED')) void retire().catch(fatal);
-        else fatal(error);
-      },
+  for (const { name, topology } of topologies) running.push(await runTopology(topology, runtimeOf(name)));
+  if (names.includes('materialize')) {
+    views = new MaterializeHost({
+      registry,
+      objects,
+      parts,
+      runtime: runtimeOf('materialize'),
+      onNote: (text) => logger.info(text),
     });
-    running.push(await started);
+    await views.start();
   }
   if (!stopping) monitoring.phase = 'running';
   logger.info(
     {
       topologies: [
         ...(host === null || model === null ? [] : [`score.${model.name}`]),
-        ...topologies.map(({ topology }) => topology.identity.name),
+        ...[...topologies.map(({ topology }) => topology), ...(views?.topologies ?? [])].map(
+          ({ identity }) => identity.name,
+        ),
       ],
       instance: values.instance,
     },

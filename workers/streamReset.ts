@@ -27,7 +27,7 @@ async function main(): Promise<TopologyReset> {
   const start = startFrom(values.to);
   return inspectTopologies(values.model, 'stream-reset', async ({ log, registry, key, topology }) => {
     const current = await topology(name);
-    const target = { current, next: await topology(name, current.identity.generation + 1) };
+    const target = { current, next: await topology(name, await registry.nextGeneration(key(name))) };
     if (values.plan) return planReset(log, target, start);
     return resetTopology(log, target, start, () => registry.issueGeneration(key(name)));
   });

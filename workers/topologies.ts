@@ -1,7 +1,8 @@
 import type { LifecycleClient } from '../client/lifecycleClient.js';
 import { TidemillError } from '../contracts/errors.js';
 import type { TopologyIdentity } from '../contracts/topics.js';
-import type { CompiledService, CompiledStream } from '../features/compiledView.js';
+import type { CompiledService, CompiledStream, CompiledView } from '../features/compiledView.js';
+import { viewIdentity } from '../features/vectorLayout.js';
 import type { CompiledModel } from '../models/definition.js';
 import { windowsOf, type Project } from '../models/project.js';
 import type { Scorer } from '../scoring/scorer.js';
@@ -80,27 +81,43 @@ export function requireModel(model: CompiledModel | null): CompiledModel {
   throw new TidemillError('CONFIGURATION_INVALID', '--model is not given', { option: 'model' });
 }
 
-/** The topologies of a name: one, but for `materialize`, which has one for each view that the model reads. */
+/** The topologies of a name: one, but for `materialize`, which has one for each view that a version in use reads. */
 export async function createTopologies(name: TopologyName, parts: TopologyParts): Promise<Topology[]> {
   if (name !== 'materialize') return [await createTopology(name, parts)];
-  const topologies: Topology[] = [];
+  const views = viewsOf([requireModel(parts.model).service, ...(await parts.services())]);
+  return (await Promise.all(views.map((view) => materializeTopologies(view, parts)))).flat();
+}
+
+/** The views that services read, each once. */
+export function viewsOf(services: readonly CompiledService[]): readonly CompiledView[] {
+  const views = services.flatMap(({ inputs }) =>
+    inputs.flatMap((input) => (input.kind === 'view' ? [input.view] : [])),
+  );
+  return [...new Map(views.map((view) => [view.hash, view])).values()];
+}
+
+/** Is the view what the model's definition reads now, not what a version was trained on before? */
+export function isDefined(model: CompiledModel, view: CompiledView): boolean {
+  return viewsOf([model.service]).some(({ hash }) => hash === view.hash);
+}
+
+/**
+ * What writes a view to the online store: one topology, and while a generation is being rebuilt the one that serves, too. A
+ * view as an earlier definition had it has a group of its own, beside that of the view that has its name now.
+ */
+export async function materializeTopologies(view: CompiledView, parts: TopologyParts): Promise<Topology[]> {
   const { project } = parts;
   const model = requireModel(parts.model);
   const partitions = await parts.partitions(model.request);
-  for (const input of model.service.inputs) {
-    if (input.kind !== 'view') continue;
-    const { view } = input;
-    const store = parts.online();
-    const onProblem = (problem: string | null): void => parts.onOnlineProblem?.(view.name, problem);
-    const common = { project, view, partitions, store, onProblem };
-    const generation = await parts.generation(generationKey(project, name, view.name));
-    const serving = await store.serving({ project, name: view.name, hash: view.hash });
-    // While a generation is being rebuilt the one that serves is kept up, too.
-    if (serving !== null && serving < generation)
-      topologies.push(materializeTopology({ ...common, generation: serving }));
-    topologies.push(materializeTopology({ ...common, generation }));
-  }
-  return topologies;
+  const store = parts.online();
+  const onProblem = (problem: string | null): void => parts.onOnlineProblem?.(view.name, problem);
+  const name = isDefined(model, view) ? view.name : `${view.name}.${viewIdentity(view)}`;
+  const common = { project, view, name, partitions, store, onProblem };
+  const generation = await parts.generation(generationKey(project, 'materialize', view.name));
+  const serving = await store.serving({ project, name: view.name, hash: view.hash });
+  const newest = materializeTopology({ ...common, generation });
+  if (serving === null || serving >= generation) return [newest];
+  return [materializeTopology({ ...common, generation: serving }), newest];
 }
 
 /** @throws TidemillError CONFIGURATION_INVALID for `materialize`, which is no single topology. */

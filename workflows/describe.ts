@@ -33,12 +33,15 @@ export function describeLifecycle(
     holder,
     queued,
     paused,
+    rollbacks,
   }: Required<Pick<LifecycleStatus, 'queued' | 'paused'>> & {
     readonly holder: LifecycleStatus['rollout'];
+    readonly rollbacks: readonly { readonly workflowId: string }[];
   },
 ): string {
-  const rollout =
-    holder === null ? 'none' : `${holder.workflowId}${queued === null ? '' : ` (then ${queued.workflowId})`}`;
+  const back = rollbacks.map(({ workflowId }) => workflowId);
+  const busy = [...(holder === null ? [] : [holder.workflowId]), ...back];
+  const rollout = `${busy.join(', ') || 'none'}${queued === null ? '' : ` (then ${queued.workflowId})`}`;
   return [
     `**${model}** rollout: ${rollout}${paused === null ? '' : `; paused by ${paused.by}: ${paused.reason}`}`,
     '',

@@ -6,7 +6,9 @@ import {
   UPDATE_REJECT,
   UPDATE_RESUME,
   UPDATE_ROLLBACK,
+  SIGNAL_ROLLBACK,
   type ApprovalDecision,
+  type RollbackBegun,
   type RollbackInput,
 } from '../contracts/rollout.js';
 import {
@@ -27,6 +29,7 @@ import {
 /** What a lifecycle is told and asked. */
 export const driftDetected = defineSignal<[DriftSignal]>(SIGNAL_DRIFT);
 export const rolloutClosed = defineSignal<[RolloutClosed]>(SIGNAL_CLOSED);
+export const rollbackBegun = defineSignal<[RollbackBegun]>(SIGNAL_ROLLBACK);
 export const acquireRollout = defineUpdate<AcquireAnswer, [Holder]>(UPDATE_ACQUIRE);
 export const requestRetrain = defineUpdate<{ workflowId: string }, [Partial<RetrainInput>?]>(UPDATE_RETRAIN);
 export const rollback = defineUpdate<{ workflowId: string }, [Omit<RollbackInput, 'model'>]>(UPDATE_ROLLBACK);

@@ -14,7 +14,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { ApprovalAnswer } from '../contracts/approval.js';
-import { recoverId, rollbackId, SIGNAL_APPROVAL, type ApprovalDecision } from '../contracts/rollout.js';
+import { rollbackId, SIGNAL_APPROVAL, type ApprovalDecision } from '../contracts/rollout.js';
 import {
   projectOfLifecycle,
   retrainId,
@@ -27,7 +27,7 @@ import {
   type LifecycleInput,
   type SourceMark,
 } from '../contracts/workflows.js';
-import { recoveries, validation, waiting } from './activityProxies.js';
+import { recoveries, validation } from './activityProxies.js';
 import { refuseAnswer } from './approvalShape.js';
 import { describeLifecycle } from './describe.js';
 import { judgeCases, judgeCasesAsFirstReleased, type CaseDesk } from './driftCases.js';
@@ -40,10 +40,11 @@ import {
   requestRetrain,
   resume,
   rollback,
+  rollbackBegun,
   rolloutClosed,
   status,
 } from './lifecycleMessages.js';
-import { recoverRollout } from './recoverRollout.js';
+import { leaseWatches } from './leaseWatches.js';
 import { retrainModel } from './retrainModel.js';
 import { rollbackModel } from './rollbackModel.js';
 import { RolloutLease } from './rolloutLease.js';
@@ -51,8 +52,13 @@ import { markSequence } from './sourceMark.js';
 
 /** Decided cases that are still shown. */
 const MAX_CASES = 20;
-/** Events after which the lifecycle continues as new, whatever it waits for. */
-const MAX_HISTORY = 1_500;
+/**
+ * Events after which the lifecycle continues as new, whatever it waits for. No run shall have more than 2,000: the rest is
+ * for signals that come while it ends, up to 100 with each try that the server refuses because of them.
+ */
+const MAX_HISTORY = 1_000;
+/** The same while a run first waited until what it had begun was cancelled. */
+const MAX_HISTORY_BEFORE = 1_500;
 
 /**
  * The entity of a model: it keeps its drift cases and decides who may roll out. It runs for ever, and continues as new
@@ -66,7 +72,12 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   const project = projectOfLifecycle(workflowInfo().workflowId);
   const sources = new Map<string, SourceMark>(Object.entries(carried?.sources ?? {}));
   let cases: DriftCase[] = [...(carried?.cases ?? [])];
-  const lease = new RolloutLease(carried?.holder ?? null, carried?.queued ?? null, carried?.paused ?? null);
+  const lease = new RolloutLease(
+    carried?.holder ?? null,
+    carried?.queued ?? null,
+    carried?.paused ?? null,
+    carried?.rollbacks,
+  );
   const history: CaseDesk['history'] = {
     decidedAt: carried?.decidedAt ?? null,
     automaticAt: carried?.automaticAt ?? [],
@@ -88,7 +99,14 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     show();
   };
 
-  setHandler(status, () => ({ model, cases, rollout: lease.holder, queued: lease.queued, paused: lease.paused }));
+  setHandler(status, () => {
+    const { holder: rollout, queued, paused, rollbacks } = lease;
+    return { model, cases, rollout, queued, paused, rollbacks: rollbacks.map(({ workflowId }) => workflowId) };
+  });
+
+  let children = 0;
+  const nextChild = (): string => `${workflowInfo().runId.slice(0, 8)}-${++children}`;
+  const watches = leaseWatches({ model, project, lease, show, nextChild });
 
   // A signal is never lost: it opens a case, or updates the one that is open.
   setHandler(driftDetected, (drift) => {
@@ -125,7 +143,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     history.decidedAt = at ?? history.decidedAt;
     const next = lease.queued;
     show();
-    if (next === null) return;
+    if (next === null || !lease.isFree) return;
     try {
       await getExternalWorkflowHandle(next.workflowId).signal(SIGNAL_GRANTED);
     } catch {
@@ -134,14 +152,20 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     }
   });
 
+  setHandler(rollbackBegun, (begun) => {
+    const isNews = !lease.isRollingBack(begun.workflowId);
+    lease.rollBack(begun);
+    show();
+    if (isNews) watches.watchRollback(begun.workflowId);
+  });
+
   // Whoever asks something of a model that the project does not have is told so, and leaves no lifecycle behind.
   const known =
     carried === undefined && patched('model-is-checked') ? validation().validateModel(model) : Promise.resolve();
   known.catch(() => undefined);
-  let children = 0;
   setHandler(requestRetrain, async (wanted) => {
     if (patched('requests-are-checked')) await validation().validateRetrain({ ...wanted, model });
-    const workflowId = retrainId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
+    const workflowId = retrainId(project, model, `requested-${nextChild()}`);
     await startChild(retrainModel, {
       workflowId,
       args: [{ ...wanted, model }],
@@ -151,7 +175,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   });
   setHandler(rollback, async (wanted) => {
     if (patched('requests-are-checked')) await validation().validateRollback({ ...wanted, model });
-    const workflowId = rollbackId(project, model, `requested-${workflowInfo().runId.slice(0, 8)}-${++children}`);
+    const workflowId = rollbackId(project, model, `requested-${nextChild()}`);
     await startChild(rollbackModel, {
       workflowId,
       args: [{ ...wanted, model }],
@@ -187,14 +211,8 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   setHandler(approve, (given) => answer(true, given), { validator });
   setHandler(reject, (given) => answer(false, given), { validator });
 
-  if (patched('holder-is-watched')) {
-    for (const loop of [watchHolders(), tellSuperseded()]) {
-      loop.catch((error: unknown) => {
-        // They end with the workflow; anything else must be seen.
-        if (!isCancellation(error)) throw error;
-      });
-    }
-  }
+  if (patched('holder-is-watched')) watches.watchHolders();
+  for (const { workflowId } of carried?.rollbacks ?? []) watches.watchRollback(workflowId);
   show();
   try {
     await known;
@@ -204,8 +222,14 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     throw error;
   }
   const desk: CaseDesk = { model, project, lease, cases: () => cases, change, history };
-  if (patched('cases-are-judged-aside')) {
-    const isLong = (): boolean => workflowInfo().historyLength >= MAX_HISTORY || workflowInfo().continueAsNewSuggested;
+  const isLongerThan = (events: number): boolean =>
+    workflowInfo().historyLength >= events || workflowInfo().continueAsNewSuggested;
+  if (patched('runs-end-at-once')) {
+    // What is waited for is waited for again in the next run. It is not cancelled first: an activity takes a second to
+    // hear of that, and hundreds of signals come meanwhile.
+    await Promise.race([condition(() => isLongerThan(MAX_HISTORY)), judgeCases(desk)]);
+  } else if (patched('cases-are-judged-aside')) {
+    const isLong = (): boolean => isLongerThan(MAX_HISTORY_BEFORE);
     const aside = new CancellationScope();
     const judging = aside.run(() => judgeCases(desk));
     await Promise.race([condition(isLong), judging]);
@@ -220,40 +244,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     carried: { sources: Object.fromEntries(sources), cases, ...history, ...carriedLease() },
   });
 
-  function carriedLease(): Pick<LifecycleCarried, 'holder' | 'queued' | 'paused'> {
-    return { holder: lease.holder, queued: lease.queued, paused: lease.paused };
-  }
-
-  /** A holder that ends without letting go is recovered: what it left behind is undone, or carried to its end. */
-  async function watchHolders(): Promise<void> {
-    for (;;) {
-      await condition(() => lease.holder !== null);
-      const watched = lease.holder?.workflowId ?? '';
-      await waiting().awaitClosed(watched);
-      // Its last words may still be on their way; then there is nothing to recover, which the recovery finds out.
-      if (lease.holder?.workflowId !== watched) continue;
-      const workflowId = recoverId(project, model, `${workflowInfo().runId.slice(0, 8)}-${++children}`);
-      lease.holder = { workflowId, trigger: 'recovery' };
-      show();
-      await startChild(recoverRollout, {
-        workflowId,
-        args: [{ model, workflowId: watched }],
-        parentClosePolicy: ParentClosePolicy.ABANDON,
-      });
-    }
-  }
-
-  /** Tells a holder to step aside: it undoes itself, unless it has committed. */
-  async function tellSuperseded(): Promise<void> {
-    for (;;) {
-      await condition(() => lease.superseding !== null);
-      const target = lease.superseding ?? '';
-      lease.superseding = null;
-      try {
-        await getExternalWorkflowHandle(target).cancel();
-      } catch {
-        // It has ended: the lease is free, or about to be recovered.
-      }
-    }
+  function carriedLease(): Pick<LifecycleCarried, 'holder' | 'queued' | 'paused' | 'rollbacks'> {
+    return { holder: lease.holder, queued: lease.queued, paused: lease.paused, rollbacks: lease.rollbacks };
   }
 }

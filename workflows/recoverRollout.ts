@@ -1,5 +1,6 @@
 import { ApplicationFailure, CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { RecoverInput, RecoverResult, Settled } from '../contracts/rollout.js';
+import { activeOn } from './activeOn.js';
 import { compensations, recoveries } from './activityProxies.js';
 import { describeFailure } from './describe.js';
 import { settlePromotion } from './settlePromotion.js';
@@ -8,7 +9,7 @@ import { showProgress } from './showProgress.js';
 /**
  * Finishes a rollout whose holder ended without letting go: terminated, timed out, failed. It takes the next token, so
  * that whatever is left of the old one is fenced. Before the commit point everything is undone from the journal; after
- * it the promotion is carried to its end.
+ * it the promotion is carried to its end. A rollback is finished wherever it had ended.
  */
 export async function recoverRollout(input: RecoverInput): Promise<RecoverResult> {
   const { workflowId } = workflowInfo();
@@ -24,8 +25,23 @@ export async function recoverRollout(input: RecoverInput): Promise<RecoverResult
     shown.enter('done');
     return { outcome: 'nothingToDo' };
   }
-  const { fence, of, committed } = opened;
+  const { fence, of, committed, rollback } = opened;
   shown.done('lease', `token ${fence.token}, in the place of rollout ${of}`);
+  if (rollback !== undefined) {
+    return CancellationScope.nonCancellable(async (): Promise<RecoverResult> => {
+      const { from, to } = rollback;
+      shown.enter('rollback');
+      const begun = await recoveries().finishRollback(fence, rollback);
+      shown.done('rollback', `from version ${from}, which is withdrawn, to version ${to}`);
+      shown.enter('active');
+      const { active, behind } =
+        begun.outcome === 'rolledBack' ? await activeOn(fence, begun.epoch) : { active: [], behind: null };
+      shown.done('active', behind ?? `version ${to} serves on ${active.length} instances`);
+      await compensations().closeRollout(fence, workflowId, `rolled back to version ${to}`);
+      shown.enter('done');
+      return { outcome: 'rolledBack', token: fence.token, from, to };
+    });
+  }
   if (committed === null) {
     const reason = `${input.workflowId} ended without letting go`;
     shown.enter('compensating');

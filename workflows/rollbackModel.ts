@@ -1,6 +1,7 @@
 import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { RollbackInput, RollbackResult } from '../contracts/rollout.js';
 import { compensations, recoveries, validation } from './activityProxies.js';
+import { activeOn } from './activeOn.js';
 import { showProgress } from './showProgress.js';
 
 /**
@@ -22,13 +23,14 @@ export async function rollbackModel(input: RollbackInput): Promise<RollbackResul
     const { fence, from, to, epoch } = begun;
     shown.done('rollback', `from version ${from}, which is withdrawn, to version ${to} in epoch ${epoch}`);
     shown.enter('active');
-    const active = await recoveries().awaitActive(fence, epoch, true);
-    shown.done('active', `version ${to} serves on ${active.length} instances`);
+    const { active, behind } = await activeOn(fence, epoch);
+    shown.done('active', `version ${to} serves on ${active.length} instances${behind === null ? '' : `; ${behind}`}`);
     shown.enter('decided');
     const decided = await recoveries().decidedBy(fence, from);
     shown.done('decided', `version ${from} had decided ${decided.requests} requests`);
     await compensations().closeRollout(fence, workflowId, `rolled back to version ${to}`);
     shown.enter('done');
-    return { outcome: 'rolledBack', from, to, epoch, token: fence.token, instances: active.length, decided };
+    const served = { instances: active.length, ...(behind === null ? {} : { behind }) };
+    return { outcome: 'rolledBack', from, to, epoch, token: fence.token, ...served, decided };
   });
 }

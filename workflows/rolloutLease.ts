@@ -1,8 +1,9 @@
+import type { RollbackBegun } from '../contracts/rollout.js';
 import type { AcquireAnswer, Holder, Paused } from '../contracts/workflows.js';
 
 /**
- * Who may roll out: one holds the lease, one may wait for it, further triggers merge into the waiting one. Answers at
- * once; knows no clock and no workflow.
+ * Who may roll out: one holds the lease, one may wait for it, further triggers merge into the waiting one. A rollback asks
+ * nobody, and until it has closed nobody rolls out anew. Answers at once; knows no clock and no workflow.
  */
 export class RolloutLease {
   /** A holder that somebody asked to step aside, until it has been told. */
@@ -12,20 +13,26 @@ export class RolloutLease {
     public holder: Holder | null,
     public queued: Holder | null,
     public paused: Paused | null,
+    public rollbacks: readonly RollbackBegun[] = [],
   ) {}
+
+  /** Nobody holds the lease, and nobody rolls back. */
+  get isFree(): boolean {
+    return this.holder === null && this.rollbacks.length === 0;
+  }
 
   ask(asking: Holder): AcquireAnswer {
     const { holder, queued, paused } = this;
     const isAutomatic = asking.trigger === 'drift' || asking.trigger === 'schedule';
     if (paused !== null && isAutomatic) return { kind: 'refused', reason: `paused by ${paused.by}: ${paused.reason}` };
-    if (holder === null || holder.workflowId === asking.workflowId) {
+    if (this.isFree || holder?.workflowId === asking.workflowId) {
       this.holder = asking;
       if (queued?.workflowId === asking.workflowId) this.queued = null;
       return { kind: 'granted' };
     }
     if (asking.supersede === true) {
       // The holder undoes itself, or finishes where it has committed; then the next one is granted.
-      this.superseding = holder.workflowId;
+      this.superseding = holder?.workflowId ?? null;
       this.queued = asking;
       return { kind: 'queued' };
     }
@@ -33,11 +40,31 @@ export class RolloutLease {
       this.queued = asking;
       return { kind: 'queued' };
     }
-    return { kind: 'refused', reason: `${holder.workflowId} is rolling out and ${queued.workflowId} waits already` };
+    const busy =
+      holder === null ? `${this.rollbacks[0]?.workflowId} is rolling back` : `${holder.workflowId} is rolling out`;
+    return { kind: 'refused', reason: `${busy} and ${queued.workflowId} waits already` };
+  }
+
+  /** A rollback has begun; one that says so again may have found another version to go back to. */
+  rollBack(begun: RollbackBegun): void {
+    this.rollbacks = [...this.rollbacks.filter(({ workflowId }) => workflowId !== begun.workflowId), begun];
+  }
+
+  /** Another workflow finishes a rollback. */
+  handOver(from: string, to: string): void {
+    this.rollbacks = this.rollbacks.map((each) => (each.workflowId === from ? { ...each, workflowId: to } : each));
+  }
+
+  isRollingBack(workflowId: string): boolean {
+    return this.rollbacks.some((each) => each.workflowId === workflowId);
   }
 
   /** False where somebody else holds the lease: it is none of the closed one's business any more. */
   close(workflowId: string): boolean {
+    if (this.isRollingBack(workflowId)) {
+      this.rollbacks = this.rollbacks.filter((each) => each.workflowId !== workflowId);
+      return true;
+    }
     if (this.holder?.workflowId !== workflowId) return false;
     this.holder = null;
     return true;

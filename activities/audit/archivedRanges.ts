@@ -1,17 +1,7 @@
 import { TidemillError } from '../../contracts/errors.js';
-import type { ArchiveManifestRecord } from '../../contracts/records.js';
-import { archiveTopic } from '../../contracts/topics.js';
+import { readArchivedRanges, withoutRepeats, type ArchivedRange } from '../../stores/archive/archivedRanges.js';
 import type { Log, LogRecord } from '../../stores/log/log.js';
 import type { ObjectStore } from '../../stores/objects/objectStore.js';
-import { jsonOf, readTopic } from './readTopic.js';
-
-/** Offsets of one partition that are in the archive: first <= offset <= last. */
-export interface ArchivedRange {
-  readonly first: number;
-  readonly last: number;
-  readonly rows: number;
-  readonly files: ArchiveManifestRecord['files'];
-}
 
 /** Where the records of a partition are: in the archive up to an offset, from there on in the log. */
 export interface PartitionParts {
@@ -33,31 +23,10 @@ export async function archivedRanges(
   project: string,
   topics: ReadonlySet<string>,
 ): Promise<ReadonlyMap<string, ReadonlyMap<number, readonly ArchivedRange[]>>> {
-  const found = new Map<string, Map<number, ArchivedRange[]>>();
-  for (const record of await readTopic(log, archiveTopic(project))) {
-    const { topic, partition, first, last, rows, files } = jsonOf<ArchiveManifestRecord>(record);
-    if (!topics.has(topic)) continue;
-    const byPartition = found.get(topic) ?? new Map<number, ArchivedRange[]>();
-    found.set(topic, byPartition);
-    const ranges = byPartition.get(partition) ?? [];
-    byPartition.set(partition, ranges);
-    ranges.push({ first, last, rows, files });
-  }
-  for (const byPartition of found.values())
-    for (const [partition, ranges] of byPartition) byPartition.set(partition, withoutRepeats(ranges));
+  const found = new Map<string, ReadonlyMap<number, readonly ArchivedRange[]>>();
+  for (const [topic, byPartition] of await readArchivedRanges(log, project, { topics }))
+    found.set(topic, new Map([...byPartition].map(([partition, ranges]) => [partition, withoutRepeats(ranges)])));
   return found;
-}
-
-/** An archive that was started anew holds ranges twice. */
-function withoutRepeats(ranges: readonly ArchivedRange[]): ArchivedRange[] {
-  const kept: ArchivedRange[] = [];
-  let next = 0;
-  for (const range of [...ranges].sort((a, b) => a.first - b.first || b.last - a.last)) {
-    if (range.last < next) continue;
-    kept.push(range);
-    next = range.last + 1;
-  }
-  return kept;
 }
 
 /**

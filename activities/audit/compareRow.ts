@@ -1,10 +1,10 @@
 import type { SkewCause } from '../../contracts/consistency.js';
 import type { CutRecord } from '../../contracts/records.js';
-import { streamTopic } from '../../contracts/topics.js';
 import type { CompiledService, CompiledView } from '../../features/compiledView.js';
 import { interpretService } from '../../features/interpreter.js';
 import type { LoggedEvent, Value } from '../../features/types.js';
 import type { ServedRow } from '../../stores/offline/archiveReader.js';
+import { isWithinCut } from './withinCut.js';
 
 /** An event, and whether it was behind the watermark of its partition. */
 export interface KnownEvent {
@@ -50,9 +50,7 @@ export function compareRow(
   const reaches = new Map<string, Reach>();
   const within = interpretService(service, request, (view, key) => {
     const reach = reachOf(view, eventsOf(view, key), request, (event) =>
-      view.stream.name === service.request.name
-        ? event.partition === row.partition && event.offset <= row.offset
-        : event.offset < (cut?.folded[streamTopic(project, view.stream.name)]?.[event.partition] ?? 0),
+      isWithinCut(project, service.request, cut, row, view, event),
     );
     reaches.set(placeOf(view, key), reach);
     return reach.within;

@@ -7,6 +7,7 @@ import type { CompiledModel } from '../../models/definition.js';
 import type { Log } from '../../stores/log/log.js';
 import { expectedOutcomes, type ExpectedRecord } from './expectedOutcomes.js';
 import { jsonOf, readTopic } from './readTopic.js';
+import { isWithinCut } from './withinCut.js';
 
 /** Rows whose event-time vector differs from the served one, by the reason that weighs most. */
 export interface Skew {
@@ -119,9 +120,7 @@ export async function compareVectors(
       const reach =
         reaches.get(view.hash) ??
         reachOf(view, indexes.get(view.hash)?.get(key) ?? [], event, (each) =>
-          view.stream.name === request.name
-            ? each.offset <= source.offset
-            : each.offset < foldedOffset(cut, project, view.stream, each.partition),
+          isWithinCut(project, request, cut, source, view, each),
         );
       reaches.set(view.hash, reach);
       return reach.within;
@@ -170,10 +169,6 @@ export async function compareVectors(
     else skew.lateLabel++;
   }
   return { vectorsCompared, othersCompared, maxDifference, skew };
-}
-
-function foldedOffset(cut: CutRecord | null, project: string, stream: CompiledStream, partition: number): number {
-  return cut?.folded[streamTopic(project, stream.name)]?.[partition] ?? 0;
 }
 
 /** Events by the view's key, in time order; duplicates and broken records left out. */

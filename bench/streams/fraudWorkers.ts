@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,12 +9,9 @@ import { groupId, hopTopic, predictionsTopic, streamTopic } from '../../contract
 import { WorkerProcess } from '../../examples/fraud/demo/workerProcess.js';
 import { fraud } from '../../examples/fraud/project.js';
 import { startKafka } from '../../infra/kafka.js';
-import { boosterToOnnx } from '../../models/onnx/treeEnsemble.js';
 import { openKafkaLog } from '../../stores/log/kafkaLog.js';
 import type { Log } from '../../stores/log/log.js';
-import { openDiskObjectStore } from '../../stores/objects/diskObjectStore.js';
-import { openRegistry } from '../../stores/registry/openRegistry.js';
-import { fullBooster, spread } from '../fullBooster.js';
+import { promoteTrees } from '../promoteTrees.js';
 
 const PROJECT = 'bench';
 const PARTITIONS = 4;
@@ -57,7 +54,7 @@ export class FraudWorkers {
     };
     const log = openKafkaLog({ brokers: configuration.kafkaBrokers, clientId: PROJECT });
     await log.ensureTopics([TOPICS.payments, TOPICS.labels].map((topic) => ({ topic, partitions: PARTITIONS })));
-    await promoteTrees(configuration);
+    await promoteTrees(configuration, model, { trees: 100, depth: 6 });
     return new FraudWorkers(directory, configuration, log, () => kafka.stop());
   }
 
@@ -70,6 +67,7 @@ export class FraudWorkers {
   async start(count: number, profile: string | undefined, args: readonly string[] = []): Promise<void> {
     const preload = new URL('../cpuProfile.js', import.meta.url).href;
     const env = profile === undefined ? {} : { NODE_OPTIONS: `--import ${preload}`, TIDEMILL_PROFILE: profile };
+    if (profile !== undefined) await mkdir(profile, { recursive: true });
     for (let at = 1; at <= count; at++) {
       const name = `score-${at}`;
       this.workers.push(await this.launch(name, ['--instance', name, ...args], env));
@@ -131,42 +129,4 @@ export class FraudWorkers {
     await this.stopKafka();
     await rm(this.directory, { recursive: true });
   }
-}
-
-/** A version of 100 full trees of depth 6, as champion: what it costs is that of a trained one. */
-async function promoteTrees(configuration: Configuration): Promise<void> {
-  const registry = await openRegistry(configuration);
-  const objects = openDiskObjectStore(join(configuration.home, 'objects'));
-  const columns = model.service.columns.length;
-  const booster = fullBooster({ columns, trees: 100, depth: 6, below: spread(1) });
-  const artifact = await objects.put('models', 'onnx', boosterToOnnx(booster));
-  const { token } = await registry.openRollout(model.name, 'bench', 'first');
-  const fence = { model: model.name, token };
-  const { version } = await registry.registerVersion(
-    {
-      model: model.name,
-      artifact,
-      service: model.service.hash,
-      columns: model.service.columns.map(({ name }) => name),
-      dataset: { uri: 'none', sha256: 'none' },
-      trainer: 'xgboost',
-      hyperparameters: {},
-      codeVersion: 'bench',
-      workflow: null,
-      trigger: 'first',
-      metrics: {},
-      lineage: {},
-    },
-    fence,
-  );
-  await registry.changeDeployment({
-    fence,
-    step: 'commit',
-    expectEpoch: 0,
-    next: { mode: 'single', champion: version, challenger: null, share: 0, salt: '', prepare: null },
-    actor: 'bench',
-    reason: 'bench',
-    evidence: null,
-  });
-  await registry.close();
 }

@@ -118,11 +118,12 @@ export function addRolloutCommands(program: Command, context: () => Context): vo
     );
 }
 
-function describe({ model, cases, rollout, queued, paused, retrain }: ModelStatus): string {
+function describe({ model, cases, rollout, queued, paused, retrain, rollbacks = [] }: ModelStatus): string {
   const facts: [string, string][] = [
     ['rollout', rollout === null ? 'none' : `${rollout.workflowId}, ${rollout.trigger}`],
     ...(retrain === null ? [] : ([['phase', phaseText(retrain)]] satisfies [string, string][])),
     ['queued', queued?.workflowId ?? 'none'],
+    ...(rollbacks.length === 0 ? [] : ([['rolling back', rollbacks.join(', ')]] satisfies [string, string][])),
     ['paused', paused === null || paused === undefined ? 'no' : `by ${paused.by}: ${paused.reason}`],
   ];
   const table = formatRows(

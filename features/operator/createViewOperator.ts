@@ -70,22 +70,20 @@ class IncrementalOperator implements ViewOperator {
     let index = state.end;
     if (index > state.start) {
       const last = index - 1;
-      const lastTime = state.times[last] as number;
+      const lastTime = state.timeAt(last);
       // In order is the common case; everything else is found by bisection.
       if (time < lastTime || (time === lastTime && compareIds(id, state.ids[last] as EventId) <= 0)) {
         index = state.lowerBound(time, id);
-        if (index < state.end && state.times[index] === time && compareIds(state.ids[index] as EventId, id) === 0) {
+        if (index < state.end && state.timeAt(index) === time && compareIds(state.ids[index] as EventId, id) === 0) {
           return this.meet(state, index, key, values, partition, offset);
         }
       }
     }
     const at = state.insertAt(index);
-    state.times[at] = time;
-    state.ids[at] = id;
-    this.fill(state, at, values, partition, offset);
+    this.fill(state, at, time, id, values, partition, offset);
     this.events++;
     this.changed(key, time);
-    if ((state.times[state.start] as number) <= this.watermark - this.view.keepMs) {
+    if (state.timeAt(state.start) <= this.watermark - this.view.keepMs) {
       this.events -= state.evict(this.watermark - this.view.keepMs);
     }
     return 'inserted';
@@ -100,21 +98,29 @@ class IncrementalOperator implements ViewOperator {
     partition: number,
     offset: number,
   ): InsertResult {
-    const order = partition - (state.partitions[index] as number) || offset - (state.offsets[index] as number);
+    const order = partition - state.partitionAt(index) || offset - state.offsetAt(index);
     if (order === 0) return 'replayed';
     if (order > 0) return 'duplicate';
-    this.fill(state, index, values, partition, offset);
-    state.dirty.fill(1);
-    this.changed(key, state.times[index] as number);
+    const time = state.timeAt(index);
+    this.fill(state, index, time, state.ids[index] as EventId, values, partition, offset);
+    state.spoil();
+    this.changed(key, time);
     return 'inserted';
   }
 
-  private fill(state: KeyState, at: number, values: readonly Value[], partition: number, offset: number): void {
-    state.partitions[at] = partition;
-    state.offsets[at] = offset;
+  private fill(
+    state: KeyState,
+    at: number,
+    time: number,
+    id: EventId,
+    values: readonly Value[],
+    partition: number,
+    offset: number,
+  ): void {
+    state.set(at, time, id, partition, offset);
     const { tracks } = this.layout;
     for (let track = 0; track < tracks.length; track++) {
-      (state.tracks[track] as Float64Array)[at] = (tracks[track] as Track).read(values);
+      state.setTrack(at, track, (tracks[track] as Track).read(values));
     }
   }
 
@@ -167,7 +173,7 @@ class IncrementalOperator implements ViewOperator {
   /** Index after the last visible event. */
   private visibleEnd(state: KeyState, time: number, id: EventId | null, ownStream: boolean): number {
     // The position is at or behind the newest event in most calls: try the end before bisecting.
-    if (state.end > state.start && (state.times[state.end - 1] as number) < time) return state.end;
+    if (state.end > state.start && state.timeAt(state.end - 1) < time) return state.end;
     if (!ownStream) return state.upperBound(time, null);
     if (id === null) return state.upperBound(time - 1, null);
     return this.view.includeRequest ? state.upperBound(time, id) : state.lowerBound(time, id);
@@ -175,7 +181,7 @@ class IncrementalOperator implements ViewOperator {
 
   private ageOf(state: KeyState, visibleEnd: number, time: number): number | null {
     if (visibleEnd <= state.start) return null;
-    const age = time - (state.times[visibleEnd - 1] as number);
+    const age = time - state.timeAt(visibleEnd - 1);
     return age < this.view.keepMs ? age : null;
   }
 
@@ -228,7 +234,7 @@ class IncrementalOperator implements ViewOperator {
     const state = this.states.get(key);
     if (state === undefined) return null;
     const [low, high] = [state.firstAt(from), state.firstAt(until)];
-    return low === high ? null : encodeState(this.view, state, low, high);
+    return low === high ? null : encodeState(this.layout, state, low, high);
   }
 
   chunkStarts(key: Value, from: number, until: number, maxEvents: number): number[] {
@@ -238,7 +244,7 @@ class IncrementalOperator implements ViewOperator {
     const chunks = Math.ceil((high - low) / maxEvents);
     const starts: number[] = [];
     for (let chunk = 0; chunk < chunks; chunk++) {
-      const time = state.times[low + Math.floor((chunk * (high - low)) / chunks)] as number;
+      const time = state.timeAt(low + Math.floor((chunk * (high - low)) / chunks));
       if (time !== starts.at(-1)) starts.push(time);
     }
     return starts;
@@ -264,7 +270,7 @@ class IncrementalOperator implements ViewOperator {
   appendChunk(key: Value, chunk: Uint8Array): void {
     const state = this.states.get(key);
     if (state === undefined) this.decodeKey(key, chunk);
-    else this.events += appendState(this.view, state, chunk);
+    else this.events += appendState(this.view, this.layout, state, chunk);
   }
 }
 

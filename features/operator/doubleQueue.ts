@@ -21,16 +21,17 @@ export class DoubleQueue {
     this.back += value;
   }
 
-  sum(track: Float64Array, lo: number, hi: number): number {
-    if (lo > this.middle) this.rebuild(track, lo, hi);
+  /** @param rows numbers of all events, `stride` each; that at `column` is summed. */
+  sum(rows: readonly number[], stride: number, column: number, lo: number, hi: number): number {
+    if (lo > this.middle) this.rebuild(rows, stride, column, lo, hi);
     return (lo < this.middle ? (this.suffix[lo - this.base] as number) : 0) + this.back;
   }
 
-  private rebuild(track: Float64Array, lo: number, hi: number): void {
+  private rebuild(rows: readonly number[], stride: number, column: number, lo: number, hi: number): void {
     if (this.suffix.length < hi - lo) this.suffix = new Float64Array((hi - lo) * 2);
     let sum = 0;
     for (let at = hi - 1; at >= lo; at--) {
-      const value = track[at] as number;
+      const value = rows[at * stride + column] as number;
       if (value === value) sum += value;
       this.suffix[at - lo] = sum;
     }

@@ -1,7 +1,8 @@
 import { TidemillError } from '../../contracts/errors.js';
 import type { CompiledView } from '../compiledView.js';
+import type { EventId } from '../types.js';
 import { KeyState } from './keyState.js';
-import type { Layout } from './layout.js';
+import { HASH_BYTES, type Layout } from './layout.js';
 
 /**
  * The one binary encoding of a key's state, little-endian:
@@ -11,39 +12,38 @@ import type { Layout } from './layout.js';
  */
 const MAGIC = 0x3153_4d54; // "TMS1"
 const HEADER_BYTES = 21;
-const HASH_BYTES = 8;
 
-/** Encodes the events at the indices [from, until) of the columns. */
-export function encodeState(view: CompiledView, state: KeyState, from: number, until: number): Uint8Array {
+/** Encodes the events at the indices [from, until). */
+export function encodeState(layout: Layout, state: KeyState, from: number, until: number): Uint8Array {
   const events = until - from;
-  const ids = state.ids.slice(from, until);
-  const areText = typeof ids[0] === 'string';
-  const texts = areText ? ids.map((id) => Buffer.from(id as string, 'utf8')) : [];
+  const areText = typeof state.ids[from] === 'string';
+  const texts = areText ? state.ids.slice(from, until).map((id) => Buffer.from(id as string, 'utf8')) : [];
   const idBytes = areText ? texts.reduce((sum, text) => sum + 4 + text.length, 0) : events * 8;
-  const bytes = Buffer.alloc(HEADER_BYTES + idBytes + events * (8 + 4 + 8 + 8 * state.tracks.length));
+  // Every byte is written; small states share pages of the pool.
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + idBytes + events * (8 + 4 + 8 + 8 * layout.tracks.length));
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
   let at = HEADER_BYTES;
-  const writeDoubles = (column: Float64Array): void => {
-    for (let index = from; index < until; index++) at = bytes.writeDoubleLE(column[index] as number, at);
-  };
-  writeDoubles(state.times);
+  for (let index = from; index < until; index++, at += 8) view.setFloat64(at, state.timeAt(index), true);
   if (areText) {
     for (const text of texts) {
       at = bytes.writeUInt32LE(text.length, at);
       at += text.copy(bytes, at);
     }
   } else {
-    for (const id of ids) at = bytes.writeDoubleLE(id as number, at);
+    for (let index = from; index < until; index++, at += 8) view.setFloat64(at, state.ids[index] as number, true);
   }
-  for (let index = from; index < until; index++) at = bytes.writeInt32LE(state.partitions[index] as number, at);
-  writeDoubles(state.offsets);
-  for (const track of state.tracks) writeDoubles(track);
+  for (let index = from; index < until; index++, at += 4) view.setInt32(at, state.partitionAt(index), true);
+  for (let index = from; index < until; index++, at += 8) view.setFloat64(at, state.offsetAt(index), true);
+  for (let track = 0; track < layout.tracks.length; track++) {
+    for (let index = from; index < until; index++, at += 8) view.setFloat64(at, state.trackAt(index, track), true);
+  }
 
-  bytes.writeUInt32LE(MAGIC, 0);
-  bytes.write(view.hash.slice(0, HASH_BYTES * 2), 4, 'hex');
-  bytes.writeUInt32LE(events, 16);
-  bytes.writeUInt8(areText ? 1 : 0, 20);
-  bytes.writeUInt32LE(checksum(bytes, 16), 12);
+  view.setUint32(0, MAGIC, true);
+  bytes.set(layout.hashBytes, 4);
+  view.setUint32(16, events, true);
+  view.setUint8(20, areText ? 1 : 0);
+  view.setUint32(12, checksum(bytes, 16), true);
   return bytes;
 }
 
@@ -53,10 +53,10 @@ export function encodeState(view: CompiledView, state: KeyState, from: number, u
  * @throws TidemillError STATE_CORRUPT
  */
 export function decodeState(view: CompiledView, layout: Layout, chunks: readonly Uint8Array[]): KeyState {
-  const buffers = chunks.map((chunk) => checked(view, chunk));
+  const buffers = chunks.map((chunk) => checked(view, layout, chunk));
   const events = buffers.reduce((sum, bytes) => sum + bytes.readUInt32LE(16), 0);
-  const state = new KeyState(layout, Math.max(4, events));
-  for (const bytes of buffers) appendInOrder(view, state, bytes);
+  const state = new KeyState(layout, Math.max(2, events));
+  for (const bytes of buffers) appendInOrder(view, layout, state, bytes);
   return state;
 }
 
@@ -66,58 +66,63 @@ export function decodeState(view: CompiledView, layout: Layout, chunks: readonly
  * @returns how many.
  * @throws TidemillError STATE_CORRUPT
  */
-export function appendState(view: CompiledView, state: KeyState, chunk: Uint8Array): number {
-  const bytes = checked(view, chunk);
+export function appendState(view: CompiledView, layout: Layout, state: KeyState, chunk: Uint8Array): number {
+  const bytes = checked(view, layout, chunk);
   const events = bytes.readUInt32LE(16);
   state.reserve(events);
-  appendInOrder(view, state, bytes);
+  appendInOrder(view, layout, state, bytes);
   return events;
 }
 
-function checked(view: CompiledView, chunk: Uint8Array): Buffer {
+function checked(view: CompiledView, layout: Layout, chunk: Uint8Array): Buffer {
   const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-  checkHeader(view, bytes);
+  checkHeader(view, layout, bytes);
   return bytes;
 }
 
-function appendInOrder(view: CompiledView, state: KeyState, bytes: Buffer): void {
+function appendInOrder(view: CompiledView, layout: Layout, state: KeyState, bytes: Buffer): void {
   const joint = state.end;
-  append(view, state, bytes);
-  if (joint > state.start && (state.times[joint] as number) < (state.times[joint - 1] as number))
+  append(view, layout, state, bytes);
+  if (joint > state.start && state.timeAt(joint) < state.timeAt(joint - 1))
     throw corrupt(view, 'its chunks are out of order');
 }
 
-function checkHeader(view: CompiledView, bytes: Buffer): void {
+function checkHeader(view: CompiledView, { hashBytes }: Layout, bytes: Buffer): void {
   if (bytes.length < HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) throw corrupt(view, 'it is not a state');
-  if (bytes.toString('hex', 4, 12) !== view.hash.slice(0, HASH_BYTES * 2)) throw corrupt(view, 'it is of another view');
+  if (!hashBytes.equals(bytes.subarray(4, 4 + HASH_BYTES))) throw corrupt(view, 'it is of another view');
   if (bytes.readUInt32LE(12) !== checksum(bytes, 16)) throw corrupt(view, 'its checksum is wrong');
 }
 
-/** Reads the events of one chunk to the end of the columns, which have room for them. */
-function append(view: CompiledView, state: KeyState, bytes: Buffer): void {
-  const from = state.end;
-  const until = from + bytes.readUInt32LE(16);
+/** Reads the events of one chunk to the end of the state, which has room for them. */
+function append(view: CompiledView, layout: Layout, state: KeyState, bytes: Buffer): void {
+  const events = bytes.readUInt32LE(16);
   const areText = bytes.readUInt8(20) === 1;
-  let at = HEADER_BYTES;
-  const readDoubles = (column: Float64Array): void => {
-    for (let index = from; index < until; index++, at += 8) column[index] = bytes.readDoubleLE(at);
-  };
-  readDoubles(state.times);
-  for (let index = from; index < until; index++) {
+  const times = HEADER_BYTES;
+  const ids: EventId[] = [];
+  let at = times + events * 8;
+  for (let event = 0; event < events; event++) {
     if (areText) {
       const length = bytes.readUInt32LE(at);
-      state.ids.push(bytes.toString('utf8', at + 4, at + 4 + length));
+      ids.push(bytes.toString('utf8', at + 4, at + 4 + length));
       at += 4 + length;
     } else {
-      state.ids.push(bytes.readDoubleLE(at));
+      ids.push(bytes.readDoubleLE(at));
       at += 8;
     }
   }
-  for (let index = from; index < until; index++, at += 4) state.partitions[index] = bytes.readInt32LE(at);
-  readDoubles(state.offsets);
-  for (const track of state.tracks) readDoubles(track);
-  if (at !== bytes.length) throw corrupt(view, `it has ${bytes.length} bytes where ${at} are expected`);
-  state.end = until;
+  const partitions = at;
+  const offsets = partitions + events * 4;
+  const tracks = offsets + events * 8;
+  const expected = tracks + events * 8 * layout.tracks.length;
+  if (expected !== bytes.length) throw corrupt(view, `it has ${bytes.length} bytes where ${expected} are expected`);
+  for (let event = 0; event < events; event++) {
+    const index = state.end++;
+    const partition = bytes.readInt32LE(partitions + event * 4);
+    const offset = bytes.readDoubleLE(offsets + event * 8);
+    state.set(index, bytes.readDoubleLE(times + event * 8), ids[event] as EventId, partition, offset);
+    for (let track = 0; track < layout.tracks.length; track++)
+      state.setTrack(index, track, bytes.readDoubleLE(tracks + (track * events + event) * 8));
+  }
 }
 
 function corrupt(view: CompiledView, problem: string): TidemillError {

@@ -21,7 +21,21 @@ export interface Layout {
   readonly cells: readonly Cell[];
   /** Per aggregation of the view: the cell it reads and how. */
   readonly readers: readonly Reader[];
+  /** Numbers of one event: time, partition, offset, then one per track. */
+  readonly stride: number;
+  /** Does any cell sum doubles? */
+  readonly hasDoubles: boolean;
+  /** The first bytes of the view's hash, which its encoded states carry. */
+  readonly hashBytes: Buffer;
 }
+
+/** Bytes of the hash in an encoded state. */
+export const HASH_BYTES = 8;
+/** Places in the numbers of an event; those of the tracks follow. */
+export const TIME = 0;
+export const PARTITION = 1;
+export const OFFSET = 2;
+export const TRACKS = 3;
 
 export interface Track {
   /** The number of an event for this track; NaN where it does not count. */
@@ -76,7 +90,15 @@ export function layoutOf(view: CompiledView): Layout {
     });
     return { cell, aggregate: aggregation.aggregate, unit };
   });
-  return { tracks, windows, cells, readers };
+  return {
+    tracks,
+    windows,
+    cells,
+    readers,
+    stride: TRACKS + tracks.length,
+    hasDoubles: cells.some(({ isDouble }) => isDouble),
+    hashBytes: Buffer.from(view.hash.slice(0, HASH_BYTES * 2), 'hex'),
+  };
 }
 
 /** Adds to `list` what is new under a key and gives its index. */

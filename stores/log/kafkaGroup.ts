@@ -28,6 +28,10 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
 
   let epoch = 0;
   let held: readonly string[] = [];
+  /** Where reading was last told to go on, by partition, until something from there on has come. */
+  const sought = new Map<string, number>();
+  /** The partition whose batch was delivered last, until its position is told. */
+  let delivered: string | null = null;
   let confirmations: ((assigned: boolean) => void)[] = [];
   const settle = (assigned: boolean): void => {
     const waiting = confirmations;
@@ -74,7 +78,20 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
   });
   consumer.on(consumer.events.HEARTBEAT, () => settle(true));
   consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => {
-    options.onPosition(payload, Number(payload.lastOffset) + 1, Number(payload.highWatermark), epoch);
+    const name = nameOf(payload);
+    const wasDelivered = delivered === name;
+    delivered = null;
+    const end = Number(payload.lastOffset) + 1;
+    const from = sought.get(name);
+    if (from !== undefined) {
+      // A batch that was fetched before the seek ends, too, although its records were not delivered: its position would leave
+      // a gap. Only markers that lie where reading goes on move it without records.
+      const isMarkers =
+        payload.batchSize === 0 && Number(payload.firstOffset ?? payload.lastOffset) <= from && end > from;
+      if (!wasDelivered && !isMarkers) return;
+      sought.delete(name);
+    }
+    options.onPosition(payload, end, Number(payload.highWatermark), epoch);
   });
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     // With `restart` the client rejoins by itself.
@@ -90,6 +107,7 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
       eachBatch: async (payload: EachBatchPayload) => {
         const { batch } = payload;
         if (payload.isStale() || !payload.isRunning()) return;
+        delivered = nameOf(batch);
         options.onRecords(recordsOf(batch), epoch);
       },
     });
@@ -101,6 +119,9 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
     partitions.map(({ topic, partition }) => ({ topic, partitions: [partition] }));
   return {
     seekAndResume: ({ topic, partition }, offset) => {
+      const name = nameOf({ topic, partition });
+      sought.set(name, offset);
+      if (delivered === name) delivered = null;
       consumer.seek({ topic, partition, offset: String(offset) });
       consumer.resume([{ topic, partitions: [partition] }]);
     },
@@ -114,7 +135,9 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
       if (of !== epoch) throw stale(`${of} is before ${epoch}`);
       try {
         await consumer.commitOffsets(
-          offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset: String(offset) })),
+          offsets.map(({ offset, metadata, ...place }) => {
+            return { ...place, offset: String(offset), metadata: metadata ?? '' };
+          }),
         );
       } catch (error) {
         const type = protocolType(error);
@@ -123,4 +146,8 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
     },
     leave: () => consumer.disconnect(),
   };
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
 }

@@ -3,7 +3,7 @@ import type { Kafka, Message, Producer, TopicMessages, Transaction } from 'kafka
 import { TidemillError } from '../../contracts/errors.js';
 import { Partitioners } from './kafkajs/kafkajs.js';
 import { codedError, protocolType, RETRY } from './kafkaClient.js';
-import type { LogProducer, OutgoingRecord, TopicPartition, TransactionalProducer } from './log.js';
+import type { LogProducer, OffsetToCommit, OutgoingRecord, TransactionalProducer } from './log.js';
 
 /** How long an unfinished transaction may hide later records of its partitions. */
 const TRANSACTION_TIMEOUT_MS = 10_000;
@@ -67,10 +67,7 @@ class KafkaTransactionalProducer implements TransactionalProducer {
     await this.guarded(async () => void (await this.open().sendBatch({ topicMessages: byTopic(records), acks: -1 })));
   }
 
-  async sendOffsets(
-    group: string,
-    offsets: readonly (TopicPartition & { readonly offset: number; readonly metadata?: string })[],
-  ): Promise<void> {
+  async sendOffsets(group: string, offsets: readonly OffsetToCommit[]): Promise<void> {
     const topics = [...new Set(offsets.map(({ topic }) => topic))].map((topic) => ({
       topic,
       partitions: offsets

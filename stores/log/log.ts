@@ -74,6 +74,12 @@ export interface CommittedOffset extends TopicPartition {
   readonly metadata: string;
 }
 
+export interface OffsetToCommit extends TopicPartition {
+  readonly offset: number;
+  /** Kept with the offset, and given back by `committed`. @default '' */
+  readonly metadata?: string;
+}
+
 export interface LogRecord extends TopicPartition {
   readonly offset: number;
   /** Log timestamp, ms. */
@@ -117,10 +123,7 @@ export interface LogProducer {
 export interface TransactionalProducer {
   begin(): Promise<void>;
   send(records: readonly OutgoingRecord[]): Promise<void>;
-  sendOffsets(
-    group: string,
-    offsets: readonly (TopicPartition & { readonly offset: number; readonly metadata?: string })[],
-  ): Promise<void>;
+  sendOffsets(group: string, offsets: readonly OffsetToCommit[]): Promise<void>;
   commit(): Promise<void>;
   abort(): Promise<void>;
   close(): Promise<void>;
@@ -168,7 +171,7 @@ export interface GroupMember {
    * @param epoch of the assignment that they belong to.
    * @throws TidemillError PRODUCER_FENCED where there is a newer assignment.
    */
-  commitOffsets(offsets: readonly (TopicPartition & { readonly offset: number })[], epoch: number): Promise<void>;
+  commitOffsets(offsets: readonly OffsetToCommit[], epoch: number): Promise<void>;
   /** Leaves the group at once. */
   leave(): Promise<void>;
 }

@@ -341,7 +341,8 @@ class MemoryLog implements Log {
             group: options.group,
           });
         }
-        await this.commitOffsets(options.group, offsets);
+        for (const { offset, metadata, ...place } of offsets)
+          this.groupOffsets.set(`${options.group}/${placeOf(place)}`, { offset, metadata: metadata ?? '' });
       },
       leave: async () => {
         this.members.set(

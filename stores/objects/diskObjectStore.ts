@@ -28,10 +28,9 @@ export function openDiskObjectStore(root: string): ObjectUpkeep {
   ): Promise<StoredObject> => {
     const uri = `${SCHEME}${prefix}/${sha256}.${extension}`;
     const path = pathOf(uri);
-    await mkdir(dirname(path), { recursive: true });
     const unfinished = `${path}.${randomUUID()}`;
     try {
-      await write(unfinished);
+      await inFolder(dirname(path), () => write(unfinished));
       // Before it is at its address: from then on it may be set aside.
       const bytes = (await stat(unfinished)).size;
       await rename(unfinished, path);
@@ -93,6 +92,16 @@ export function openDiskObjectStore(root: string): ObjectUpkeep {
     },
     localPath,
   };
+}
+
+/** Somebody who removes the last object of a folder removes the folder: it is made once more then. */
+async function inFolder(folder: string, write: () => Promise<void>): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await write().catch(async (error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    await mkdir(folder, { recursive: true });
+    await write();
+  });
 }
 
 async function sha256Of(path: string): Promise<string> {

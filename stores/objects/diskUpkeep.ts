@@ -1,11 +1,12 @@
-import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, rmdir, stat, utimes } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import type { ListedObject, ObjectUpkeep } from './objectUpkeep.js';
+import type { ListedObject } from './objectStore.js';
+import type { ObjectUpkeep } from './objectUpkeep.js';
 
 /** Folder, beside the prefixes, of what was set aside. */
 const ASIDE = '.aside';
 
-type DiskUpkeep = Pick<ObjectUpkeep, 'list' | 'listAside' | 'setAside' | 'bringBack' | 'deleteAside'>;
+type DiskUpkeep = Pick<ObjectUpkeep, 'list' | 'remove' | 'listAside' | 'setAside' | 'bringBack' | 'deleteAside'>;
 
 /**
  * Upkeep of a folder of objects. Moves are renames: an object is at its address or aside, and never half of it.
@@ -32,6 +33,12 @@ export function diskUpkeep(base: string, scheme: string, pathOf: (uri: string) =
   };
   return {
     list: (prefix) => listIn(base, prefix),
+    remove: async (uri) => {
+      await rm(pathOf(uri), { force: true });
+      // Addresses that say much have many folders: what is empty by now goes, too.
+      for (let folder = dirname(pathOf(uri)); folder !== base; folder = dirname(folder))
+        if (!(await isGone(folder))) return;
+    },
     listAside: (prefix) => listIn(join(base, ASIDE), prefix),
     setAside: async (uri) => {
       const [path, aside] = [pathOf(uri), asideOf(uri)];
@@ -46,6 +53,19 @@ export function diskUpkeep(base: string, scheme: string, pathOf: (uri: string) =
     },
     deleteAside: (uri) => rm(asideOf(uri), { force: true }),
   };
+}
+
+/** Removes a folder that is empty. */
+async function isGone(folder: string): Promise<boolean> {
+  try {
+    await rmdir(folder);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return true;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    throw error;
+  }
 }
 
 async function unless<T>(code: string, work: Promise<T>): Promise<T | null> {

@@ -14,6 +14,17 @@ export interface ObjectStore {
   get(uri: string, sha256: string): Promise<Buffer>;
   /** A local path to an object, checked like `get`, for engines that read files. */
   localPath(uri: string, sha256: string): Promise<string>;
+  /** Objects of a prefix, those aside left out, in the order of their addresses; what an interrupted writer left, too. */
+  list(prefix: string): Promise<readonly ListedObject[]>;
+  /** Deletes an object at once, for those whose only reader is their writer. Nothing where it is not there. */
+  remove(uri: string): Promise<void>;
+}
+
+export interface ListedObject {
+  readonly uri: string;
+  readonly bytes: number;
+  /** When it was last stored, or set aside: ms, by the clock of the store. */
+  readonly since: number;
 }
 
 export interface StoredObject {

@@ -1,12 +1,10 @@
-import type { ObjectStore } from './objectStore.js';
+import type { ListedObject, ObjectStore } from './objectStore.js';
 
 /**
  * What it takes to do away with objects that nobody needs, without a moment at which one that is needed is not there: an
  * object is set aside first. Reading it brings it back, and storing it again makes it anew; only what lies aside is deleted.
  */
 export interface ObjectUpkeep extends ObjectStore {
-  /** Objects of a prefix, those aside left out, in the order of their addresses; what an interrupted writer left, too. */
-  list(prefix: string): Promise<readonly ListedObject[]>;
   /** Objects of a prefix that lie aside; `since` is when they were set aside. */
   listAside(prefix: string): Promise<readonly ListedObject[]>;
   /** Nothing where it is not there. */
@@ -15,11 +13,4 @@ export interface ObjectUpkeep extends ObjectStore {
   bringBack(uri: string): Promise<void>;
   /** Deletes an object that lies aside; one that was brought back in the meantime stays. */
   deleteAside(uri: string): Promise<void>;
-}
-
-export interface ListedObject {
-  readonly uri: string;
-  readonly bytes: number;
-  /** When it was last stored, or set aside: ms, by the clock of the store. */
-  readonly since: number;
 }

@@ -1,7 +1,8 @@
 import { HOUR_MS, formatDuration } from '../../contracts/duration.js';
 import type { PrunedObject, PruneReport } from '../../contracts/pruneReport.js';
 import type { RolloutObjects } from '../registry/registry.js';
-import type { ListedObject, ObjectUpkeep } from './objectUpkeep.js';
+import type { ListedObject } from './objectStore.js';
+import type { ObjectUpkeep } from './objectUpkeep.js';
 
 /** The clocks of the registry and of the store may differ by this much. */
 const CLOCK_SLACK_MS = HOUR_MS;

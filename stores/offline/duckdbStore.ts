@@ -23,7 +23,7 @@ import type {
   VectorQuery,
   VectorTable,
 } from './offlineStore.js';
-import { APPEND_TIME, emptyRelation, eventRelation, parquet, toValue, writeParquet } from './parquetFiles.js';
+import { APPEND_TIME, emptyRelation, eventRelation, parquet, REPLAY, toValue, writeParquet } from './parquetFiles.js';
 
 export interface DuckdbStoreOptions {
   /** Like `2GB`. @default 80 % of the machine's memory, DuckDB's own default */
@@ -90,34 +90,35 @@ class Session {
   constructor(private readonly connection: DuckDBConnection) {}
 
   async writeEvents(stream: CompiledStream, path: string, events: readonly LoggedEvent[]): Promise<number> {
-    const columns = [...eventColumns(stream), APPEND_TIME];
+    const columns = [...eventColumns(stream), APPEND_TIME, REPLAY];
     const fields = stream.fields.length;
     await writeParquet(this.connection, path, columns, events.length, (row, column) => {
       const event = events[row] as LoggedEvent;
       if (column < fields) return event.values[column] as Value;
       if (column === fields) return event.partition;
-      return column === fields + 1 ? event.offset : (event.appendedAt ?? null);
+      if (column === fields + 1) return event.offset;
+      return (column === fields + 2 ? event.appendedAt : event.replay) ?? null;
     });
     return events.length;
   }
 
   async *readEvents(stream: CompiledStream, files: readonly string[]): AsyncIterable<readonly LoggedEvent[]> {
     if (files.length === 0) return;
-    const columns = [...eventColumns(stream), APPEND_TIME];
+    const columns = [...eventColumns(stream), APPEND_TIME, REPLAY];
     const select = columns
       .map(({ name, type }) =>
         type === 'BIGINT' || type === 'INTEGER' ? `CAST(${identifier(name)} AS DOUBLE)` : identifier(name),
       )
       .join(', ');
-    // Files may be older than the append time: the union gives it to those, too.
-    const rows = `SELECT * FROM ${parquet(files, 'union_by_name = true')}
-      UNION ALL BY NAME SELECT NULL::${APPEND_TIME.type} AS ${APPEND_TIME.name} WHERE false`;
+    // Files may be older than these columns: the union gives them to those, too.
+    const added = [APPEND_TIME, REPLAY].map(({ name, type }) => `NULL::${type} AS ${name}`).join(', ');
+    const rows = `SELECT * FROM ${parquet(files, 'union_by_name = true')} UNION ALL BY NAME SELECT ${added} WHERE false`;
     const sql = `SELECT ${select} FROM (${rows}) ORDER BY __partition, __offset`;
     const fields = stream.fields.length;
     for await (const chunk of this.stream(sql, stream.name)) {
       yield chunk.map((row): LoggedEvent => {
         const values = row.slice(0, fields) as Value[];
-        const event = {
+        const event: LoggedEvent = {
           time: values[stream.eventTime] as number,
           id: values[stream.eventId] as EventId,
           values,
@@ -125,7 +126,12 @@ class Session {
           offset: row[fields + 1] as number,
         };
         const appendedAt = row[fields + 2] as number | null;
-        return appendedAt === null ? event : { ...event, appendedAt };
+        const replay = row[fields + 3] as string | null;
+        return {
+          ...event,
+          ...(appendedAt === null ? {} : { appendedAt }),
+          ...(replay === null ? {} : { replay }),
+        };
       });
     }
   }

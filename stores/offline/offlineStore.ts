@@ -8,8 +8,8 @@ import type { ArchiveReader } from './archiveReader.js';
  * An **event file** is Parquet with one column per field of its stream, named like the field and in its in-memory form
  * (decimal(s) as the scaled BIGINT, timestamp as BIGINT ms, bool as BOOLEAN), plus `__partition INTEGER` and
  * `__offset BIGINT`, the record's place in the log, and `__appended_at BIGINT`, its append time in ms, null where that is
- * not known. Rows with equal key, time and id are one event: lowest (partition, offset) counts. Files without
- * `__appended_at` were written before it was kept; they are read as if it were null, also beside files that have it.
+ * not known, and `__replay VARCHAR`, the header of a replayed dead letter. Rows with equal key, time and id are one event: lowest (partition, offset) counts. Files without
+ * `__appended_at` or `__replay` were written before it was kept; they are read as if it were null, also beside files that have it.
  */
 export interface OfflineStore {
   /** Writes one event file; `events` are checked events of the stream. Returns rows written. */

@@ -18,6 +18,9 @@ import type { Value } from '../../features/types.js';
 /** Kept with every event, beside the columns that values depend on. */
 export const APPEND_TIME = { name: '__appended_at', type: 'BIGINT' } as const;
 
+/** Header of a replayed dead letter, null in every other row: it decides what a topology makes of the event. */
+export const REPLAY = { name: '__replay', type: 'VARCHAR' } as const;
+
 /** Rows per chunk: DuckDB's vector size. */
 const CHUNK_ROWS = 2_048;
 

@@ -173,6 +173,12 @@ class LmdbOnlineStore implements OnlineStore {
     });
   }
 
+  async remove(view: ViewIdentity): Promise<void> {
+    await this.database.transaction(() => {
+      for (const { key } of [...this.under([viewName(view)])]) void this.database.remove(key);
+    });
+  }
+
   private under(prefix: Key): Iterable<{ key: Key; value: unknown }> {
     // Arrays are ordered by their elements: what begins with the prefix lies between it and itself with a greatest element.
     return this.database.getRange({ start: prefix, end: [...prefix, '\uffff'] });

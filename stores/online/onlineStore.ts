@@ -52,6 +52,12 @@ export interface OnlineStore {
   /** Removes a generation that does not serve. */
   drop(view: ViewIdentity, generation: number): Promise<void>;
 
+  /**
+   * Removes a view that nobody reads any more, with all of its generations. Whoever still writes it leaves entries that
+   * nobody sees: all writers are stopped first.
+   */
+  remove(view: ViewIdentity): Promise<void>;
+
   close(): Promise<void>;
 }
 

@@ -38,6 +38,8 @@ export function openRedisOnlineStore(options: { readonly url: string; readonly p
     connectTimeout: COMMAND_TIMEOUT_MS,
     maxRetriesPerRequest: 1,
     retryStrategy: (times) => Math.min(MAX_RETRY_MS, times * 50),
+    // A master that has become a replica goes on answering whoever is connected: only a new connection finds its successor.
+    reconnectOnError: ({ message }) => message.includes('READONLY'),
     lazyConnect: true,
   });
   // Every command that suffers says so itself.
@@ -125,7 +127,18 @@ class RedisOnlineStore implements OnlineStore {
 
   async drop(view: ViewIdentity, generation: number): Promise<void> {
     if ((await this.serving(view)) === generation) return;
-    const pattern = `${prefixOf(viewName(view)).replaceAll(/[*?[\]\\]/g, '\\$&')}g${generation}:*`;
+    await this.unlinkUnder(`${prefixOf(viewName(view))}g${generation}:`);
+  }
+
+  async remove(view: ViewIdentity): Promise<void> {
+    const name = viewName(view);
+    // First: from here on readers see that there is nothing, not a view that grows less.
+    await this.attempt(() => this.redis.unlink(servingKey(name)));
+    await this.unlinkUnder(prefixOf(name));
+  }
+
+  private async unlinkUnder(prefix: string): Promise<void> {
+    const pattern = `${prefix.replaceAll(/[*?[\]\\]/g, '\\$&')}*`;
     let cursor = '0';
     do {
       const [next, keys] = await this.attempt(() => this.redis.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT));

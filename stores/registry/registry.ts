@@ -50,6 +50,8 @@ export interface Registry {
   setPhase(fence: Fence, phase: string): Promise<void>;
   closeRollout(fence: Fence, outcome: string): Promise<void>;
   rollout(model: string, token: number): Promise<Rollout | null>;
+  /** The one with the greatest token; null before the first. */
+  newestRollout(model: string): Promise<Rollout | null>;
   /** Newest first. */
   rollouts(model: string): Promise<readonly Rollout[]>;
   /** Records the intent of a step before its side effect, then its result. Idempotent per step. */
@@ -99,6 +101,18 @@ export interface Registry {
   generation(topology: string): Promise<number>;
   /** Issues the next generation (reset, rebuild). */
   issueGeneration(topology: string): Promise<number>;
+  /** The number that the next generation gets: no number is given twice. */
+  nextGeneration(topology: string): Promise<number>;
+  /** Generation that is replayed beside the running one; null where none is. */
+  replayGeneration(topology: string): Promise<number | null>;
+  /** Issues a generation to be replayed beside the running one; gives the one that there is already. */
+  issueReplay(topology: string): Promise<number>;
+  /**
+   * Ends a replay: its generation is the running one from here on, or is dropped.
+   *
+   * @returns false where it is not what is being replayed: nothing is changed then.
+   */
+  endReplay(topology: string, generation: number, how: 'adopt' | 'drop'): Promise<boolean>;
 
   close(): Promise<void>;
 }
@@ -178,6 +192,11 @@ export interface InstanceState {
   readonly breaker: 'closed' | 'open';
   /** Why the instance cannot follow, where it cannot. */
   readonly problem: string | null;
+  /**
+   * The newest epoch that this process will never follow, however often it is brought: a version of it is broken, or more
+   * than this build knows. `problem` says why. @default there is none
+   */
+  readonly refusedEpoch?: number;
   /** What a stream worker computes; left out by others. */
   readonly features?: InstanceFeatures;
 }

@@ -10,12 +10,13 @@ export function instanceMethods(
       database.write(instanceScope(state.instance), async (sql) => {
         await sql.run(
           `INSERT INTO instances
-             (project, instance, kind, models, ready_epoch, active_epoch, breaker, problem, features, expires_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             (project, instance, kind, models, ready_epoch, active_epoch, breaker, problem, features,
+              refused_epoch, expires_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            ON CONFLICT (project, instance) DO UPDATE SET
              kind = excluded.kind, models = excluded.models, ready_epoch = excluded.ready_epoch,
              active_epoch = excluded.active_epoch, breaker = excluded.breaker, problem = excluded.problem,
-             features = excluded.features, expires_at = excluded.expires_at`,
+             features = excluded.features, refused_epoch = excluded.refused_epoch, expires_at = excluded.expires_at`,
           sql.project,
           state.instance,
           state.kind,
@@ -25,6 +26,7 @@ export function instanceMethods(
           state.breaker,
           state.problem,
           state.features === undefined ? null : jsonText(state.features),
+          state.refusedEpoch ?? 0,
           sql.now + leaseMs,
         );
       }),
@@ -49,6 +51,7 @@ export function instanceMethods(
             activeEpoch: row['active_epoch'] as number,
             breaker: row['breaker'] as InstanceLease['breaker'],
             problem: row['problem'] as string | null,
+            ...((row['refused_epoch'] as number) === 0 ? {} : { refusedEpoch: row['refused_epoch'] as number }),
             ...featuresOf(row['features']),
             expiresAt: row['expires_at'] as number,
           }))
@@ -62,9 +65,7 @@ export function instanceMethods(
   };
 }
 
-export function clockMethods(
-  database: SqlDatabase,
-): Pick<Registry, 'advanceWatermark' | 'watermark' | 'generation' | 'issueGeneration'> {
+export function clockMethods(database: SqlDatabase): Pick<Registry, 'advanceWatermark' | 'watermark'> {
   return {
     advanceWatermark: (stream, watermark) =>
       database.write(`stream/${stream}`, async (sql) => {
@@ -85,30 +86,6 @@ export function clockMethods(
           stream,
         );
         return row === null ? null : (row['watermark'] as number);
-      }),
-    generation: (topology) =>
-      database.read(async (sql) => {
-        const row = await sql.row(
-          'SELECT generation FROM generations WHERE project = ? AND topology = ?',
-          sql.project,
-          topology,
-        );
-        return row === null ? 1 : (row['generation'] as number);
-      }),
-    issueGeneration: (topology) =>
-      database.write(`topology/${topology}`, async (sql) => {
-        await sql.run(
-          `INSERT INTO generations (project, topology, generation) VALUES (?, ?, 2)
-           ON CONFLICT (project, topology) DO UPDATE SET generation = generations.generation + 1`,
-          sql.project,
-          topology,
-        );
-        const row = await sql.row(
-          'SELECT generation FROM generations WHERE project = ? AND topology = ?',
-          sql.project,
-          topology,
-        );
-        return row?.['generation'] as number;
       }),
   };
 }

@@ -119,6 +119,10 @@ const STEPS: readonly ((dialect: SchemaDialect) => string)[] = [
   ({ text }) => `
   ALTER TABLE instances ADD COLUMN features ${text};
   `,
+  // Newest epoch that an instance will never follow; 0 for none.
+  ({ integer }) => `
+  ALTER TABLE instances ADD COLUMN refused_epoch ${integer} NOT NULL DEFAULT 0;
+  `,
 ];
 
 /** Schema that this program writes. */

@@ -4,6 +4,7 @@ import { approvalMethods } from './sqlApprovals.js';
 import { auditMethods } from './sqlAudit.js';
 import type { SqlDatabase } from './sqlDatabase.js';
 import { deploymentMethods } from './sqlDeployments.js';
+import { generationMethods } from './sqlGenerations.js';
 import { clockMethods, instanceMethods } from './sqlInstances.js';
 import { journalMethods } from './sqlJournal.js';
 import { rolloutMethods } from './sqlRollouts.js';
@@ -21,6 +22,7 @@ export function registryOn(database: SqlDatabase): Registry {
     ...approvalMethods(database),
     ...auditMethods(database),
     ...clockMethods(database),
+    ...generationMethods(database),
     close: () => database.close(),
   };
 }

@@ -9,12 +9,7 @@ import { modelScope, type Row, type Sql, type SqlDatabase } from './sqlDatabase.
  * @throws TidemillError FENCED, ROLLOUT_NOT_FOUND
  */
 export async function requireNewest(sql: Sql, { model, token }: Fence): Promise<Rollout> {
-  const row = await sql.row(
-    'SELECT * FROM rollouts WHERE project = ? AND model = ? ORDER BY token DESC LIMIT 1',
-    sql.project,
-    model,
-  );
-  const newest = row === null ? null : rolloutOf(row);
+  const newest = await findNewest(sql, model);
   if (newest === null || token > newest.token || !Number.isSafeInteger(token) || token < 1) {
     throw new TidemillError('ROLLOUT_NOT_FOUND', `${model} has no rollout ${token}`, { model, token });
   }
@@ -44,16 +39,11 @@ export async function requireOpen(sql: Sql, fence: Fence): Promise<Rollout> {
 
 export function rolloutMethods(
   database: SqlDatabase,
-): Pick<Registry, 'openRollout' | 'setPhase' | 'closeRollout' | 'rollout' | 'rollouts'> {
+): Pick<Registry, 'openRollout' | 'setPhase' | 'closeRollout' | 'rollout' | 'newestRollout' | 'rollouts'> {
   return {
     openRollout: (model, holder, trigger) =>
       database.write(modelScope(model), async (sql) => {
-        const last = await sql.row(
-          'SELECT * FROM rollouts WHERE project = ? AND model = ? ORDER BY token DESC LIMIT 1',
-          sql.project,
-          model,
-        );
-        const before = last === null ? null : rolloutOf(last);
+        const before = await findNewest(sql, model);
         // The same holder asking again, after its answer was lost, gets the rollout that it has.
         if (before !== null && before.holder === holder && before.closedAt === null) return before;
         const token = (before?.token ?? 0) + 1;
@@ -132,6 +122,7 @@ export function rolloutMethods(
         });
       }),
     rollout: (model, token) => database.read((sql) => findRollout(sql, model, token)),
+    newestRollout: (model) => database.read((sql) => findNewest(sql, model)),
     rollouts: (model) =>
       database.read(async (sql) => {
         const rows = await sql.rows(
@@ -150,6 +141,15 @@ async function findRollout(sql: Sql, model: string, token: number): Promise<Roll
     sql.project,
     model,
     token,
+  );
+  return row === null ? null : rolloutOf(row);
+}
+
+async function findNewest(sql: Sql, model: string): Promise<Rollout | null> {
+  const row = await sql.row(
+    'SELECT * FROM rollouts WHERE project = ? AND model = ? ORDER BY token DESC LIMIT 1',
+    sql.project,
+    model,
   );
   return row === null ? null : rolloutOf(row);
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeploymentRecord } from '../../contracts/records.js';
-import { messageOf } from '../../contracts/errors.js';
+import type { ErrorCode } from '../../contracts/errorCodes.js';
+import { isTidemillError, messageOf } from '../../contracts/errors.js';
 import { deploymentsTopic } from '../../contracts/topics.js';
 import type { Scorer } from '../../scoring/scorer.js';
 import type { Log, LogRecord } from '../../stores/log/log.js';
@@ -9,6 +10,15 @@ import type { InstanceFeatures, InstanceState, Registry } from '../../stores/reg
 /** An instance's lease lasts this long and is renewed this often. */
 export const LEASE_MS = 10_000;
 export const RENEW_MS = 2_000;
+
+/** Why a version will never be loaded by this process. A file that is missing may come, and a store that is away, too. */
+const FINAL: readonly ErrorCode[] = [
+  'MODEL_INVALID',
+  'MODEL_WIDTH_MISMATCH',
+  'SERVICE_UNREADABLE',
+  'OBJECT_CORRUPT',
+  'OBJECT_OUTSIDE_ROOT',
+];
 
 export interface FollowOptions {
   readonly log: Log;
@@ -58,7 +68,8 @@ export interface FeatureHost {
  * every higher epoch as it comes. The instance says through its lease which epoch is loaded and which one serves.
  *
  * - A deployment that cannot be loaded leaves the last good one in force; the lease shows the problem and does not claim
- *   the epoch. It is tried again whenever the topic brings it again, which the lifecycle worker sees to.
+ *   the epoch. It is tried again whenever the topic brings it again, which the lifecycle worker sees to; where that will
+ *   never help, the lease says that, too, so that nobody waits for it.
  * - Loading holds up nothing: not scoring, and not a higher epoch, which overtakes.
  * - An instance whose lease has run out, as after a freeze, applies the head of the registry before it takes another.
  */
@@ -75,10 +86,12 @@ export async function followDeployments(options: FollowOptions): Promise<Followe
     activeEpoch: scorer.activeEpoch,
     breaker: options.features?.breaker === 'open' ? 'open' : scorer.breaker,
     problem: options.features?.problem ?? scorer.problem,
+    ...(refusedEpoch > scorer.activeEpoch ? { refusedEpoch } : {}),
     ...(options.features === undefined ? {} : { features: options.features.features }),
   });
 
   let headEpoch = 0;
+  let refusedEpoch = 0;
   /** Epochs that are being loaded. */
   const following = new Map<number, Promise<void>>();
   const follow = (deployment: DeploymentRecord): Promise<void> => {
@@ -91,7 +104,10 @@ export async function followDeployments(options: FollowOptions): Promise<Followe
     const loading = Promise.resolve(options.features?.cover(deployment))
       .then(() => scorer.prepare(deployment))
       .then(() => scorer.activate(deployment))
-      .catch((error: unknown) => onProblem(`epoch ${epoch} cannot be followed: ${messageOf(error)}`))
+      .catch((error: unknown) => {
+        if (FINAL.some((code) => isTidemillError(error, code))) refusedEpoch = Math.max(refusedEpoch, epoch);
+        onProblem(`epoch ${epoch} cannot be followed: ${messageOf(error)}`);
+      })
       .finally(() => following.delete(epoch));
     following.set(epoch, loading);
     return loading;

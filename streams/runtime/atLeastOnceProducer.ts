@@ -1,7 +1,7 @@
-import type { Log, LogProducer, TopicPartition, TransactionalProducer } from '../../stores/log/log.js';
+import type { Log, LogProducer, OffsetToCommit, TransactionalProducer } from '../../stores/log/log.js';
 
 /** Commits offsets for the group that the task is a member of. */
-export type CommitOffsets = (offsets: readonly (TopicPartition & { readonly offset: number })[]) => Promise<void>;
+export type CommitOffsets = (offsets: readonly OffsetToCommit[]) => Promise<void>;
 
 /**
  * A producer whose transactions are none: outputs are seen as soon as they are sent, and offsets are committed after them.

@@ -1,5 +1,6 @@
 import { groupId } from '../../contracts/topics.js';
 import type { OutgoingRecord, TransactionalProducer } from '../../stores/log/log.js';
+import { encodeFiredThrough } from './taskTimers.js';
 import type { TaskContext } from './taskContext.js';
 import type { Input, TaskInputs } from './taskInputs.js';
 import type { Output, StreamTask } from './topology.js';
@@ -28,7 +29,7 @@ export class TransactionOutputs {
  *   1. drain: what is not part of the fold (scoring) is done for all folded rows
  *   2. flush: blocks being filled become records
  *   3. begin, and send the outputs; the transaction is open for as short as that
- *   4. send the offsets of everything folded
+ *   4. send the offsets of everything folded, and with them the time up to which timers were fired
  *   5. commit
  *   6. the task may forget what the committed watermark no longer needs
  *
@@ -46,11 +47,14 @@ export async function commit(
   const { options, topology } = context;
   // 1 drain, 2 flush
   await task.drain(output);
-  task.flush(output);
-  const offsets = inputs.inputs.map((input: Input) => ({
-    topic: input.topic,
-    partition: input.partition,
-    offset: inputs.nextOffset(input),
+  const byName = offsetsOf(inputs);
+  task.flush(output, byName, inputs.pace());
+  const metadata = encodeFiredThrough(task.timers?.firedThrough);
+  const offsets = inputs.inputs.map(({ topic, partition, name }) => ({
+    topic,
+    partition,
+    offset: byName.get(name) as number,
+    metadata,
   }));
   const records = outputs.take();
   const startedAt = performance.now();
@@ -69,7 +73,6 @@ export async function commit(
   options.onCommit?.(topology, (performance.now() - startedAt) / 1_000);
   options.reach?.('after-commit', context.id);
   // 6 forget
-  const byName = new Map(inputs.inputs.map((input, at) => [input.name, (offsets[at] as { offset: number }).offset]));
   task.committed(byName);
   return byName;
 }
@@ -79,12 +82,18 @@ export async function sendEarly(
   context: TaskContext,
   producer: TransactionalProducer,
   task: StreamTask,
+  inputs: TaskInputs,
   outputs: TransactionOutputs,
   output: Output,
 ): Promise<void> {
   await task.drain(output);
-  task.flush(output);
+  task.flush(output, offsetsOf(inputs), inputs.pace());
   const records = outputs.take();
   await producer.send(records);
   context.counters.countCommitted(records);
+}
+
+/** Where each input goes on after what is folded, by partition name. */
+function offsetsOf(inputs: TaskInputs): ReadonlyMap<string, number> {
+  return new Map(inputs.inputs.map((input: Input) => [input.name, inputs.nextOffset(input)]));
 }

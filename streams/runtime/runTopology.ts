@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { TidemillError } from '../../contracts/errors.js';
 import { deadLetterTopic, groupId, type TopologyIdentity } from '../../contracts/topics.js';
 import type { Assignment, GroupMember, TopicPartition } from '../../stores/log/log.js';
+import { DriftWatch } from './drift.js';
 import type { RuntimeOptions, TaskContext } from './taskContext.js';
 import { TaskRunner } from './taskRunner.js';
 import type { TaskStatus } from './taskStatus.js';
@@ -33,6 +34,10 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
   const counters = options.counters ?? new TopologyCounters(topology.identity.project);
   const runners = new Map<string, TaskRunner>();
   const releasing = new Map<string, Promise<void>>();
+  const wakeAll = (): void => {
+    for (const runner of runners.values()) runner.reconsider();
+  };
+  const drift = topology.drift === undefined ? null : new DriftWatch(options.log, topology.drift, wakeAll);
   let member: GroupMember | null = null;
   let early: Assignment | null = null;
   let stopped = false;
@@ -76,7 +81,7 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
         continue;
       }
       // 3 new; its folder may still be closing from an earlier assignment
-      const context: TaskContext = { topology, options, id, partitions, owner, counters };
+      const context: TaskContext = { topology, options, id, partitions, owner, drift, counters };
       const start = (holder: GroupMember): void => {
         // While its folder was closing the task may have gone elsewhere, and come back by an assignment that starts it itself.
         if (!stopped && epoch === assignment.epoch && !runners.has(id))
@@ -122,6 +127,7 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
       stopped = true;
       await Promise.all([...[...runners.values()].map((runner) => runner.stop()), ...releasing.values()]);
       await joined.leave();
+      await drift?.stop();
     },
   };
 }

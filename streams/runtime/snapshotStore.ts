@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { open, type RootDatabase } from 'lmdb';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
 import type { StoredState } from './storedState.js';
@@ -121,22 +122,25 @@ export class SnapshotStore implements StoredState {
   /**
    * Writes changed entries with the offsets that they belong to, all or nothing.
    *
-   * @throws TidemillError SNAPSHOT_NOT_OWNED where another process took over.
+   * @throws TidemillError SNAPSHOT_NOT_OWNED where another process took over; DISK_FULL, and what was there stays.
    */
   async write(
     header: SnapshotHeader,
     entries: readonly { readonly key: Uint8Array; readonly value: Uint8Array | null }[],
   ): Promise<void> {
-    const refused = await this.database.transaction(() => {
+    const written = this.database.transaction(() => {
       const owner = this.header()?.owner;
       if (owner !== header.owner) return owner ?? 'nobody';
       for (const { key, value } of entries) {
         const stored = storedKey(key);
         if (value === null) void this.database.remove(stored);
-        else void this.database.put(stored, Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+        else void this.database.put(stored, bytesOf(value));
       }
       void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify(header)));
       return null;
+    });
+    const refused = await written.catch(async (error: unknown) => {
+      throw await commitFailure(this.folder, error);
     });
     if (refused !== null) {
       throw new TidemillError('SNAPSHOT_NOT_OWNED', `${this.folder}: owned by ${refused}, not by ${header.owner}`, {
@@ -154,13 +158,60 @@ export class SnapshotStore implements StoredState {
     await this.claim(owner, identity);
   }
 
+  /** A consistent copy in a folder of its own, made beside the event loop; writes go on meanwhile and are not in it. */
+  async copyTo(folder: string): Promise<void> {
+    await mkdir(folder, { recursive: true });
+    await this.database.backup(folder, true);
+  }
+
   async close(): Promise<void> {
     await this.database.close();
   }
 }
 
+/** Numbers of the system's errors, as LMDB passes them on. */
+const EIO = 5;
+const ENOSPC = 28;
+/** Room below which a write that came up short did so for the lack of it. */
+const LITTLE_ROOM_BYTES = 1 << 20;
+
+/** LMDB calls a write that came up short an error of input and output, and that is what becomes of most on a full disk. */
+async function commitFailure(folder: string, error: unknown): Promise<unknown> {
+  if (!isFailedCommit(error)) return error;
+  // The reason comes in the same turn, or never.
+  const cause = (await Promise.race([error.commitError.catch((reason: unknown) => reason), nextTurn(error)])) as Error;
+  const { code } = cause as { readonly code?: unknown };
+  const { bavail, bsize } = await statfs(folder);
+  const mayBeFull = code === EIO || cause === error;
+  if (code !== ENOSPC && !(mayBeFull && bavail * bsize < LITTLE_ROOM_BYTES)) return cause;
+  return new TidemillError('DISK_FULL', `${folder}: ${messageOf(cause)}`, { folder }, { cause });
+}
+
+/**
+ * Is this the store's word for a transaction that was not written? Whoever writes gets it; the library rejects a promise of its
+ * own with it, too, which nobody can wait for.
+ */
+export function isFailedCommit(error: unknown): error is Error & { readonly commitError: Promise<unknown> } {
+  return error instanceof Error && 'commitError' in error && error.commitError instanceof Promise;
+}
+
+/** The header of snapshots that nobody has open. */
+export async function headerIn(folder: string): Promise<SnapshotHeader | null> {
+  const database = openDatabase(folder);
+  try {
+    const bytes = database.get(HEADER_KEY);
+    return bytes === undefined ? null : (JSON.parse(bytes.toString('utf8')) as SnapshotHeader);
+  } finally {
+    await database.close();
+  }
+}
+
+function bytesOf(value: Uint8Array): Buffer {
+  return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
+
 function storedKey(key: Uint8Array): Buffer {
-  const stored = Buffer.alloc(key.length + 1);
+  const stored = Buffer.allocUnsafe(key.length + 1);
   stored[0] = ENTRY_PREFIX;
   stored.set(key, 1);
   return stored;

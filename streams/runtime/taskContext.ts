@@ -1,5 +1,8 @@
+import type { ArchivedInput } from '../../stores/archive/archivedInput.js';
 import type { Log, TopicPartition } from '../../stores/log/log.js';
 import type { RuntimeClock } from './clock.js';
+import type { DriftWatch } from './drift.js';
+import type { ObjectSnapshotOptions } from './objectSnapshots.js';
 import type { PoisonLimit } from './poisonBreaker.js';
 import type { Snapshots } from './snapshotStore.js';
 import type { Topology } from './topology.js';
@@ -28,7 +31,34 @@ export type TaskEvent =
     }
   /** Parts of the state that the snapshot lacks are being built from the start of the log. */
   | { readonly kind: 'building'; readonly task: string; readonly parts: readonly string[] }
+  /** A copy of the task's snapshot is in the object store. */
+  | {
+      readonly kind: 'snapshotStored';
+      readonly task: string;
+      readonly uri: string;
+      readonly bytes: number;
+      readonly ms: number;
+    }
+  | { readonly kind: 'snapshotNotStored'; readonly task: string; readonly reason: string }
+  /** A snapshot of the object store takes the place of the local one. */
+  | { readonly kind: 'snapshotFetched'; readonly task: string; readonly uri: string; readonly bytes: number }
   | { readonly kind: 'snapshotDiscarded'; readonly task: string; readonly reason: string }
+  /** Input is read from the archive up to where the log begins. */
+  | {
+      readonly kind: 'readingArchive';
+      readonly task: string;
+      readonly name: string;
+      readonly from: number;
+      readonly to: number;
+    }
+  /** State begins behind records that neither the log nor the archive has any more: offsets from <= offset < to. */
+  | {
+      readonly kind: 'historyLost';
+      readonly task: string;
+      readonly name: string;
+      readonly from: number;
+      readonly to: number;
+    }
   | { readonly kind: 'rebuild'; readonly task: string; readonly error: unknown }
   | { readonly kind: 'lost'; readonly task: string }
   /** The task was assigned without some of its inputs, and waits for another assignment. */
@@ -67,6 +97,10 @@ export interface RuntimeOptions {
   readonly clock?: RuntimeClock;
   /** Opens a task's snapshots. @default LMDB in a folder below `directory` */
   readonly openSnapshots?: (folder: string, onDiscard: (reason: string) => void) => Promise<Snapshots>;
+  /** Input that the log no longer holds. @default none */
+  readonly archive?: ArchivedInput;
+  /** Copies of snapshots for other machines. @default none */
+  readonly objectSnapshots?: ObjectSnapshotOptions;
   readonly reach?: (point: FailPoint, task: string) => void;
   readonly onEvent?: (event: TaskEvent) => void;
   /** The topology cannot go on; everything is stopped. */
@@ -81,6 +115,8 @@ export interface TaskContext {
   readonly partitions: readonly TopicPartition[];
   /** Unique to this run of the process: owner of snapshots. */
   readonly owner: string;
+  /** Where the topology's tasks stand; null where each goes at its own pace. */
+  readonly drift: DriftWatch | null;
   /** Of the whole topology in this process. */
   readonly counters: TopologyCounters;
 }

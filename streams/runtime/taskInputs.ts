@@ -1,4 +1,5 @@
 import type { LogRecord, TopicPartition } from '../../stores/log/log.js';
+import type { InputPace } from './taskTimers.js';
 import type { ParsedRecord } from './topology.js';
 
 /** A record that could not be parsed waits in its place like any other. */
@@ -93,6 +94,13 @@ export class TaskInputs {
   nextOffset(input: Input): number {
     const at = this.indexOf.get(input.name) as number;
     return (this.queues[at] as LogRecord[])[this.heads[at] as number]?.offset ?? input.position;
+  }
+
+  /** How each input stands. */
+  pace(): InputPace[] {
+    return this.inputs.map((input) => {
+      return { topic: input.topic, partition: input.partition, hasMore: this.nextOffset(input) < input.highWatermark };
+    });
   }
 
   /** The next record in the order of the inputs; null where there is none, or an input with lag must be waited for. */

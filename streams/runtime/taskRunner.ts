@@ -1,11 +1,13 @@
 import { isTidemillError } from '../../contracts/errors.js';
 import type { GroupMember, LogRecord, TopicPartition } from '../../stores/log/log.js';
+import { ArchivedFeed } from './archivedFeed.js';
 import { processClock, type RuntimeClock } from './clock.js';
 import { commit, sendEarly, TransactionOutputs } from './commit.js';
 import { deadLetterOf, foldLive, foldSilently } from './foldRecord.js';
 import { POISON_LIMIT, PoisonBreaker } from './poisonBreaker.js';
 import { isHealing, recover, type Recovery } from './recover.js';
 import type { TaskContext } from './taskContext.js';
+import type { SourceStanding } from './drift.js';
 import { TaskInputs } from './taskInputs.js';
 import { taskStatus, type TaskState, type TaskStatus } from './taskStatus.js';
 import type { Output } from './topology.js';
@@ -39,11 +41,14 @@ export class TaskRunner {
   private hasNews = false;
   private readonly clock: RuntimeClock;
   private readonly done: Promise<void>;
+  /** Of the newest recovery. */
+  private feed: ArchivedFeed | null = null;
   /** Committed offsets; empty until the first recovery. */
   private committedOffsets: ReadonlyMap<string, number> = new Map();
   /** Where the replay of the newest recovery started. */
   private restoredFrom: ReadonlyMap<string, number> = new Map();
   private watermarkValue: number | null = null;
+  private waitingRows = 0;
   /** Of the newest recovery. */
   private replayedRecords = 0;
 
@@ -72,6 +77,7 @@ export class TaskRunner {
       committed: this.committedOffsets,
       restoredFrom: this.restoredFrom,
       watermark: this.watermarkValue,
+      waitingRows: this.waitingRows,
     });
   }
 
@@ -80,7 +86,7 @@ export class TaskRunner {
     this.epoch = epoch;
     if (this.state === 'stopped') return;
     for (const input of this.inputs.inputs) {
-      if (input.isStarted) this.member.seekAndResume(input, input.position);
+      if (input.isStarted && this.feed?.isFeeding(input) !== true) this.member.seekAndResume(input, input.position);
       input.isPaused = false;
     }
   }
@@ -106,6 +112,11 @@ export class TaskRunner {
   private news(): void {
     this.hasNews = true;
     this.wake();
+  }
+
+  /** Something outside of its inputs has changed that it may have waited for. */
+  reconsider(): void {
+    this.news();
   }
 
   /** The task belongs to somebody else: what was not committed is dropped. */
@@ -156,7 +167,9 @@ export class TaskRunner {
   }
 
   private async closeAfterFailure(recovery: Recovery | null, error?: unknown): Promise<void> {
+    this.feed?.stop();
     if (recovery === null) return;
+    await recovery.objects?.settled();
     if (isTidemillError(error, 'STATE_CORRUPT')) {
       // State that is read by key shows its damage only when it is read: the next recovery does without the snapshot.
       this.context.options.onEvent?.({ kind: 'snapshotDiscarded', task: this.id, reason: error.message });
@@ -188,9 +201,20 @@ export class TaskRunner {
     this.committedOffsets = committed;
     this.restoredFrom = from;
     // 5 seek
+    const feed = new ArchivedFeed(this.context, {
+      inputs,
+      clock: this.clock,
+      maxQueueBytes: this.setting('maxQueueBytes'),
+      news: () => this.news(),
+      goOn: (input) => {
+        if (!this.lost) this.member.seekAndResume(input, input.position);
+      },
+    });
+    this.feed = feed;
     for (const input of inputs.inputs) {
       inputs.start(input, from.get(input.name) as number, recovery.highWatermarks.get(input.name) as number);
-      this.member.seekAndResume(input, input.position);
+      if (input.position < (recovery.logStarts.get(input.name) as number)) feed.start(input);
+      else this.member.seekAndResume(input, input.position);
     }
     // 6 replay
     let replayed = 0;
@@ -199,6 +223,7 @@ export class TaskRunner {
       inputs.inputs.some((input) => inputs.nextOffset(input) < (committed.get(input.name) as number))
     ) {
       this.hasNews = false;
+      feed.check();
       const next = inputs.takeBelow(committed);
       if (next === null) {
         await this.signal();
@@ -223,7 +248,7 @@ export class TaskRunner {
     });
   }
 
-  private async live({ task, producer, snapshots, highWatermarks }: Recovery): Promise<void> {
+  private async live({ task, producer, snapshots, objects, highWatermarks }: Recovery): Promise<void> {
     const { options } = this.context;
     const { inputs } = this;
     this.state = 'live';
@@ -234,7 +259,7 @@ export class TaskRunner {
     };
     const { counters } = this.context;
     const breaker = new PoisonBreaker(this.id, { ...POISON_LIMIT, ...options.poisonLimit });
-    /** Records folded since the last commit, and how many of them had their outputs sent before it. */
+    /** Records folded and timers fired since the last commit, and how many of them had their outputs sent before it. */
     let folded = 0;
     let sentAt = 0;
     let firstFoldAt = 0;
@@ -257,6 +282,7 @@ export class TaskRunner {
         .then(() => {
           options.reach?.('after-snapshot', this.id);
           task.snapshotWritten?.();
+          objects?.offer(snapshots);
         })
         .catch((error: unknown) => {
           snapshotFailure = error;
@@ -265,11 +291,22 @@ export class TaskRunner {
           snapshotting = null;
         });
     };
+    const { drift } = this.context;
+    const standing = (): SourceStanding | null =>
+      drift === null || task.standing === undefined ? null : { task: this.id, ...task.standing };
+    let told = '';
     const commitNow = async (): Promise<void> => {
+      const here = standing();
+      if (drift !== null && here !== null && told !== JSON.stringify(here)) {
+        outputs.emit(drift.record(here));
+        told = JSON.stringify(here);
+      }
       this.committedOffsets = await commit(this.context, producer, task, inputs, outputs, output);
       this.watermarkValue = task.watermark;
       folded = 0;
       sentAt = 0;
+      counters.early += (task.timers?.early ?? 0) - early;
+      early = task.timers?.early ?? 0;
       if (snapshotFailure !== null) throw snapshotFailure as Error;
       if (snapshotting === null && this.clock.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
         snapshot(this.committedOffsets);
@@ -284,11 +321,28 @@ export class TaskRunner {
     };
     // What the predecessor had committed and not yet brought to its store.
     await settle();
+    let passedAt = this.clock.now();
+    let early = task.timers?.early ?? 0;
+    /** Lets the task do what time leads to; says when it is to be asked again, ms. */
+    const passTime = (): number => {
+      const { timers } = task;
+      if (timers === undefined) return Number.POSITIVE_INFINITY;
+      const now = this.clock.now();
+      const { againInMs, hasFired } = timers.pass(now - passedAt, inputs.pace(), output);
+      passedAt = now;
+      this.waitingRows = timers.waiting;
+      if (hasFired && folded++ === 0) firstFoldAt = now;
+      return againInMs;
+    };
+    passTime();
 
     while (!this.stopping) {
       let taken = 0;
       this.hasNews = false;
-      while (taken < RECORDS_PER_TURN && task.pendingRows < this.setting('microBatchRows')) {
+      this.feed?.check();
+      const here = standing();
+      const isAhead = here !== null && drift?.isAhead(here) === true;
+      while (!isAhead && taken < RECORDS_PER_TURN && task.pendingRows < this.setting('microBatchRows')) {
         const next = inputs.take();
         if (next === null) break;
         if (folded++ === 0) firstFoldAt = this.clock.now();
@@ -297,20 +351,21 @@ export class TaskRunner {
       }
       counters.folded += taken;
       this.resumeDrained();
+      const timerIn = passTime();
       if (task.pendingRows >= this.setting('microBatchRows')) await task.drain(output);
       const dueIn =
         folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - this.clock.now();
       if (dueIn <= 0 || outputs.bytes >= MAX_OUTPUT_BYTES) await commitNow();
       else if (taken === 0) {
         if (options.processing === 'at-least-once' && folded > sentAt) {
-          await sendEarly(this.context, producer, task, outputs, output);
+          await sendEarly(this.context, producer, task, inputs, outputs, output);
           sentAt = folded;
           continue;
         }
         const isIdle = folded === 0 && task.settle !== undefined;
         const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - this.clock.now() : Number.POSITIVE_INFINITY;
         if (settleIn <= 0) await settle();
-        else await this.signal(Math.min(dueIn, settleIn));
+        else await this.signal(Math.min(dueIn, settleIn, timerIn));
       } else await this.clock.turn();
     }
     if (this.lost) return;

@@ -14,6 +14,8 @@ export interface TaskStatus {
   readonly replayed: number;
   /** Share of the silent replay that is done, 0..1; 1 once the task is live. */
   readonly restored: number;
+  /** Records that are folded and wait to be answered, in ordered mode. */
+  readonly waitingRows: number;
   readonly inputs: readonly InputStatus[];
 }
 
@@ -37,6 +39,7 @@ export function taskStatus({
   committed,
   restoredFrom,
   watermark,
+  waitingRows,
 }: {
   readonly task: string;
   readonly state: TaskState;
@@ -45,6 +48,7 @@ export function taskStatus({
   readonly committed: ReadonlyMap<string, number>;
   readonly restoredFrom: ReadonlyMap<string, number>;
   readonly watermark: number | null;
+  readonly waitingRows: number;
 }): TaskStatus {
   let wanted = 0;
   let done = 0;
@@ -62,6 +66,7 @@ export function taskStatus({
     watermark,
     replayed,
     restored: state === 'live' ? 1 : share,
+    waitingRows,
     inputs: inputs.inputs.map((input) => ({
       topic: input.topic,
       partition: input.partition,

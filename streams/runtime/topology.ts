@@ -1,6 +1,8 @@
 import type { Value } from '../../features/types.js';
 import type { LogRecord, OutgoingRecord, TopicPartition } from '../../stores/log/log.js';
 import type { StoredState } from './storedState.js';
+import type { DriftSpec, SourceStanding } from './drift.js';
+import type { InputPace, TaskTimers } from './taskTimers.js';
 import type { TopologyIdentity } from '../../contracts/topics.js';
 
 /**
@@ -18,6 +20,8 @@ export interface Topology {
   readonly stages: readonly StageSpec[];
   /** Topics the topology writes to or creates, ensured at start. */
   readonly outputs: readonly { readonly topic: string; readonly partitions: number; readonly compacted?: boolean }[];
+  /** How tasks that read sources keep together. @default each goes at its own pace */
+  readonly drift?: DriftSpec | undefined;
   /** The task that a source partition belongs to, e.g. `customer-3`; co-partitioned inputs share it. */
   taskOf(partition: TopicPartition): string;
   /** Are these all inputs of their task? Without some of them its state would be wrong. @default always */
@@ -87,8 +91,13 @@ export interface StreamTask {
   readonly pendingRows: number;
   /** Does what is not part of the fold (scoring) and emits it. May be retried as a whole transaction. */
   drain(output: Output): Promise<void>;
-  /** Last outputs of a transaction: blocks that were being filled. Called once before offsets are sent. */
-  flush(output: Output): void;
+  /**
+   * Last outputs of a transaction: blocks that were being filled. Called once before offsets are sent.
+   *
+   * @param offsets that will be sent: where each input goes on, by partition name.
+   * @param inputs how they stand.
+   */
+  flush(output: Output, offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void;
   /** After a successful commit: `offsets` are the next offsets by `topic-partition`. Evicts by the watermark. */
   committed(offsets: ReadonlyMap<string, number>): void;
   /**
@@ -130,6 +139,10 @@ export interface StreamTask {
   lacks?(parts: ReadonlySet<string>): readonly NeededHistory[];
   /** Folds a record before the snapshot's offsets into the parts that it lacked, and into nothing else. */
   foldBefore?(parsed: ParsedRecord): void;
-  /** Watermark of the task as event time, where it has one: for progress and status. */
+  /** What it does because time has passed. @default nothing */
+  readonly timers?: TaskTimers | undefined;
+  /** How far it is in the source that it reads, where the topology's tasks keep together. */
+  readonly standing?: Omit<SourceStanding, 'task'> | undefined;
+  /** Watermark of the task as event time, where it has one: for status. */
   readonly watermark: number | null;
 }

@@ -11,6 +11,8 @@ export class TopologyCounters {
   /** Recoveries after a failure. */
   rebuilds = 0;
   snapshotsDiscarded = 0;
+  /** Records that were answered before their turn, since they had waited for as long as they may. */
+  early = 0;
   /** Records of committed transactions, by the topic that they were written to. */
   readonly committed = new Map<string, number>();
   /** Committed dead letters by error code. */

@@ -100,6 +100,12 @@ export function logSuite(
       await transactional.commit();
       while ((await log.committed(`${topic}.g`, [place]))[0]?.offset !== 7) await sleep(10);
       expect((await log.committed(`${topic}.g`, [place]))[0]?.metadata).toBe('m');
+      // What is committed later without any has none.
+      await transactional.begin();
+      await transactional.sendOffsets(`${topic}.g`, [{ ...place, offset: 8 }]);
+      await transactional.commit();
+      while ((await log.committed(`${topic}.g`, [place]))[0]?.offset !== 8) await sleep(10);
+      expect((await log.committed(`${topic}.g`, [place]))[0]?.metadata).toBe('');
       // Markers take offsets: the range ends by position.
       await producer.send([{ topic, key: null, partition: 0, value: 'after' }]);
       expect(values(await readAll(topic))).toEqual(['kept', 'after']);
@@ -240,13 +246,56 @@ export function logSuite(
       expect((await log.groupMembers(`${topic}.g`)).length).toBe(2);
       const [held] = assignments.get('one')?.partitions ?? [];
       if (held === undefined) throw new Error('one holds nothing');
-      await one.commitOffsets([{ ...held, offset: 7 }], assignments.get('one')?.epoch ?? 0);
-      expect((await log.committed(`${topic}.g`, [held]))[0]?.offset).toBe(7);
+      await one.commitOffsets([{ ...held, offset: 7, metadata: 'seven' }], assignments.get('one')?.epoch ?? 0);
+      expect((await log.committed(`${topic}.g`, [held]))[0]).toMatchObject({ offset: 7, metadata: 'seven' });
       await expect(one.commitOffsets([{ ...held, offset: 8 }], 0)).rejects.toMatchObject({ code: 'PRODUCER_FENCED' });
       await one.leave();
       while (assignments.get('two')?.partitions.length !== 4) await sleep(20);
       await two.leave();
       while ((await log.groupMembers(`${topic}.g`)).length > 0) await sleep(20);
+    });
+
+    test('tells no position beyond what was delivered, though reading is sent back while what was fetched waits', async () => {
+      const topic = await newTopic(4);
+      const count = 50;
+      const numbers = [0, 1, 2, 3];
+      for (const partition of numbers)
+        await producer.send(Array.from({ length: count }, () => ({ topic, partition, key: null, value: 'v' })));
+      /** Offsets up to which records came, and positions told beyond them. */
+      const delivered = new Map(numbers.map((partition) => [partition, 0]));
+      const gaps: string[] = [];
+      let wasSentBack = false;
+      let assigned = false;
+      const member = await log.join({
+        group: `${topic}.g`,
+        topics: [topic],
+        memberName: 'one',
+        taskOf: ({ partition }) => `task-${partition}`,
+        onAssigned: () => {
+          assigned = true;
+        },
+        onRecords: (records) => {
+          const { partition, offset } = records.at(-1) as LogRecord;
+          delivered.set(partition, Math.max(delivered.get(partition) ?? 0, offset + 1));
+          if (wasSentBack) return;
+          wasSentBack = true;
+          // The others came in the same answer of the broker, and wait.
+          for (const other of numbers) if (other !== partition) member.seekAndResume({ topic, partition: other }, 0);
+        },
+        onPosition: ({ partition }, position) => {
+          const known = delivered.get(partition) ?? 0;
+          if (position > known) gaps.push(`partition ${partition} is at ${position}, delivered up to ${known}`);
+        },
+        onError: (error) => {
+          throw error;
+        },
+      });
+      while (!assigned) await sleep(20);
+      for (const partition of numbers) member.seekAndResume({ topic, partition }, 0);
+      while ([...delivered.values()].some((offset) => offset < count)) await sleep(20);
+      await sleep(300);
+      expect(gaps).toEqual([]);
+      await member.leave();
     });
 
     test('names the members of a group, and nobody of one that there is not', async () => {

@@ -43,6 +43,8 @@ function testModelOf(name: string): CompiledModel {
 export class RolloutServer {
   readonly project = 'rollouts';
   private trained = 0;
+  /** Attempts end when they come to this point, `rollback/after-effect`, and are repeated; null for none. */
+  failAt: string | null = null;
 
   private constructor(
     readonly home: string,
@@ -84,6 +86,9 @@ export class RolloutServer {
       objects: openDiskObjectStore(join(home, 'objects')),
       log: createMemoryLog({ clock: Date.now }),
       codeVersion: 'test',
+      reach: (point) => {
+        if (point === this.failAt) throw new Error(`held at ${point}`);
+      },
       approvals: createApprovalVerifier(approvalIssuersFrom({ TIDEMILL_HOME: home }), { project: this.project }),
     };
     const all = dependencies as ActivityDependencies;
@@ -144,7 +149,11 @@ export class RolloutServer {
   /** Waits until nobody rolls the model out: the next retrain is granted at once. */
   async atRest(model: string): Promise<void> {
     if (!(await this.lifecycle.isRunning(lifecycleId(this.project, model)))) return;
-    while ((await this.client.status(model)).rollout !== null) await sleep(50);
+    for (;;) {
+      const { rollout, rollbacks = [] } = await this.client.status(model);
+      if (rollout === null && rollbacks.length === 0) return;
+      await sleep(50);
+    }
   }
 
   /** The environment of a process that talks to this server. */

@@ -1,5 +1,6 @@
 import type { LogRecord, OutgoingRecord } from '../../stores/log/log.js';
 import type { StoredState } from '../../streams/runtime/storedState.js';
+import { partitionName } from '../../streams/runtime/taskInputs.js';
 import type { Output, StreamTask } from '../../streams/runtime/topology.js';
 
 /**
@@ -66,7 +67,9 @@ export async function driveTask(options: {
     fold(records[at] as LogRecord, false);
     if ((at + 1) % commitEvery !== 0 && at + 1 !== records.length) continue;
     await task.drain(output);
-    task.flush(output);
+    const next = new Map<string, number>();
+    for (const each of records.slice(0, at + 1)) next.set(partitionName(each), each.offset + 1);
+    task.flush(output, next, []);
     committedOutputs.push(...outputs);
     committedDeadLetters.push(...deadLetters);
     outputs = [];

@@ -3,8 +3,8 @@ import { partitionName } from '../../streams/runtime/taskInputs.js';
 import type { LiveTask, Simulation } from '../simulation/simulation.js';
 
 /**
- * State is a fold of the log: a task that replays it silently from the start up to the committed offsets must come to hold,
- * byte for byte, what the running task holds, whatever that has been through.
+ * State is a fold of the log: a task that replays it silently from the start up to the committed offsets, and knows up to what
+ * time timers were fired, must come to hold, byte for byte, what the running task holds, whatever that has been through.
  */
 export async function compareReplayedState(simulation: Simulation, find: (text: string) => void): Promise<number> {
   const live = simulation.tasks.filter(({ state }) => state === 'live');
@@ -23,11 +23,12 @@ export async function compareReplayedState(simulation: Simulation, find: (text: 
   return live.length;
 }
 
-async function replayedState(
-  { log }: Simulation,
-  { topology, id, partitions, offsets }: LiveTask,
-): Promise<ReadonlyMap<string, Uint8Array>> {
+async function replayedState(simulation: Simulation, live: LiveTask): Promise<ReadonlyMap<string, Uint8Array>> {
+  const { log } = simulation;
+  const { topology, id, partitions } = live;
+  const { offsets, firedThrough } = await simulation.committedOf(live);
   const task = topology.createTask(id, partitions);
+  task.timers?.resume(firedThrough);
   for (const place of partitions) {
     const to = offsets[partitionName(place)] ?? 0;
     for await (const batch of log.read({ ...place, from: 0, to })) {

@@ -1,9 +1,11 @@
 import { isTidemillError } from '../../contracts/errors.js';
-import { topologyPrefix } from '../../contracts/topics.js';
+import { groupId, topologyPrefix } from '../../contracts/topics.js';
 import type { Log, TopicPartition } from '../../stores/log/log.js';
 import { createMemoryLog } from '../../stores/log/memoryLog.js';
 import { runTopology } from '../../streams/runtime/runTopology.js';
 import type { RuntimeOptions, TaskEvent } from '../../streams/runtime/taskContext.js';
+import { partitionName } from '../../streams/runtime/taskInputs.js';
+import { decodeFiredThrough } from '../../streams/runtime/taskTimers.js';
 import type { StreamTask, Topology } from '../../streams/runtime/topology.js';
 import { observeTasks } from './observedTask.js';
 import { PlannedFaults } from './faults.js';
@@ -36,6 +38,13 @@ export interface LiveTask {
   readonly state: string;
   /** Committed offsets by `TOPIC-PARTITION`. */
   readonly offsets: Readonly<Record<string, number>>;
+}
+
+/** What the group has committed for a task: all that its state is a function of. */
+export interface CommittedPlace {
+  readonly offsets: Readonly<Record<string, number>>;
+  /** Undefined where the task has no such time. */
+  readonly firedThrough: number | null | undefined;
 }
 
 /** What happened in the simulation that a test may want to see. */
@@ -187,7 +196,12 @@ export class Simulation {
       if (await this.restartDead()) continue;
       this.throwFatal();
       if (!this.isAnybodyRunning) return;
-      const lag = [...this.recovering, ...(await lagInLog(this.log, this.topologies)), ...(await this.lagElsewhere())];
+      const lag = [
+        ...this.recovering,
+        ...this.waiting,
+        ...(await lagInLog(this.log, this.topologies)),
+        ...(await this.lagElsewhere()),
+      ];
       if (lag.length === 0) return;
       const text = lag.join(', ');
       if (text !== progress) [progress, since] = [text, scheduler.now];
@@ -210,6 +224,14 @@ export class Simulation {
     return tasks.map(({ instance, topology, id }) => `${topology.identity.name} ${id} recovers on ${instance}`);
   }
 
+  /** Tasks with records that wait for their turn, in words. */
+  private get waiting(): string[] {
+    return this.tasks.flatMap(({ instance, topology, id, task }) => {
+      const rows = task.timers?.waiting ?? 0;
+      return rows === 0 ? [] : [`${rows} records wait in ${topology.identity.name} ${id} on ${instance}`];
+    });
+  }
+
   /** The tasks that running processes hold. */
   get tasks(): readonly LiveTask[] {
     return [...this.lives.values()].flatMap((life) => {
@@ -223,6 +245,14 @@ export class Simulation {
         });
       });
     });
+  }
+
+  async committedOf({ topology, partitions }: LiveTask): Promise<CommittedPlace> {
+    const found = await this.log.committed(groupId(topology.identity), partitions);
+    return {
+      offsets: Object.fromEntries(found.map(({ offset, ...place }) => [partitionName(place), offset ?? 0])),
+      firedThrough: decodeFiredThrough(found.map(({ metadata }) => metadata)),
+    };
   }
 
   /** Folder of a task's snapshots on its instance. */

@@ -85,6 +85,7 @@ export class SnapshotShelf {
         this.folders.delete(folder);
         await claim(owner, identity);
       },
+      copyTo: () => Promise.reject(new Error(`invariant broken: nothing copies ${folder}`)),
       close: () => Promise.resolve(),
     };
   }

@@ -61,6 +61,16 @@ export const METRICS = {
     labels: INPUT,
     help: '1 while reading is paused because the queue is full.',
   },
+  tidemill_stream_waiting_rows: {
+    type: 'gauge',
+    labels: TASK,
+    help: 'Requests that are in the windows of an ordered model and wait until everything up to their time is there.',
+  },
+  tidemill_stream_early_rows_total: {
+    type: 'counter',
+    labels: JOB,
+    help: 'Requests of an ordered model that were answered without waiting for everything: maxWait was over.',
+  },
   tidemill_stream_rebuilds_total: {
     type: 'counter',
     labels: JOB,

@@ -64,11 +64,13 @@ export function createStreamMonitoring(options: {
       for (const [reason, count] of counters.deadLetters) set('tidemill_dlq_records_total', { ...job, reason }, count);
       set('tidemill_stream_folded_records_total', job, counters.folded);
       set('tidemill_stream_rebuilds_total', job, counters.rebuilds);
+      set('tidemill_stream_early_rows_total', job, counters.early);
       set('tidemill_stream_snapshots_discarded_total', job, counters.snapshotsDiscarded);
-      for (const { task, state, watermark, restored, inputs } of status) {
+      for (const { task, state, watermark, restored, waitingRows, inputs } of status) {
         for (const each of STATES)
           set('tidemill_stream_task_state', { ...job, task, state: each }, each === state ? 1 : 0);
         set('tidemill_stream_restore_progress_ratio', { ...job, task }, restored);
+        set('tidemill_stream_waiting_rows', { ...job, task }, waitingRows);
         if (watermark !== null)
           set('tidemill_stream_watermark_lag_seconds', { ...job, task }, (now - watermark) / 1_000);
         for (const { topic, partition, committed, end, queueBytes, isPaused } of inputs) {

@@ -40,7 +40,11 @@ export async function lookBefore({ registry, log, configuration }: Cluster): Pro
 export async function lookAfter(cluster: Cluster, before: Before, atMost: number): Promise<Found> {
   const { registry, lifecycle } = cluster;
   const problems: string[] = [];
-  while ((await lifecycle.lifecycleStatus(MODEL)).rollout !== null) await sleep(200);
+  for (;;) {
+    const { rollout, rollbacks = [] } = await lifecycle.lifecycleStatus(MODEL);
+    if (rollout === null && rollbacks.length === 0) break;
+    await sleep(200);
+  }
 
   // 1
   const rows = await registry.auditRows(MODEL);

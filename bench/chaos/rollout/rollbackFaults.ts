@@ -1,5 +1,5 @@
 import { MODEL, type Cluster } from './cluster.js';
-import { reached, retrain, type RolloutFault } from './rolloutSteps.js';
+import { reached, recovered, retrain, type RolloutFault } from './rolloutSteps.js';
 
 /** What two rollbacks came to, in the order of their names. */
 async function results({ lifecycle }: Cluster, workflowIds: readonly string[]): Promise<string> {
@@ -46,4 +46,33 @@ const killed: readonly RolloutFault[] = ['after-intent', 'after-effect'].map((pl
   },
 }));
 
-export const ROLLBACK_FAULTS: readonly RolloutFault[] = [...twice, ...killed];
+/** Its worker is killed in its midst, and before another one goes on, somebody ends the workflow for good. */
+const terminated: readonly RolloutFault[] = [
+  ['canary', 'lease/before-intent'],
+  ['canary', 'rollback/after-intent'],
+  ['probation', 'lease/before-intent'],
+  ['probation', 'rollback/after-intent'],
+  ['probation', 'rollback/after-effect'],
+].map(([step = '', place = '']) => ({
+  step,
+  fault: `rollback terminated at ${place}`,
+  outcomes: ['back to the version before'],
+  run: async (cluster, id) => {
+    const { registry, lifecycle } = cluster;
+    const champion = (await registry.deployment(MODEL))?.champion;
+    const workflowId = await retrain(cluster, id);
+    await reached(cluster, workflowId, step);
+    const before = (await registry.newestRollout(MODEL))?.token ?? 0;
+    await cluster.restartLifecycle({ TIDEMILL_FAIL_POINT: `${place}:1` });
+    const rollback = await lifecycle.startRollback({ model: MODEL, reason: 'chaos' }, id);
+    await cluster.lifecycleEnded();
+    await lifecycle.temporal.workflow.getHandle(rollback).terminate('chaos');
+    await cluster.restartLifecycle();
+    // The next token is the rollback's, the one after it that of whoever finishes it.
+    const outcome = await recovered(cluster, before + 1);
+    await lifecycle.retrainResult(workflowId).catch(() => null);
+    return outcome === `rolled back to version ${champion}` ? 'back to the version before' : outcome;
+  },
+}));
+
+export const ROLLBACK_FAULTS: readonly RolloutFault[] = [...twice, ...killed, ...terminated];

@@ -59,6 +59,16 @@ export class WorkerProcess {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
+  /** The signal that ended the process; null where it runs, or ended by itself. */
+  get endedBy(): NodeJS.Signals | null {
+    return this.child.signalCode;
+  }
+
+  /** What the process ended with by itself; null where it runs, or a signal ended it. */
+  get exitCode(): number | null {
+    return this.child.exitCode;
+  }
+
   /** Fails where the worker ended although nobody asked it to. */
   requireRunning(): void {
     if (!this.isRunning)
@@ -80,7 +90,7 @@ export class WorkerProcess {
   }
 
   /** SIGSTOP freezes the process as a pause of the machine would, SIGCONT wakes it. */
-  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+  signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void {
     this.child.kill(name);
   }
 

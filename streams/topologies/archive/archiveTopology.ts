@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { REPLAY_HEADER } from '../../../contracts/deadLetters.js';
 import type { ArchiveManifestRecord } from '../../../contracts/records.js';
 import { archiveTopic, type TopologyIdentity } from '../../../contracts/topics.js';
 import type { LoggedEvent, Value } from '../../../features/types.js';
@@ -57,10 +58,12 @@ export function archiveTopology(options: {
 interface Buffered {
   readonly topic: ArchivedTopic;
   readonly partition: number;
-  /** First and last offset that the next file covers; first is null while nothing was folded. */
-  first: number | null;
-  last: number;
+  /** Offset after the last one that a manifest covers; null before it is known where the task starts. */
+  covered: number | null;
   events: LoggedEvent[];
+  /** Files of rows that no manifest names yet. */
+  files: { readonly uri: string; readonly sha256: string }[];
+  rows: number;
 }
 
 class ArchiveTask implements StreamTask {
@@ -81,7 +84,14 @@ class ArchiveTask implements StreamTask {
   ) {
     for (const input of inputs) {
       const topic = topics.find((each) => each.topic === input.topic) as ArchivedTopic;
-      this.buffers.set(partitionName(input), { topic, partition: input.partition, first: null, last: -1, events: [] });
+      this.buffers.set(partitionName(input), {
+        topic,
+        partition: input.partition,
+        covered: null,
+        events: [],
+        files: [],
+        rows: 0,
+      });
     }
   }
 
@@ -93,10 +103,10 @@ class ArchiveTask implements StreamTask {
   fold({ record, content }: ParsedRecord, _output: Output, replay: boolean): void {
     if (replay) return;
     const buffer = this.buffers.get(partitionName(record)) as Buffered;
-    buffer.first ??= record.offset;
-    buffer.last = record.offset;
+    buffer.covered ??= record.offset;
     const values = content as readonly Value[] | null;
     if (values === null) return;
+    const mark = record.headers[REPLAY_HEADER];
     buffer.events.push({
       time: record.timestamp,
       id: record.offset,
@@ -104,6 +114,7 @@ class ArchiveTask implements StreamTask {
       partition: record.partition,
       offset: record.offset,
       appendedAt: record.timestamp,
+      ...(mark === undefined ? {} : { replay: mark.toString() }),
     });
     this.rows++;
   }
@@ -113,26 +124,12 @@ class ArchiveTask implements StreamTask {
     return this.rows >= MAX_PENDING_ROWS ? this.rows : 0;
   }
 
-  async drain(output: Output): Promise<void> {
+  async drain(): Promise<void> {
     for (const buffer of this.buffers.values()) {
-      const { topic, partition, first, last, events } = buffer;
-      if (first === null) continue;
-      const files = events.length === 0 ? [] : [await this.write(topic, events)];
-      const manifest: ArchiveManifestRecord = {
-        topic: topic.topic,
-        partition,
-        first,
-        last,
-        rows: events.length,
-        files,
-      };
-      output.emit({
-        topic: archiveTopic(this.options.project),
-        partition,
-        key: partitionName({ topic: topic.topic, partition }),
-        value: JSON.stringify(manifest),
-      });
-      buffer.first = null;
+      const { topic, events } = buffer;
+      if (events.length === 0) continue;
+      buffer.files.push(await this.write(topic, events));
+      buffer.rows += events.length;
       buffer.events = [];
     }
     this.rows = 0;
@@ -155,11 +152,29 @@ class ArchiveTask implements StreamTask {
     return { uri, sha256 };
   }
 
-  flush(): void {
-    // Everything is written by drain.
+  /** One manifest a partition, from where the last one ended: a range without rows says that there are none. */
+  flush(output: Output, offsets: ReadonlyMap<string, number>): void {
+    for (const [name, buffer] of this.buffers) {
+      const { topic, partition, covered, rows, files } = buffer;
+      const next = offsets.get(name);
+      if (covered === null || next === undefined || next <= covered) continue;
+      const manifest: ArchiveManifestRecord = {
+        topic: topic.topic,
+        partition,
+        first: covered,
+        last: next - 1,
+        rows,
+        files,
+      };
+      output.emit({ topic: archiveTopic(this.options.project), partition, key: name, value: JSON.stringify(manifest) });
+      buffer.covered = next;
+      buffer.files = [];
+      buffer.rows = 0;
+    }
   }
-  committed(): void {
-    // There is no state to evict.
+
+  committed(offsets: ReadonlyMap<string, number>): void {
+    for (const [name, buffer] of this.buffers) buffer.covered ??= offsets.get(name) ?? null;
   }
   snapshot(): [] {
     return [];

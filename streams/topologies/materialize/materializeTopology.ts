@@ -9,6 +9,8 @@ import { MaterializeTask } from './materializeTask.js';
 export interface MaterializeOptions {
   readonly project: string;
   readonly view: CompiledView;
+  /** Names its group where another definition of the view has its name. @default the view's name */
+  readonly name?: string;
   readonly generation: number;
   /** Of the view's stream. */
   readonly partitions: number;
@@ -41,7 +43,11 @@ export function materializeTopology(options: MaterializeOptions): Topology {
       { view: view.name, stream: view.stream.name, key: by, topicKey },
     );
   }
-  const identity: TopologyIdentity = { project, name: `materialize.${view.name}`, generation: options.generation };
+  const identity: TopologyIdentity = {
+    project,
+    name: `materialize.${options.name ?? view.name}`,
+    generation: options.generation,
+  };
   const corrections = correctionsTopic(project, view.name);
   return {
     identity,

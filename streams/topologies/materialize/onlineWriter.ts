@@ -11,6 +11,9 @@ const BATCH_KEYS = 200;
 /** A store that loses its marks again and again while it is written is left alone until the next call. */
 const MAX_ATTEMPTS = 3;
 
+/** A mark that was confirmed so recently is somebody else's who still writes, ms: during a rolling restart, say. */
+const WRITTEN_LATELY_MS = 30_000;
+
 /** The position that a task has committed. */
 export type Committed = Pick<OnlineMark, 'offset' | 'corrections' | 'watermark' | 'newest'>;
 
@@ -60,7 +63,11 @@ export class OnlineViewWriter {
     const { store, identity, writer } = this.options;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       // 1 find the mark
-      if (this.known === undefined) this.known = await this.findMark(committed);
+      if (this.known === undefined) {
+        const found = await this.findMark(committed, mayServe);
+        if (found === 'ahead') return;
+        this.known = found;
+      }
       // 2 write
       await this.writeChanged(committed.offset);
       // 3 mark
@@ -78,10 +85,15 @@ export class OnlineViewWriter {
     }
   }
 
-  private async findMark({ offset, corrections }: Committed): Promise<OnlineMark | null> {
+  /** `ahead`: another group wrote the view before and got further, or still does; what it wrote is right until we get there. */
+  private async findMark(
+    { offset, corrections }: Committed,
+    hasCaughtUp: boolean,
+  ): Promise<OnlineMark | null | 'ahead'> {
     const { store, identity, view, writer } = this.options;
     const found = (await store.marks(identity, writer.generation)).get(writer.partition) ?? null;
     if (found !== null && (found.offset > offset || found.corrections > corrections)) {
+      if (!hasCaughtUp || this.options.nowMs() - found.confirmedAt < WRITTEN_LATELY_MS) return 'ahead';
       throw new TidemillError(
         'ONLINE_AHEAD',
         `${view.name}: ${store.place} was written up to offset ${found.offset} of partition ${writer.partition}; ${offset} is committed`,

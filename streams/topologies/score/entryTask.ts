@@ -6,7 +6,9 @@ import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { blockInputs } from '../../blocks/adoptLayout.js';
 import type { BlockHeader } from '../../blocks/block.js';
-import type { Output, ParsedRecord } from '../../runtime/topology.js';
+import { Idleness } from '../../runtime/idleness.js';
+import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
+import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { HopWriter } from './hopWriter.js';
 import type { PredictionWriter } from './predictionWriter.js';
 import { replayOf, ScoreTask, type EventContent, type ScoreTaskOptions } from './scoreTask.js';
@@ -15,6 +17,8 @@ import { emitDuplicate, emitLate } from './setAside.js';
 
 /** The cut of a stage that nothing but requests feeds. */
 const NOTHING_ELSE = '{}';
+/** Copies of rows feed windows, which need the fields alone. */
+const NO_VECTOR = new Float64Array(0);
 
 interface RequestContent {
   readonly kind: 'request';
@@ -29,8 +33,10 @@ interface RequestContent {
  *
  * A dead letter's replay is a duplicate where the same dead letter was replayed before, and is answered even where it is
  * late: an operator asked for it.
+ *
+ * What goes on says how far this source partition has come, and, once nothing comes any more, that it is idle.
  */
-export class EntryTask extends ScoreTask {
+export class EntryTask extends ScoreTask implements TaskTimers {
   private readonly requestTopic: string;
   private readonly requestParts: readonly { readonly start: number; readonly run: RequestOperator }[];
   private readonly seen = new SeenRequests();
@@ -39,15 +45,23 @@ export class EntryTask extends ScoreTask {
   /** What the rows waiting in the hop writer had seen of the stage's other streams. */
   private waitingCut: string | null = null;
   private cutNumber: string | null = null;
+  private readonly idleness: Idleness;
+  private isLagging = true;
+  /** Greatest event time and offsets [from, to) of the requests that have gone through; null where none has since a flush. */
+  private written = Number.NEGATIVE_INFINITY;
+  private range: [from: number, to: number] | null = null;
 
   constructor(
     options: ScoreTaskOptions,
     private readonly next: HopWriter | PredictionWriter,
     private readonly isLast: boolean,
+    /** To the stages after the next that have views over the requests: copies of all rows. */
+    private readonly feeds: readonly HopWriter[] = [],
   ) {
     const { request, layout } = options.plan;
     super(options, [request, ...(options.plan.stages[0]?.streams ?? [])]);
     this.requestTopic = streamTopic(options.identity.project, request.name);
+    this.idleness = new Idleness(this.requestTopic);
     this.width = layout.width;
     this.blockInputs = blockInputs(layout);
     this.requestParts = layout.inputs.flatMap(({ input, start }) =>
@@ -76,7 +90,15 @@ export class EntryTask extends ScoreTask {
       this.foldEvent(typed, record, output);
       return;
     }
-    const { event } = typed;
+    this.foldRequest(typed.event, record, output, replay);
+    const progress = this.state.progressOf(this.request);
+    this.written = progress.greatest;
+    if (replay) return;
+    this.idleness.stir();
+    this.range = [this.range?.[0] ?? record.offset, record.offset + 1];
+  }
+
+  private foldRequest(event: StreamEvent, record: LogRecord, output: Output, replay: boolean): void {
     const progress = this.state.progressOf(this.request);
     progress.folded = record.offset + 1;
     const mark = replayOf(record);
@@ -113,9 +135,11 @@ export class EntryTask extends ScoreTask {
     if (!this.isLast) {
       // Rows of one block share one cut: another one starts another block.
       const folded = this.stage.streams.length === 0 ? NOTHING_ELSE : JSON.stringify(this.foldedOffsets());
-      if (this.waitingCut !== null && this.waitingCut !== folded) this.flush(output);
+      if (this.waitingCut !== null && this.waitingCut !== folded) this.flushRows(output);
       this.waitingCut = folded;
       (this.next as HopWriter).add({ offset: record.offset, values: event.values, vector, replay });
+      for (const feed of this.feeds)
+        feed.add({ offset: record.offset, values: event.values, vector: NO_VECTOR, replay });
       return;
     }
     const source = { topic: record.topic, partition: record.partition, offset: record.offset };
@@ -126,6 +150,7 @@ export class EntryTask extends ScoreTask {
       cut: this.cutHere(record, output),
       absent: null,
       replay,
+      early: false,
     });
   }
 
@@ -150,29 +175,65 @@ export class EntryTask extends ScoreTask {
     if (this.isLast) await (this.next as PredictionWriter).drain(output);
   }
 
-  flush(output: Output): void {
+  flush(output: Output, _offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void {
     if (this.isLast) {
       // A cut belongs to the transaction of its predictions.
       this.cutNumber = null;
       return;
     }
+    this.isLagging = inputs.some(({ topic, hasMore }) => topic === this.requestTopic && hasMore);
+    this.flushRows(output);
+  }
+
+  private flushRows(output: Output): void {
     const { plan, partition, partitions } = this.options;
-    (this.next as HopWriter).flush(
-      {
-        stage: this.stage.name,
-        upstream: partition,
-        upstreams: partitions,
-        progress: this.watermark,
-        sourceTopic: this.requestTopic,
-        sourcePartition: partition,
-        layout: plan.layout.hash,
-        inputs: this.blockInputs,
-        absent: null,
-        folded: this.waitingCut === null ? {} : (JSON.parse(this.waitingCut) as Record<string, Record<string, number>>),
-      },
-      output,
-    );
+    const { isIdle } = this.idleness;
+    const header: BlockHeader = {
+      stage: this.stage.name,
+      upstream: partition,
+      upstreams: partitions,
+      watermark: this.watermark,
+      // At the greatest time itself more may come, until nothing comes any more.
+      progress: Number.isFinite(this.written) ? this.written - (isIdle ? 0 : 1) : null,
+      isIdle,
+      isLagging: this.isLagging,
+      isFeed: false,
+      sourceTopic: this.requestTopic,
+      sourcePartition: partition,
+      sourceRange: this.range,
+      layout: plan.layout.hash,
+      inputs: this.blockInputs,
+      absent: null,
+      folded: this.waitingCut === null ? {} : (JSON.parse(this.waitingCut) as Record<string, Record<string, number>>),
+      requests: {},
+    };
+    for (const feed of this.feeds) feed.flush({ ...header, isFeed: true, layout: '', inputs: [], folded: {} }, output);
+    (this.next as HopWriter).flush(header, output);
     this.waitingCut = null;
+    this.range = null;
+  }
+
+  /** A task whose rows go nowhere has nobody to tell that it is idle. */
+  get timers(): TaskTimers | undefined {
+    return this.isLast ? undefined : this;
+  }
+
+  get standing(): StreamTask['standing'] {
+    return { time: Number.isFinite(this.written) ? this.written : null, isIdle: this.idleness.isIdle };
+  }
+
+  readonly firedThrough = undefined;
+  readonly waiting = 0;
+  readonly early = 0;
+
+  resume(): void {
+    // Idleness is announced, never remembered: whoever starts anew finds out anew.
+  }
+
+  pass(elapsedMs: number, inputs: readonly InputPace[]): Passed {
+    const idleInMs = this.idleness.pass(elapsedMs, inputs);
+    // The commit that follows announces it.
+    return idleInMs > 0 ? { ...NOTHING_DUE, againInMs: idleInMs } : { ...NOTHING_DUE, hasFired: true };
   }
 
   protected get requestWatermark(): number {
@@ -181,6 +242,7 @@ export class EntryTask extends ScoreTask {
 
   override committed(offsets: ReadonlyMap<string, number>): void {
     super.committed(offsets);
+    this.written = this.state.progressOf(this.request).greatest;
     this.seen.evict(this.requestWatermark);
   }
 

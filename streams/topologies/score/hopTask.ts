@@ -1,14 +1,20 @@
-import { hopTopic } from '../../../contracts/topics.js';
-import type { EventId } from '../../../features/types.js';
+import { hopTopic, streamTopic } from '../../../contracts/topics.js';
+import type { CutRecord } from '../../../contracts/records.js';
+import type { EventId, StreamEvent } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
 import { compileAdoption, type AdoptLayout } from '../../blocks/adoptLayout.js';
-import { decodeBlock, type Block } from '../../blocks/block.js';
+import { decodeBlock, type Block, type BlockRow } from '../../blocks/block.js';
+import { SourceRanges } from '../../blocks/sourceRanges.js';
+import { Upstreams } from '../../blocks/upstreams.js';
+import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord } from '../../runtime/topology.js';
 import type { HopWriter } from './hopWriter.js';
 import type { PredictionWriter } from './predictionWriter.js';
-import type { Stage } from './scorePlan.js';
 import { ScoreTask, type EventContent, type ScoreTaskOptions } from './scoreTask.js';
+import type { Stage } from './scorePlan.js';
+import { decodeHopMeta, type HopMeta } from './hopMeta.js';
+import { WaitingRows, type WaitingBlock } from './waitingRows.js';
 
 interface BlockContent {
   readonly kind: 'block';
@@ -16,21 +22,46 @@ interface BlockContent {
 }
 
 /**
- * A later stage: rows come in blocks, and events of other streams feed the windows. A block is taken by its greatest
- * time, after every event up to it that is there, and is evaluated without folding anything in between: one cut is true
- * for all of its rows.
+ * A later stage: rows come in blocks, and they and events of other streams feed the windows. A block is taken by its
+ * greatest time, after every event up to it that is there.
+ *
+ * In `arrival` mode a row is inserted and answered in its turn. In `ordered` mode it is inserted, and waits:
+ *
+ *   horizon P   the least progress of the upstream tasks, and of the partitions of other streams
+ *   fired F     event time up to which rows were let go because of time that passed; committed with the offsets
+ *   answered    a row is answered as soon as, and only if, its time <= max(P, F)
+ *
+ * P is a function of the offsets, so whoever takes over knows from offsets and F what has been answered.
  */
-export class HopTask extends ScoreTask {
+export class HopTask extends ScoreTask implements TaskTimers {
   private readonly topic: string;
   private readonly request: CompiledStream;
   private readonly adopt: AdoptLayout;
-  /** Stage that requests come from. */
+  /** Stage that rows to be answered come from, and the first one, which all rows come from. */
   private readonly before: string;
+  private readonly first: string;
   /**
-   * Progress of each task of a stage before, by its partition. Another plan may have had another stage there: rows of both
-   * come in, but only the present one's tasks, all of them, say what will not come any more.
+   * Of each stage before. Another plan may have had another one there: rows of both come in, but only the present one's
+   * tasks, all of them, say what will not come any more.
    */
-  private readonly upstream = new Map<string, number[]>();
+  private readonly upstreams = new Map<string, Upstreams>();
+  private readonly ranges = new SourceRanges();
+  private readonly waitingRows: WaitingRows;
+  /** Greatest progress that the upstream tasks have had together: who wakes late does not take it back. */
+  private horizon = Number.NEGATIVE_INFINITY;
+  /** Greatest time of a row; rows of before it was kept are at most so late. */
+  private greatest = Number.NEGATIVE_INFINITY;
+  /** The block read last: how a block of this task's own is headed. */
+  private newest: Block | null = null;
+  /** F; undefined in `arrival` mode, in which nothing waits. */
+  private fired: number | undefined;
+  /** What was committed, from the start of a recovery until it is over. */
+  private committedFired: number | null | undefined;
+  private isLive = false;
+  /** Wall time in which nobody had more to read, ms. */
+  private quietMs = 0;
+  private wasQuiet = false;
+  early = 0;
 
   constructor(
     options: ScoreTaskOptions,
@@ -42,15 +73,20 @@ export class HopTask extends ScoreTask {
     const { request, layout, stages } = options.plan;
     this.request = request;
     this.before = (stages[options.stage - 1] as Stage).name;
+    this.first = (stages[0] as Stage).name;
     const ahead = new Set(stages.slice(options.stage).map(({ field }) => field));
     this.adopt = compileAdoption(layout, (input) => input.kind === 'view' && ahead.has(input.requestKey));
+    this.waitingRows = new WaitingRows((row) => this.timeOf(row));
+    for (const stage of new Set([this.first, this.before]))
+      this.upstreams.set(stage, new Upstreams(options.partitions));
+    if (options.ordering !== null) this.fired = Number.NEGATIVE_INFINITY;
   }
 
   parse(record: LogRecord): ParsedRecord<BlockContent | EventContent> {
     if (record.topic === this.topic) {
-      const block = this.adopt(decodeBlock(this.request, record.value));
+      const block = this.blockOf(record.value);
       let time = Number.NEGATIVE_INFINITY;
-      for (const { values } of block.rows) time = Math.max(time, values[this.request.eventTime] as number);
+      for (const row of block.rows) time = Math.max(time, this.timeOf(row));
       return { record, time, content: { kind: 'block', block } };
     }
     const stream = this.streamOf(record.topic);
@@ -59,43 +95,208 @@ export class HopTask extends ScoreTask {
     return { record, time: event.time, content: { kind: 'event', stream, event } };
   }
 
-  fold({ record, content }: ParsedRecord, output: Output, replay: boolean): void {
-    const typed = content as BlockContent | EventContent;
-    if (typed.kind === 'event') this.foldEvent(typed, record, output);
-    else this.foldBlock(typed.block, record, output, replay);
+  private blockOf(bytes: Buffer | null): Block {
+    const block = decodeBlock(this.request, bytes);
+    return block.isFeed ? block : this.adopt(block);
   }
 
-  private foldBlock(block: Block, record: LogRecord, output: Output, replay: boolean): void {
-    if (block.progress !== null) {
-      const known = this.progressOf(block.stage);
-      known[block.upstream] = Math.max(known[block.upstream] as number, block.progress);
+  fold({ record, time, content }: ParsedRecord, output: Output, replay: boolean): void {
+    const typed = content as BlockContent | EventContent;
+    if (typed.kind === 'block') this.foldBlock(typed.block, record, time, output, replay);
+    else {
+      this.foldEvent(typed, record, output);
+      if (this.waitingRows.count > 0) this.release(output, replay);
     }
+  }
+
+  private foldBlock(block: Block, record: LogRecord, time: number, output: Output, replay: boolean): void {
+    this.upstreamsOf(block.stage).observe(block);
+    this.horizon = Math.max(this.horizon, this.waitedFor.progress);
+    this.greatest = Math.max(this.greatest, time);
+    const isFresh = block.stage === this.first && this.stage.hasOwn;
+    if (isFresh) this.ranges.observe(block);
+    if (!this.waits) {
+      if (!block.isFeed && !replay) this.answerInTurn(block, record.offset, isFresh, output);
+      else if (isFresh) for (const row of block.rows) this.insert(block, row);
+      return;
+    }
+    if (isFresh) for (const row of block.rows) this.insert(block, row);
+    if (!block.isFeed) {
+      // Windows may have forgotten what a late replay should see: it has nothing to wait for.
+      const late = block.rows.filter(isLateReplay);
+      if (late.length > 0 && !replay) this.answer({ block, offset: record.offset, rows: late }, null, output);
+      const rows = late.length === 0 ? block.rows : block.rows.filter((row) => !isLateReplay(row));
+      this.waitingRows.add(record.offset, block, rows, record.value as Buffer);
+    }
+    this.release(output, replay);
+    this.newest = block;
+    if (!replay) this.announce(output);
+  }
+
+  /** Do rows wait? In `arrival` mode those alone do that had waited when the mode was another one. */
+  private get waits(): boolean {
+    return this.fired !== undefined || (!this.isLive && this.committedFired !== undefined);
+  }
+
+  private insert({ sourcePartition }: Block, row: BlockRow): void {
+    if (isLateReplay(row)) return;
+    this.state.insert(this.request, this.eventAt(row), sourcePartition, row.offset);
+  }
+
+  /** Row by row: each sees the rows before it, and its own, and none after it. */
+  private answerInTurn(block: Block, offset: number, isFresh: boolean, output: Output): void {
     // A block without rows only announces progress, which a later stage must hear of, too.
-    if (replay || (block.rows.length === 0 && this.isLast)) return;
-    const { request } = this;
-    const { absent } = block;
-    const folded = { ...block.folded, ...this.foldedOffsets() };
-    const cut = `${this.stage.name}-${record.partition}-${record.offset}`;
-    if (this.isLast) (this.next as PredictionWriter).writeCut({ id: cut, folded }, output);
-    for (const { offset, values, vector, replay: replayed } of block.rows) {
-      const event = { time: values[request.eventTime] as number, id: values[request.eventId] as EventId, values };
-      this.state.evaluate(event, vector);
-      if (!this.isLast) {
-        (this.next as HopWriter).add({ offset, values, vector, replay: replayed });
-        continue;
-      }
-      const source = { topic: block.sourceTopic, partition: block.sourcePartition, offset };
-      (this.next as PredictionWriter).add({ event, vector, source, cut, absent, replay: replayed });
+    if (block.rows.length === 0 && this.isLast) return;
+    const cut = this.cutOf(block, `${offset}`, isFresh ? block.sourcePartition : null);
+    if (this.isLast) (this.next as PredictionWriter).writeCut(cut, output);
+    for (const row of block.rows) {
+      if (isFresh) this.insert(block, row);
+      this.evaluate(block, row, cut, false);
     }
-    if (!this.isLast) this.forward(block, folded, output);
+    if (!this.isLast) this.forward(block, cut, this.requestWatermark, this.waitedFor.progress, output);
+  }
+
+  /** Up to this time every row has been answered. */
+  private get answeredThrough(): number {
+    if (!this.waits) return Number.POSITIVE_INFINITY;
+    let horizon = this.horizon;
+    for (const stream of this.stage.streams) horizon = Math.min(horizon, this.state.progressOf(stream).progress);
+    if (this.isLive) return Math.max(horizon, this.fired as number);
+    // Before there was such a time everything that had been read was answered.
+    return Math.max(
+      horizon,
+      this.committedFired === undefined ? Number.POSITIVE_INFINITY : (this.committedFired ?? horizon),
+    );
+  }
+
+  /** Answers the rows whose time has come. In silent replay they have been answered. Says whether there were any. */
+  private release(output: Output, replay: boolean): boolean {
+    const taken = this.waitingRows.take(this.answeredThrough);
+    if (replay || taken.length === 0) return false;
+    for (const each of taken) this.answer(each, this.horizon, output);
+    return true;
+  }
+
+  /** @param horizon rows beyond it have not waited for everything; null where they need not. */
+  private answer({ block, offset, rows }: WaitingBlock, horizon: number | null, output: Output): void {
+    const cut = this.cutOf(block, `${offset}-${(rows[0] as BlockRow).offset}`, null);
+    if (this.isLast) (this.next as PredictionWriter).writeCut(cut, output);
+    for (const row of rows) {
+      const isEarly = horizon !== null && this.timeOf(row) > horizon;
+      if (isEarly) this.early++;
+      this.evaluate(block, row, cut, isEarly);
+    }
+    // What is announced is announced once all rows have gone.
+    if (!this.isLast) this.forward(block, cut, null, null, output);
+  }
+
+  private evaluate(block: Block, row: BlockRow, { id: cut }: CutRecord, isEarly: boolean): void {
+    const { offset, vector, replay } = row;
+    const event = this.eventAt(row);
+    this.state.evaluate(event, vector);
+    const early = isEarly || row.early === true;
+    if (!this.isLast) {
+      (this.next as HopWriter).add(early ? { ...row, early } : row);
+      return;
+    }
+    const source = { topic: block.sourceTopic, partition: block.sourcePartition, offset };
+    (this.next as PredictionWriter).add({ event, vector, source, cut, absent: block.absent, replay, early });
+  }
+
+  private cutOf(block: Block, name: string, own: number | null): CutRecord {
+    const requests = this.stage.hasOwn
+      ? { ...block.requests, [this.stage.name]: this.ranges.folded(own) }
+      : block.requests;
+    return {
+      id: `${this.stage.name}-${this.options.partition}-${name}`,
+      folded: { ...block.folded, ...this.foldedOffsets() },
+      ...(Object.keys(requests).length === 0 ? {} : { requests }),
+    };
   }
 
   /** Rows of one block go on as blocks of the same source partition. */
-  private forward({ rows: _, ...header }: Block, folded: Block['folded'], output: Output): void {
-    (this.next as HopWriter).flush(
-      { ...header, stage: this.stage.name, upstream: this.options.partition, progress: this.watermark, folded },
-      output,
-    );
+  private forward(
+    { rows: _, ...header }: Block,
+    { folded, requests }: CutRecord,
+    watermark: number | null,
+    progress: number | null,
+    output: Output,
+  ): void {
+    const said = this.said(watermark, progress);
+    (this.next as HopWriter).flush({ ...header, ...said, folded, requests: requests ?? {} }, output);
+  }
+
+  /** How far this task has come, once all that could be answered is. */
+  private announce(output: Output): void {
+    if (this.isLast || this.newest === null) return;
+    const { rows: _, ...header } = this.newest;
+    const said = this.said(this.requestWatermark, this.answeredThrough);
+    (this.next as HopWriter).flush({ ...header, ...said, folded: {}, requests: {} }, output);
+  }
+
+  private said(watermark: number | null, progress: number | null) {
+    const { isIdle, isLagging } = this.upstreamsOf(this.before);
+    return {
+      stage: this.stage.name,
+      upstream: this.options.partition,
+      watermark: finiteOrNull(watermark),
+      progress: finiteOrNull(progress),
+      isIdle: isIdle && this.waitingRows.count === 0,
+      isLagging,
+      isFeed: false,
+      sourceRange: null,
+    };
+  }
+
+  get timers(): TaskTimers {
+    return this;
+  }
+
+  get firedThrough(): number | null | undefined {
+    return this.fired === undefined || Number.isFinite(this.fired) ? this.fired : null;
+  }
+
+  get waiting(): number {
+    return this.waitingRows.count;
+  }
+
+  resume(firedThrough: number | null | undefined): void {
+    this.committedFired = firedThrough;
+  }
+
+  pass(elapsedMs: number, inputs: readonly InputPace[], output: Output): Passed {
+    if (!this.isLive) return { ...NOTHING_DUE, hasFired: this.goLive(output) };
+    const { ordering } = this.options;
+    if (ordering === null || this.fired === undefined) return NOTHING_DUE;
+    const isOwnQuiet = inputs.every(({ hasMore }) => !hasMore);
+    // A stream of few events must not hold up anybody: what it has is folded, and nothing more is there.
+    const isFed =
+      this.stage.streams.length > 0 && inputs.every(({ topic, hasMore }) => topic === this.topic || !hasMore);
+    if (isFed) this.fired = Math.max(this.fired, this.horizon);
+    const isQuiet = isOwnQuiet && !this.waitedFor.isLagging;
+    if (isQuiet && this.wasQuiet) this.quietMs += elapsedMs;
+    this.wasQuiet = isQuiet;
+    if (this.waitingRows.count === 0) return NOTHING_DUE;
+    const { through, nextInMs } = this.waitingRows.waited(this.quietMs, ordering.maxWaitMs);
+    if (isQuiet) this.fired = Math.max(this.fired, through);
+    const hasFired = this.release(output, false);
+    if (hasFired) this.announce(output);
+    return { againInMs: isQuiet ? nextInMs : Number.POSITIVE_INFINITY, hasFired };
+  }
+
+  /** From here on rows are answered: those that wait have not been, all others have. */
+  private goLive(output: Output): boolean {
+    this.dropAnswered();
+    this.isLive = true;
+    if (this.fired !== undefined) {
+      const before = this.committedFired === undefined ? this.greatest : this.committedFired;
+      this.fired = Math.max(this.fired, before ?? Number.NEGATIVE_INFINITY);
+    }
+    return this.release(output, false);
+  }
+
+  private dropAnswered(): void {
+    if (!this.isLive) this.waitingRows.take(this.answeredThrough);
   }
 
   get pendingRows(): number {
@@ -110,30 +311,97 @@ export class HopTask extends ScoreTask {
     // Blocks go on as they come: nothing waits here.
   }
 
-  /** The least of what the upstream tasks, a fixed set, have announced. */
-  protected get requestWatermark(): number {
-    return Math.min(...this.progressOf(this.before));
+  override committed(offsets: ReadonlyMap<string, number>): void {
+    this.dropAnswered();
+    super.committed(offsets);
   }
 
-  private progressOf(stage: string): number[] {
-    const known = this.upstream.get(stage);
+  /** The least of what the upstream tasks, a fixed set, have announced; rows that wait are still to be answered. */
+  protected get requestWatermark(): number {
+    return Math.min(this.upstreamsOf(this.before).watermark, this.waitingRows.least);
+  }
+
+  /** Whoever feeds the windows over the requests, or else whoever sends the rows to be answered. */
+  private get waitedFor(): Upstreams {
+    return this.upstreamsOf(this.stage.hasOwn ? this.first : this.before);
+  }
+
+  private upstreamsOf(stage: string): Upstreams {
+    const known = this.upstreams.get(stage);
     if (known !== undefined) return known;
-    const unknown = new Array<number>(this.options.partitions).fill(Number.NEGATIVE_INFINITY);
-    this.upstream.set(stage, unknown);
+    const unknown = new Upstreams(this.options.partitions);
+    this.upstreams.set(stage, unknown);
     return unknown;
   }
 
-  protected encodeMeta(): unknown {
-    return [...this.upstream].map(([stage, progress]) => [
-      stage,
-      progress.map((each) => (Number.isFinite(each) ? each : null)),
-    ]);
+  private timeOf({ values }: BlockRow): number {
+    return values[this.request.eventTime] as number;
   }
 
-  protected decodeMeta(meta: unknown): void {
-    for (const [stage, progress] of meta as (readonly [string, readonly (number | null)[]])[]) {
-      const known = this.progressOf(stage);
-      for (const [at, each] of progress.entries()) known[at] = each ?? Number.NEGATIVE_INFINITY;
-    }
+  private eventAt(row: BlockRow): StreamEvent {
+    const { values } = row;
+    return { time: this.timeOf(row), id: values[this.request.eventId] as EventId, values };
   }
+
+  protected override historyOf(stream: CompiledStream): string {
+    return stream.name === this.request.name ? this.topic : streamTopic(this.project, stream.name);
+  }
+
+  override foldBefore(parsed: ParsedRecord): void {
+    const typed = parsed.content as BlockContent | EventContent;
+    if (typed.kind === 'event') {
+      super.foldBefore(parsed);
+      return;
+    }
+    const { block } = typed;
+    if (block.stage !== this.first || !this.stage.hasOwn) return;
+    this.ranges.observe(block);
+    for (const row of block.rows)
+      if (!isLateReplay(row)) this.lacking?.insert(this.request, this.eventAt(row), block.sourcePartition, row.offset);
+  }
+
+  override *snapshot(): ReturnType<ScoreTask['snapshot']> {
+    yield* super.snapshot();
+    for (const { offset, value } of this.waitingRows.snapshot()) yield { key: Buffer.from(`b${offset}`), value };
+  }
+
+  protected override restoreEntry(key: string, value: Uint8Array): boolean {
+    if (!key.startsWith('b')) return super.restoreEntry(key, value);
+    const bytes = Buffer.from(value);
+    const block = this.blockOf(bytes);
+    this.waitingRows.restore(
+      Number(key.slice(1)),
+      block,
+      block.rows.filter((row) => !isLateReplay(row)),
+      bytes,
+    );
+    return true;
+  }
+
+  protected encodeMeta(): HopMeta {
+    return {
+      upstreams: [...this.upstreams]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([stage, each]) => [stage, each.encode()]),
+      ranges: this.ranges.encode(),
+      horizon: finiteOrNull(this.horizon),
+      greatest: finiteOrNull(this.greatest),
+    };
+  }
+
+  protected decodeMeta(stored: unknown): void {
+    const { upstreams, ranges, horizon, greatest } = decodeHopMeta(stored, this.request.allowedLatenessMs);
+    for (const [stage, each] of upstreams) this.upstreamsOf(stage).decode(each);
+    this.ranges.decode(ranges);
+    this.horizon = horizon ?? Number.NEGATIVE_INFINITY;
+    this.greatest = greatest ?? Number.NEGATIVE_INFINITY;
+  }
+}
+
+function isLateReplay({ replay }: BlockRow): boolean {
+  return replay?.late === true;
+}
+
+function finiteOrNull(time: number | null): number | null {
+  return time !== null && Number.isFinite(time) ? time : null;
 }

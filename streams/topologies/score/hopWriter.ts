@@ -6,16 +6,24 @@ import { encodeBlock, type BlockHeader, type BlockRow } from '../../blocks/block
 import type { Output } from '../../runtime/topology.js';
 import type { Stage } from './scorePlan.js';
 
-/** Rows on their way to the next stage, by its partitions; a transaction sends one block to each. */
+/** What the partitions of the next stage have last been told. */
+type Announced = Pick<BlockHeader, 'watermark' | 'progress' | 'isIdle' | 'isLagging'>;
+
+/** Rows on their way to a later stage, by its partitions; a transaction sends one block to each. */
 export class HopWriter {
   private readonly rows: BlockRow[][];
-  private announced = Number.NEGATIVE_INFINITY;
+  private announced: Announced = { watermark: null, progress: null, isIdle: false, isLagging: true };
 
+  /**
+   * @param tellsAll does the stage go by more than the watermark? Every change of progress, lag and source range is then
+   *   announced to partitions without rows, too.
+   */
   constructor(
     private readonly identity: TopologyIdentity,
     private readonly request: CompiledStream,
     private readonly next: Stage,
     private readonly partitions: number,
+    private readonly tellsAll: boolean,
   ) {
     this.rows = Array.from({ length: partitions }, () => []);
   }
@@ -27,12 +35,12 @@ export class HopWriter {
     (this.rows[partition] as BlockRow[]).push(row);
   }
 
-  /** Blocks of all partitions with rows; and of the others too where progress must be announced. */
+  /** Blocks of all partitions with rows; and of the others too where something must be announced. */
   flush(header: BlockHeader, output: Output): void {
-    const isProgress = header.progress !== null && header.progress > this.announced;
+    const isNews = this.isNews(header);
     for (let partition = 0; partition < this.partitions; partition++) {
       const rows = this.rows[partition] as BlockRow[];
-      if (rows.length === 0 && !isProgress) continue;
+      if (rows.length === 0 && !isNews) continue;
       output.emit({
         topic: hopTopic(this.identity, this.next.name),
         partition,
@@ -41,6 +49,17 @@ export class HopWriter {
       });
       this.rows[partition] = [];
     }
-    if (isProgress) this.announced = header.progress;
+    if (isNews) this.announced = header;
   }
+
+  private isNews({ watermark, progress, isIdle, isLagging, sourceRange }: BlockHeader): boolean {
+    const { announced } = this;
+    if (isIdle !== announced.isIdle || exceeds(watermark, announced.watermark)) return true;
+    if (!this.tellsAll) return false;
+    return sourceRange !== null || isLagging !== announced.isLagging || exceeds(progress, announced.progress);
+  }
+}
+
+function exceeds(time: number | null, before: number | null): boolean {
+  return time !== null && (before === null || time > before);
 }

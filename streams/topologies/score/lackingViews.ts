@@ -44,16 +44,31 @@ export class LackingViews {
     });
   }
 
-  fold(stream: CompiledStream, { time, id, values }: StreamEvent, partition: number, offset: number): void {
+  fold(stream: CompiledStream, event: StreamEvent, partition: number, offset: number): void {
     const progress = this.progress.get(stream.name);
-    if (progress === undefined || progress.isLate(time)) return;
-    progress.observe(time);
+    if (progress === undefined || progress.isLate(event.time)) return;
+    progress.observe(event.time);
+    this.insert(stream, event, partition, offset, progress.watermark);
+  }
+
+  /**
+   * Inserts an event that is known to have been in time.
+   *
+   * @param watermark what is forgotten lies behind it, and behind that of the requests.
+   */
+  insert(
+    stream: CompiledStream,
+    { time, id, values }: StreamEvent,
+    partition: number,
+    offset: number,
+    watermark = this.requestWatermark,
+  ): void {
     for (const operator of this.operators) {
       const { view } = operator;
       if (view.stream.name === stream.name)
         operator.insert(values[view.key] as Value, time, id, values, partition, offset);
       // Long histories go as they come: what no request can see any more is forgotten.
-      if (this.folded % EVENTS_PER_SWEEP === 0) operator.evict(Math.min(progress.watermark, this.requestWatermark));
+      if (this.folded % EVENTS_PER_SWEEP === 0) operator.evict(Math.min(watermark, this.requestWatermark));
     }
     this.folded++;
   }

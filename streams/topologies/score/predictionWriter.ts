@@ -18,6 +18,8 @@ interface PendingRow {
   readonly replay: ReplayedRequest | null;
   /** Inputs of the layout whose columns are not there; null for none. */
   readonly absent: readonly number[] | null;
+  /** It has not waited for everything up to its time. */
+  readonly early: boolean;
 }
 
 /** A service that the plan computes, and its columns. */
@@ -100,6 +102,7 @@ export class PredictionWriter {
           ...(pending.absent === null ? {} : this.missing(served, pending.absent)),
           ...(this.computed.length === 1 || source.offset % SAMPLE_EVERY !== 0 ? {} : this.sample(served, pending)),
           ...(pending.replay === null ? {} : { replay: pending.replay }),
+          ...(pending.early ? { early: true } : {}),
         };
         output.emit({ topic, key: String(event.values[request.topicKey]), value: JSON.stringify(prediction) });
       }

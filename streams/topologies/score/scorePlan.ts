@@ -18,6 +18,9 @@ import type { CompiledModel } from '../../../models/definition.js';
  *                                      ▲
  *                            fraud-labels (keyed by terminal)
  *
+ * A later stage may have views over the requests themselves, by its own entity: the rows that come to it carry all of a
+ * request's fields, and feed them.
+ *
  * A plan serves every version in use: it computes the views of all their services, each once, into one vector, of which
  * every version reads its own columns.
  */
@@ -41,6 +44,8 @@ export interface Stage {
   readonly views: readonly StageView[];
   /** Streams other than the requests that feed the views, each once. */
   readonly streams: readonly CompiledStream[];
+  /** Are there views over the requests themselves? */
+  readonly hasOwn: boolean;
 }
 
 export interface StageView {
@@ -95,7 +100,8 @@ function stagesOf(request: CompiledStream, { inputs }: VectorLayout, passing: re
   const inOrder = [...byField].sort(([a], [b]) => place(request, a) - place(request, b));
   return inOrder.map(([field, views]): Stage => {
     const streams = new Map(views.filter(({ own }) => !own).map(({ view }) => [view.stream.name, view.stream]));
-    return { name: fieldName(request, field), field, views, streams: [...streams.values()] };
+    const hasOwn = views.some(({ own }) => own);
+    return { name: fieldName(request, field), field, views, streams: [...streams.values()], hasOwn };
   });
 }
 
@@ -138,7 +144,8 @@ function checkKeys(model: CompiledModel, request: CompiledStream, input: Compile
   if (input.kind !== 'view') return;
   const { view, requestKey } = input;
   const where = `${model.name}: view ${view.name}`;
-  if (view.stream.topicKey !== view.key) {
+  const isOwn = view.stream.name === request.name;
+  if (!isOwn && view.stream.topicKey !== view.key) {
     const [by, topicKey] = [fieldName(view.stream, view.key), fieldName(view.stream, view.stream.topicKey)];
     throw new TidemillError(
       'TOPOLOGY_UNSUPPORTED',
@@ -146,12 +153,12 @@ function checkKeys(model: CompiledModel, request: CompiledStream, input: Compile
       { view: view.name, stream: view.stream.name, key: by, topicKey },
     );
   }
-  if (view.stream.name === request.name && requestKey !== request.topicKey) {
-    throw new TidemillError(
-      'TOPOLOGY_UNSUPPORTED',
-      `${where} is looked up by ${fieldName(request, requestKey)}, not by its own key`,
-      { view: view.name },
-    );
+  // A request goes to the tasks of an entity once: what it is counted under and what it looks up must be the same there.
+  if (isOwn && requestKey !== view.key) {
+    const [key, lookup] = [fieldName(request, view.key), fieldName(request, requestKey)];
+    throw new TidemillError('TOPOLOGY_UNSUPPORTED', `${where} is keyed by ${key}, and looked up by ${lookup}`, {
+      view: view.name,
+    });
   }
 }
 

@@ -3,10 +3,12 @@ import { TidemillError } from '../../../contracts/errors.js';
 import { streamTopic, type TopologyIdentity } from '../../../contracts/topics.js';
 import { checkFuture, parseEvent } from '../../../features/eventContract.js';
 import { hashOf } from '../../../features/hash.js';
+import type { OrderingSpec } from '../../../models/definition.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
 import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import type { NeededHistory, Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
+import type { InputPace } from '../../runtime/taskTimers.js';
 import { LackingViews } from './lackingViews.js';
 import type { ScorePlan, Stage } from './scorePlan.js';
 import { emitDuplicate, emitLate } from './setAside.js';
@@ -21,6 +23,8 @@ export interface ScoreTaskOptions {
   readonly stage: number;
   readonly partition: number;
   readonly partitions: number;
+  /** Null in `arrival` mode. */
+  readonly ordering: OrderingSpec | null;
 }
 
 export interface EventContent {
@@ -37,7 +41,7 @@ export abstract class ScoreTask implements StreamTask {
   protected readonly stage: Stage;
   protected readonly replays = new TakenReplays();
   readonly stateIdentity: string;
-  private lacking: LackingViews | null = null;
+  protected lacking: LackingViews | null = null;
 
   constructor(
     protected readonly options: ScoreTaskOptions,
@@ -54,7 +58,7 @@ export abstract class ScoreTask implements StreamTask {
   abstract fold(parsed: ParsedRecord, output: Output, replay: boolean): void;
   abstract get pendingRows(): number;
   abstract drain(output: Output): Promise<void>;
-  abstract flush(output: Output): void;
+  abstract flush(output: Output, offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void;
   /** Requests before this time will not come any more; -Infinity while nothing is known. */
   protected abstract get requestWatermark(): number;
   protected abstract encodeMeta(): unknown;
@@ -67,7 +71,12 @@ export abstract class ScoreTask implements StreamTask {
 
   lacks(parts: ReadonlySet<string>): readonly NeededHistory[] {
     this.lacking = new LackingViews(this.state.operatorsOf(parts), this.requestWatermark);
-    return this.lacking.neededHistory(({ name }) => streamTopic(this.project, name));
+    return this.lacking.neededHistory((stream) => this.historyOf(stream));
+  }
+
+  /** The topic from which windows over a stream are built. */
+  protected historyOf({ name }: CompiledStream): string {
+    return streamTopic(this.project, name);
   }
 
   foldBefore({ record, content }: ParsedRecord): void {

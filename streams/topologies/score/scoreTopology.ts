@@ -4,6 +4,7 @@ import {
   hopTopic,
   lateTopic,
   predictionsTopic,
+  progressTopic,
   streamTopic,
   type TopologyIdentity,
 } from '../../../contracts/topics.js';
@@ -47,7 +48,16 @@ export function scoreTopology(options: {
     ...stage.streams.map(({ name }) => streamTopic(project, name)),
   ];
   const stageOf = new Map(plan.stages.flatMap((stage, at) => topicsOf(stage, at).map((topic) => [topic, at] as const)));
+  // Rows reach the stage after the next by several ways, so what its windows count comes straight from the first.
+  const fed = plan.stages.slice(2).filter(({ hasOwn }) => hasOwn);
   const hops = plan.stages.slice(1).map((stage) => hopTopic(identity, stage.name));
+  const hopWriter = (stage: Stage): HopWriter =>
+    new HopWriter(identity, plan.request, stage, partitions, stage.hasOwn || model.ordering !== undefined);
+  const { ordering } = model;
+  const drift =
+    ordering === undefined || hops.length === 0
+      ? undefined
+      : { topic: progressTopic(identity), maxDriftMs: ordering.maxDriftMs };
   const output = (topic: string): { topic: string; partitions: number } => ({ topic, partitions });
 
   return {
@@ -57,12 +67,16 @@ export function scoreTopology(options: {
       start: hops.includes(topic) ? 'earliest' : topic === requestTopic ? 'stored' : 'joining',
     })),
     outputs: [
-      ...hops,
-      predictionsTopic(project, model.name),
-      cutsTopic(project, model.name),
-      lateTopic(project),
-      duplicatesTopic(project),
-    ].map(output),
+      ...[
+        ...hops,
+        predictionsTopic(project, model.name),
+        cutsTopic(project, model.name),
+        lateTopic(project),
+        duplicatesTopic(project),
+      ].map(output),
+      ...(drift === undefined ? [] : [{ topic: drift.topic, partitions: 1, compacted: true }]),
+    ],
+    drift,
     stages: plan.stages.map((stage, at) => {
       const next = plan.stages[at + 1];
       const answers = [predictionsTopic(project, model.name), cutsTopic(project, model.name)];
@@ -74,7 +88,9 @@ export function scoreTopology(options: {
         keeps: [...(at === 0 ? ['seen requests'] : []), ...stage.views.map(({ view }) => `windows of ${view.name}`)],
         writes: [
           ...(next === undefined ? answers : [hopTopic(identity, next.name)]),
+          ...(at === 0 ? fed.map(({ name }) => hopTopic(identity, name)) : []),
           ...(at === 0 || stage.streams.length > 0 ? aside : []),
+          ...(at === 0 && drift !== undefined ? [drift.topic] : []),
         ],
       };
     }),
@@ -91,12 +107,18 @@ export function scoreTopology(options: {
       const stage = stageOf.get(first.topic) as number;
       const next = plan.stages[stage + 1];
       const writer =
-        next === undefined
-          ? new PredictionWriter(project, plan, scorer, MICRO_BATCH_ROWS)
-          : new HopWriter(identity, plan.request, next, partitions);
-      const taskOptions = { identity, plan, stage, partition: first.partition, partitions };
+        next === undefined ? new PredictionWriter(project, plan, scorer, MICRO_BATCH_ROWS) : hopWriter(next);
+      const taskOptions = {
+        identity,
+        plan,
+        stage,
+        partition: first.partition,
+        partitions,
+        ordering: ordering ?? null,
+      };
       const isLast = next === undefined;
-      return stage === 0 ? new EntryTask(taskOptions, writer, isLast) : new HopTask(taskOptions, writer, isLast);
+      if (stage > 0) return new HopTask(taskOptions, writer, isLast);
+      return new EntryTask(taskOptions, writer, isLast, fed.map(hopWriter));
     },
   };
 }

@@ -4,9 +4,11 @@ import type { CompiledStream } from '../../../features/compiledView.js';
  * Progress of one source partition: driven by its events alone, so that late or not is a function of offsets.
  *
  *   watermark = greatest event time so far - allowed lateness
+ *   progress  = greatest event time so far - 1 ms, since more may come at that very time
  */
 export class SourceProgress {
-  private greatest = Number.NEGATIVE_INFINITY;
+  /** Greatest event time so far; -Infinity before the first. */
+  greatest = Number.NEGATIVE_INFINITY;
   /** Offset after the last record folded. */
   folded = 0;
 
@@ -14,6 +16,10 @@ export class SourceProgress {
 
   get watermark(): number {
     return this.greatest - this.stream.allowedLatenessMs;
+  }
+
+  get progress(): number {
+    return this.greatest - 1;
   }
 
   /** Is an event of that time behind the watermark? */

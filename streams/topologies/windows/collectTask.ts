@@ -1,36 +1,43 @@
 import { TidemillError } from '../../../contracts/errors.js';
+import { formatEvent } from '../../../features/eventContract.js';
 import { hashOf } from '../../../features/hash.js';
 import type { EventId, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
-import { decodeBlock, type Block } from '../../blocks/block.js';
+import { decodeBlock, type Block, type BlockRow } from '../../blocks/block.js';
+import { Upstreams } from '../../blocks/upstreams.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { createWindowState } from '../../windows/createWindowState.js';
 import type { WindowState } from '../../windows/windowState.js';
+import { emitLate } from '../score/setAside.js';
 import { ResultWriter } from './resultWriter.js';
 import { decodeMeta, encodeMeta, finiteOrNull, META_KEY, windowEntries } from './taskState.js';
 import type { WindowPlan } from './windowPlan.js';
 
 /**
  * Second half of windows whose key is not the topic's. Its watermark is the least that the upstream tasks, a fixed set, have
- * announced:
+ * announced, those that are idle left out:
  *
  *   split-0   10:07
  *   split-1   10:03   -> watermark 10:03
  *   split-2   10:09
+ *   split-3   09:12   idle
+ *
+ * Whoever was idle may come back with events that windows have not waited for. They are late here, by the rule by which they
+ * are late where they come in, and are set aside as well.
  */
 export class CollectTask implements StreamTask {
   readonly stateIdentity: string;
   readonly pendingRows = 0;
   private readonly state: WindowState;
   private readonly writer: ResultWriter;
-  private readonly upstream: number[];
+  private readonly upstreams: Upstreams;
 
   constructor(private readonly plan: WindowPlan) {
     const { project, windows, partitions, carried } = plan;
     this.stateIdentity = hashOf(['windows.collect/1', windows.hash, partitions]);
     this.state = createWindowState({ windows, fields: carried.fields });
     this.writer = new ResultWriter(project, windows, this.state.plan, partitions);
-    this.upstream = new Array<number>(partitions).fill(Number.NEGATIVE_INFINITY);
+    this.upstreams = new Upstreams(partitions);
   }
 
   get watermark(): number | null {
@@ -51,16 +58,38 @@ export class CollectTask implements StreamTask {
   }
 
   fold({ content }: ParsedRecord, output: Output, replay: boolean): void {
-    const { rows, upstream, progress } = content as Block;
+    const block = content as Block;
     const sink = replay ? null : this.writer.to(output);
-    const { carried, carriedKey } = this.plan;
-    for (const { values } of rows) {
+    const { carried, carriedKey, windows } = this.plan;
+    for (const row of block.rows) {
+      const { values } = row;
       const time = values[carried.eventTime] as number;
+      if (time < this.state.watermark - windows.reviseMs) {
+        if (!replay) this.setAside(block, row, output);
+        continue;
+      }
       this.state.fold(values[carriedKey] as Value, time, values[carried.eventId] as EventId, values, sink);
     }
-    if (progress === null) return;
-    this.upstream[upstream] = Math.max(this.upstream[upstream] as number, progress);
-    this.state.advance(Math.min(...this.upstream), sink);
+    this.upstreams.observe(block);
+    this.state.advance(this.upstreams.activeWatermark, sink);
+  }
+
+  /** What is carried stands for the original text, which has not come so far. */
+  private setAside({ sourceTopic, sourcePartition }: Block, { offset, values }: BlockRow, output: Output): void {
+    const { project, carried, setsAside } = this.plan;
+    if (!setsAside) return;
+    const id = values[carried.eventId] as EventId;
+    const event = { id, time: values[carried.eventTime] as number, values };
+    const record: LogRecord = {
+      topic: sourceTopic,
+      partition: sourcePartition,
+      offset,
+      timestamp: event.time,
+      key: Buffer.from(String(values[this.plan.carriedKey])),
+      value: Buffer.from(formatEvent(carried, event)),
+      headers: {},
+    };
+    emitLate(project, record, event, this.state.watermark, output);
   }
 
   drain(): Promise<void> {
@@ -79,7 +108,7 @@ export class CollectTask implements StreamTask {
     yield* windowEntries(this.state);
     const meta = {
       source: null,
-      upstream: this.upstream.map(finiteOrNull),
+      upstream: this.upstreams.encode(),
       watermark: finiteOrNull(this.state.watermark),
     };
     yield { key: Buffer.from(META_KEY), value: encodeMeta(meta) };
@@ -92,7 +121,7 @@ export class CollectTask implements StreamTask {
       return;
     }
     const { upstream, watermark } = decodeMeta(value);
-    for (const [at, progress] of (upstream ?? []).entries()) this.upstream[at] = progress ?? Number.NEGATIVE_INFINITY;
+    this.upstreams.decode(upstream ?? []);
     this.state.watermark = watermark ?? Number.NEGATIVE_INFINITY;
   }
 }

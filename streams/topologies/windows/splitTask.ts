@@ -4,6 +4,8 @@ import type { Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { partitionOf } from '../../../stores/log/partitioner.js';
 import { encodeBlock, type BlockRow } from '../../blocks/block.js';
+import { Idleness } from '../../runtime/idleness.js';
+import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { Intake } from './intake.js';
 import { decodeMeta, encodeMeta, finiteOrNull, META_KEY } from './taskState.js';
@@ -15,14 +17,21 @@ const NO_VECTOR = new Float64Array(0);
 
 /**
  * First half of windows whose key is not the topic's: sends events on by the windows' key, in blocks that announce how far
- * this source partition has come.
+ * this source partition has come, and, once nothing comes any more, that it is idle: windows do not wait for it.
  */
-export class SplitTask implements StreamTask {
+export class SplitTask implements StreamTask, TaskTimers {
   readonly stateIdentity: string;
   readonly pendingRows = 0;
   private readonly intake: Intake;
   private readonly rows: BlockRow[][];
   private announced = Number.NEGATIVE_INFINITY;
+  private announcedIdle = false;
+  private readonly topic: string;
+  private readonly idleness: Idleness;
+  private isLagging = true;
+  readonly firedThrough = undefined;
+  readonly waiting = 0;
+  readonly early = 0;
 
   constructor(
     private readonly plan: WindowPlan,
@@ -31,6 +40,8 @@ export class SplitTask implements StreamTask {
   ) {
     this.stateIdentity = hashOf(['windows.split/1', plan.windows.hash]);
     this.intake = new Intake(plan);
+    this.topic = streamTopic(plan.project, plan.windows.stream.name);
+    this.idleness = new Idleness(this.topic);
     this.rows = Array.from({ length: plan.partitions }, () => []);
   }
 
@@ -43,6 +54,7 @@ export class SplitTask implements StreamTask {
   }
 
   fold(parsed: ParsedRecord, output: Output, replay: boolean): void {
+    if (!replay) this.idleness.stir();
     if (!this.intake.admit(parsed, output) || replay) return;
     const { values } = this.intake;
     const { carriedFields, windows, partitions } = this.plan;
@@ -59,27 +71,50 @@ export class SplitTask implements StreamTask {
   }
 
   /** Blocks of all partitions with rows; and of the others, too, where progress must be announced. */
-  flush(output: Output): void {
-    const isProgress = this.intake.watermark > this.announced;
-    for (const [partition, rows] of this.rows.entries())
-      if (rows.length > 0 || isProgress) this.emit(partition, output);
+  flush(output: Output, _offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void {
+    const { isIdle } = this.idleness;
+    this.isLagging = inputs.some(({ hasMore }) => hasMore);
+    const isNews = this.intake.watermark > this.announced || isIdle !== this.announcedIdle;
+    for (const [partition, rows] of this.rows.entries()) if (rows.length > 0 || isNews) this.emit(partition, output);
     this.announced = this.intake.watermark;
+    this.announcedIdle = isIdle;
+  }
+
+  get timers(): TaskTimers {
+    return this;
+  }
+
+  resume(): void {
+    // Idleness is announced, never remembered: whoever starts anew finds out anew.
+  }
+
+  pass(elapsedMs: number, inputs: readonly InputPace[]): Passed {
+    const idleInMs = this.idleness.pass(elapsedMs, inputs);
+    // The commit that follows announces it.
+    return idleInMs > 0 ? { ...NOTHING_DUE, againInMs: idleInMs } : { ...NOTHING_DUE, hasFired: true };
   }
 
   /** The watermark holds for what follows, too: no later row is before it but late ones, which know it. */
   private emit(partition: number, output: Output): void {
-    const { project, windows, partitions, carried } = this.plan;
+    const { windows, partitions, carried } = this.plan;
+    const { isIdle } = this.idleness;
     const value = encodeBlock(carried, {
       stage: 'split',
       upstream: this.partition,
       upstreams: partitions,
-      progress: this.watermark,
-      sourceTopic: streamTopic(project, windows.stream.name),
+      watermark: this.watermark,
+      progress: finiteOrNull(this.intake.progress.greatest - (isIdle ? 0 : 1)),
+      isIdle,
+      isLagging: this.isLagging,
+      isFeed: false,
+      sourceTopic: this.topic,
       sourcePartition: this.partition,
+      sourceRange: null,
       layout: windows.hash,
       inputs: [],
       absent: null,
       folded: {},
+      requests: {},
       rows: this.rows[partition] as BlockRow[],
     });
     output.emit({ topic: this.hop, partition, key: null, value });

@@ -1,12 +1,13 @@
 import { TidemillError } from '../../../contracts/errors.js';
+import type { Upstreams } from '../../blocks/upstreams.js';
 import type { WindowState } from '../../windows/windowState.js';
 
 /** What a window task keeps beside its windows and its seen ids. */
 export interface TaskMeta {
   /** Greatest event time and offset folded of the source partition; null in tasks that read no stream. */
   readonly source: readonly [greatest: number | null, folded: number] | null;
-  /** Progress by upstream task; null in tasks that have none. */
-  readonly upstream: readonly (number | null)[] | null;
+  /** What each upstream task has announced; null in tasks that have none. */
+  readonly upstream: Parameters<Upstreams['decode']>[0] | null;
   readonly watermark: number | null;
 }
 

@@ -39,7 +39,7 @@ export function windowTopology(options: {
     ? [{ name: 'window', does: computes, reads: [stream], keeps: ['windows', ...seen], writes: [results, ...aside] }]
     : [
         { name: 'split', does: `sends events on by ${keyName}`, reads: [stream], keeps: seen, writes: [hop, ...aside] },
-        { name: 'collect', does: computes, reads: [hop], keeps: ['windows'], writes: [results] },
+        { name: 'collect', does: computes, reads: [hop], keeps: ['windows'], writes: [results, ...aside.slice(0, 1)] },
       ];
   return {
     identity,

@@ -55,7 +55,7 @@ async function look(
   const watches = createWatchActivities({
     ...world.parts,
     modelOf: () => ({ ...model, stallAfterMs, gates }),
-    registry: { rollouts: () => Promise.resolve([]) },
+    registry: { newestRollout: () => Promise.resolve(null) },
   } as unknown as ActivityDependencies);
   const environment = new MockActivityEnvironment(details === undefined ? {} : { heartbeatDetails: details });
   let beats = 0;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { TidemillError } from '../../../contracts/errors.js';
 import type { DeploymentRecord } from '../../../contracts/records.js';
 import { deploymentsTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
@@ -149,6 +150,21 @@ describe('an instance that follows deployments', () => {
     await publish(shadow);
     await untilActive(2);
     expect(await lease()).toMatchObject({ readyEpoch: 2, problem: null });
+  });
+
+  test('says that it will never follow where the version is broken, and that it may where its file is missing', async () => {
+    await change({ champion: 1 });
+    await start();
+    load = () => Promise.resolve(Buffer.from('no model'));
+    await publish(await change({ mode: 'shadow', champion: 1, challenger: 2 }));
+    await until(async () => (await lease())?.refusedEpoch === 2);
+    load = () => Promise.reject(new TidemillError('OBJECT_NOT_FOUND', 'the file is gone', {}));
+    await publish(await change({ mode: 'shadow', champion: 1, challenger: 3 }));
+    await until(async () => (await lease())?.problem === 'the file is gone');
+    expect(await lease()).toMatchObject({ refusedEpoch: 2, activeEpoch: 1 });
+    await publish(await change({ champion: 1 }));
+    await untilActive(4);
+    expect(await lease()).not.toHaveProperty('refusedEpoch');
   });
 
   test('is overtaken by a higher epoch while the files of a lower one do not come', async () => {

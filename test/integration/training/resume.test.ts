@@ -66,6 +66,7 @@ describe('a training activity that is attempted again', () => {
       modelOf: () => ({ ...fraud.compiled, trainer: spec }),
       xgboostLibrary: () => Promise.resolve(library),
       objects: {
+        ...objects,
         put: (...args) => objects.put(...args),
         putFile: (...args) => objects.putFile(...args),
         localPath: () => Promise.resolve('the file of the data'),

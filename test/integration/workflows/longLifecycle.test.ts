@@ -37,10 +37,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
+/** Hears seldom whether it is still wanted: whoever waited until it is cancelled would wait for seconds. */
 async function untilCancelled(): Promise<void> {
   for (;;) {
     Context.current().heartbeat();
-    await Context.current().sleep(200);
+    await Context.current().sleep(10_000);
   }
 }
 

@@ -19,7 +19,7 @@ test('a phase without requests is inconclusive once nothing has come for as long
   const activities = createWatchActivities({
     log,
     project: 'p',
-    registry: { rollouts: () => Promise.resolve([]) },
+    registry: { newestRollout: () => Promise.resolve(null) },
     modelOf: () => ({ ...fraud.compiled, stallAfterMs: 1 }),
   } as unknown as ActivityDependencies);
   const watch = {

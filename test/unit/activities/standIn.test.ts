@@ -23,7 +23,10 @@ let activities: ReturnType<typeof createDeploymentActivities> & ReturnType<typeo
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tidemill-stand-in-'));
   registry = await openSqliteRegistry({ file: join(folder, 'registry.db') });
-  const lifecycle: Partial<ActivityDependencies['lifecycle']> = { rolloutClosed: () => Promise.resolve() };
+  const lifecycle: Partial<ActivityDependencies['lifecycle']> = {
+    rolloutClosed: () => Promise.resolve(),
+    rollbackBegun: () => Promise.resolve(),
+  };
   const dependencies: Partial<ActivityDependencies> = {
     project: 'p',
     modelOf: () => fraud.compiled,

@@ -1,5 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { customerSpending, fraud, moment, terminalRisk, transactions } from '../../../examples/fraud/project.js';
+import {
+  customer,
+  customerSpending,
+  fraud,
+  labels,
+  moment,
+  terminal,
+  terminalRisk,
+  transactions,
+} from '../../../examples/fraud/project.js';
+import { count, featureView, sum } from '../../../index.js';
 import { isTidemillError } from '../../../contracts/errors.js';
 import { featureService, type ServiceInput } from '../../../features/authoring/featureService.js';
 import type { CompiledService } from '../../../features/compiledView.js';
@@ -37,8 +47,8 @@ describe('the plan of a model', () => {
   });
 
   test('keeps a hop that nothing needs any more while rows may be on it', () => {
-    const terminal = transactions.compiled.fields.findIndex(({ name }) => name === 'terminal');
-    expect(stagesOf(planScore(modelOf(customerSpending), { passing: [terminal] }))).toEqual([
+    const field = transactions.compiled.fields.findIndex(({ name }) => name === 'terminal');
+    expect(stagesOf(planScore(modelOf(customerSpending), { passing: [field] }))).toEqual([
       ['customer', ['customer_spending']],
       ['terminal', []],
     ]);
@@ -58,6 +68,32 @@ describe('the plan of a model', () => {
       [serviceOf(moment, customerSpending).hash, 'fraud: view customer_spending: offsets 0 to 9 are lost'],
       ['foreign', expect.stringMatching(/fraud-labels by another contract/)],
     ]);
+  });
+
+  test('takes views over the requests by any field, at the stage of that field', () => {
+    const byTerminal = featureView('terminal_payments', {
+      entity: terminal,
+      from: transactions,
+      key: 'terminal',
+      include: 'request',
+      features: () => ({ payments: count().over('1d') }),
+    });
+    const plan = planScore(modelOf(customerSpending, terminalRisk, byTerminal));
+    expect(stagesOf(plan)).toEqual([
+      ['customer', ['customer_spending']],
+      ['terminal', ['terminal_risk', 'terminal_payments']],
+    ]);
+    expect(plan.stages.map(({ hasOwn }) => hasOwn)).toEqual([true, true]);
+  });
+
+  test('refuses another stream’s view that is keyed otherwise than its topic', () => {
+    const byCustomer = featureView('customer_risk', {
+      entity: customer,
+      from: labels,
+      key: 'customer',
+      features: ({ fraud: isFraud }) => ({ frauds: sum(isFraud).over('1d') }),
+    });
+    expect(() => planScore(modelOf(byCustomer))).toThrow(/its stream fraud-labels by terminal/);
   });
 
   test('is refused where nothing of it can be computed', () => {

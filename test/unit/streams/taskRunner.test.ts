@@ -57,6 +57,7 @@ test('a task that is assigned again before its first record is there reads on fr
       id: 'only',
       partitions: [onlyPartition],
       owner: 'one/1',
+      drift: null,
       counters: new TopologyCounters('unit'),
     },
     member,

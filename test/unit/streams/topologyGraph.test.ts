@@ -84,6 +84,7 @@ describe('a description', () => {
     reads   shop.window.spend.g3.hop.terminal (internal)
     keeps   windows
     writes  shop.terminal-spend
+            shop.late
             shop.dead-letters`,
     );
   });

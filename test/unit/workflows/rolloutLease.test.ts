@@ -46,4 +46,47 @@ describe('the lease of a model’s rollout', () => {
     expect(one.ask(asking('b', { trigger: 'schedule' }))).toMatchObject({ kind: 'refused' });
     expect(one.ask(asking('c'))).toEqual({ kind: 'granted' });
   });
+
+  describe('while somebody rolls back', () => {
+    const begun = (workflowId: string, to = 1) => ({ workflowId, intent: { from: 2, to, reason: 'bad' } });
+
+    test('lets who asks wait until the last rollback has closed', () => {
+      const one = lease();
+      one.rollBack(begun('back'));
+      one.rollBack(begun('other'));
+      expect(one.ask(asking('a'))).toEqual({ kind: 'queued' });
+      expect(one.ask(asking('b'))).toEqual({ kind: 'refused', reason: 'back is rolling back and a waits already' });
+      expect(one.close('back')).toBe(true);
+      expect(one.isFree).toBe(false);
+      expect(one.close('other')).toBe(true);
+      expect(one.isFree).toBe(true);
+      expect(one.ask(asking('a'))).toEqual({ kind: 'granted' });
+    });
+
+    test('still knows its holder, who finds out by itself that it was fenced', () => {
+      const one = lease();
+      one.ask(asking('a'));
+      one.rollBack(begun('back'));
+      expect(one.ask(asking('a'))).toEqual({ kind: 'granted' });
+      one.close('a');
+      expect(one.isFree).toBe(false);
+    });
+
+    test('supersedes nobody', () => {
+      const one = lease();
+      one.rollBack(begun('back'));
+      expect(one.ask(asking('a', { supersede: true }))).toEqual({ kind: 'queued' });
+      expect(one.superseding).toBeNull();
+    });
+
+    test('remembers what was said last, and who finishes it', () => {
+      const one = lease();
+      one.rollBack(begun('back'));
+      one.rollBack(begun('back', 0));
+      one.handOver('back', 'recovery');
+      expect(one.rollbacks).toEqual([begun('recovery', 0)]);
+      expect(one.close('back')).toBe(false);
+      expect(one.close('recovery')).toBe(true);
+    });
+  });
 });

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,6 +64,28 @@ describe('upkeep of an object store', () => {
     ]);
     expect(await store.list('none')).toEqual([]);
     expect(await codeOf(store.list('../..'))).toBe('OBJECT_OUTSIDE_ROOT');
+  });
+
+  test('removes an object with the folders that it leaves empty, and no other', async () => {
+    const [gone, kept] = [
+      await store.put('r/a/b', 'txt', Buffer.from('1')),
+      await store.put('r/c', 'txt', Buffer.from('2')),
+    ];
+    await store.remove(gone.uri);
+    expect(await codeOf(store.get(gone.uri, gone.sha256))).toBe('OBJECT_NOT_FOUND');
+    expect(existsSync(join(root, 'objects', 'r', 'a'))).toBe(false);
+    expect(await uris(store.list('r'))).toEqual([kept.uri]);
+    await store.remove(gone.uri);
+    expect(await codeOf(store.remove('objects://../registry.db'))).toBe('OBJECT_OUTSIDE_ROOT');
+  });
+
+  test('stores while somebody removes what else is in the folder', async () => {
+    for (let round = 0; round < 30; round++) {
+      const old = await store.put('both', 'txt', Buffer.from(`old ${round}`));
+      const [next] = await Promise.all([store.put('both', 'txt', Buffer.from(`new ${round}`)), store.remove(old.uri)]);
+      expect((await store.get(next.uri, next.sha256)).toString()).toBe(`new ${round}`);
+      await store.remove(next.uri);
+    }
   });
 
   test('an object that lies aside comes back to whoever reads it', async () => {

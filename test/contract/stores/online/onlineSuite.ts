@@ -177,6 +177,26 @@ export function describeOnlineStore(name: string, create: () => Promise<OnlineFi
       expect(await store.marks(view, 1)).toEqual(new Map([[0, markAt(0)]]));
     });
 
+    test('a view that is removed is gone with all generations, and can be written again; others stay', async () => {
+      const kept = view;
+      await serve(1);
+      await store.write(kept, writerOf(1), [whole(1, 1, 'kept')]);
+      view = { ...kept, hash: `ff${kept.hash.slice(2)}` };
+      await serve(1);
+      await store.write(view, writerOf(1), [whole(1, 1, 'one')]);
+      await store.write(view, writerOf(2), [whole(1, 1, 'two')]);
+      await store.mark(view, writerOf(2), markAt(1), null);
+      expect((await other.read(view, [1])).generation).toBe(1);
+      await store.remove(view);
+      expect(await other.read(view, [1])).toEqual({ generation: null, entries: [null], marks: new Map() });
+      for (const generation of [1, 2]) expect(await other.marks(view, generation)).toEqual(new Map());
+      await serve(1);
+      expect(await textsOf(1)).toBeNull();
+      expect((await other.read(kept, [1])).entries).toHaveLength(1);
+      expect((await other.read(kept, [1])).entries[0]).not.toBeNull();
+      await store.remove({ ...view, name: 'never-written' });
+    });
+
     test('the generation that serves cannot be dropped', async () => {
       await serve(1);
       await store.write(view, writerOf(1), [whole(1, 1, 'one')]);

@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { Proxy } from '../../../../bench/chaos/streams/proxy.js';
 import { openRedisOnlineStore } from '../../../../stores/online/redisOnlineStore.js';
 import type { OnlineStore } from '../../../../stores/online/onlineStore.js';
 import { hasRedis, startTestRedis, type TestRedis } from '../../../support/redis.js';
@@ -51,5 +53,31 @@ describe.skipIf(!isRedisHere)('with a Redis server', () => {
       expect(entries[0]?.offset).toBe(1);
       expect(await store.mark(view, writer, markAt(2), 1)).toBe('marked');
     });
+  });
+
+  test('a master that has become a replica is written to no more: its successor behind the same address is', async () => {
+    const view = { project: 'p', name: 'spending', hash: 'b'.repeat(64) };
+    const writer = { generation: 1, partition: 0, name: 'w' };
+    const [before, after] = await Promise.all([startTestRedis(), startTestRedis()]);
+    const portOf = ({ url }: TestRedis): number => Number(new URL(url).port);
+    const proxy = await Proxy.start(portOf(before));
+    const store = openRedisOnlineStore({ url: `redis://127.0.0.1:${proxy.port}`, place: 'behind an address' });
+    const old = new Redis(before.url);
+    try {
+      expect(await store.write(view, writer, [whole(1, 1, 'one')])).toEqual(['written']);
+      await old.replicaof('127.0.0.1', portOf(after));
+      proxy.retarget(portOf(after));
+      await expect(store.write(view, writer, [whole(1, 2, 'two')])).rejects.toMatchObject({
+        code: 'ONLINE_UNAVAILABLE',
+        message: expect.stringContaining('READONLY') as string,
+      });
+      const write = (): Promise<unknown> => store.write(view, writer, [whole(1, 2, 'two')]);
+      await vi.waitFor(async () => expect(await write()).toEqual(['written']), { timeout: 20_000 });
+    } finally {
+      old.disconnect();
+      await store.close();
+      await proxy.close();
+      await Promise.all([before.stop(), after.stop()]);
+    }
   });
 });

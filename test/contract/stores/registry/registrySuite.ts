@@ -248,6 +248,16 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         ]);
       });
 
+      test('the newest rollout is that of the greatest token, open or closed; there is none before the first', async () => {
+        expect(await registry.newestRollout('fraud')).toBeNull();
+        for (let token = 1; token <= 11; token++) await registry.openRollout('fraud', `w${token}`, 'manual');
+        await registry.openRollout('churn', 'w12', 'manual');
+        // As a number: as text, 9 would come last.
+        expect(await registry.newestRollout('fraud')).toEqual(await registry.rollout('fraud', 11));
+        await registry.closeRollout({ model: 'fraud', token: 11 }, 'promoted');
+        expect(await registry.newestRollout('fraud')).toMatchObject({ token: 11, outcome: 'promoted' });
+      });
+
       test('a holder that asks again gets the rollout that it has, and another one once that is closed', async () => {
         const first = await registry.openRollout('fraud', 'w1', 'manual');
         expect(await registry.openRollout('fraud', 'w1', 'manual')).toEqual(first);
@@ -614,6 +624,13 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         expect((await registry.liveInstances('fraud'))[0]?.features?.recovering).toBe(0);
       });
 
+      test('an instance says which epoch it will never follow, until it says otherwise', async () => {
+        await registry.renewInstance({ ...state, refusedEpoch: 7, problem: 'broken' }, 10_000);
+        expect(await registry.liveInstances('fraud')).toMatchObject([{ refusedEpoch: 7, problem: 'broken' }]);
+        await registry.renewInstance(state, 10_000);
+        expect(await registry.liveInstances('fraud')).toEqual([{ ...state, expiresAt: START_MS + 10_000 }]);
+      });
+
       test('a watermark never goes back', async () => {
         expect(await registry.watermark('transactions')).toBeNull();
         for (const watermark of [100, 300, 200]) await registry.advanceWatermark('transactions', watermark);
@@ -626,6 +643,24 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         expect(await registry.issueGeneration('score.fraud')).toBe(3);
         expect(await registry.generation('score.fraud')).toBe(3);
         expect(await registry.generation('archive')).toBe(1);
+      });
+
+      test('a generation that is replayed has a number of its own, and takes over once', async () => {
+        expect(await registry.replayGeneration('score.fraud')).toBeNull();
+        expect(await registry.issueReplay('score.fraud')).toBe(2);
+        expect(await registry.issueReplay('score.fraud')).toBe(2);
+        expect(await registry.generation('score.fraud')).toBe(1);
+        expect(await registry.nextGeneration('score.fraud')).toBe(3);
+        expect(await registry.issueGeneration('score.fraud')).toBe(3);
+        expect(await registry.endReplay('score.fraud', 3, 'adopt')).toBe(false);
+        expect(await registry.endReplay('score.fraud', 2, 'adopt')).toBe(true);
+        expect(await registry.endReplay('score.fraud', 2, 'adopt')).toBe(false);
+        expect(await registry.generation('score.fraud')).toBe(2);
+        expect(await registry.replayGeneration('score.fraud')).toBeNull();
+        expect(await registry.issueReplay('score.fraud')).toBe(4);
+        expect(await registry.endReplay('score.fraud', 4, 'drop')).toBe(true);
+        expect(await registry.generation('score.fraud')).toBe(2);
+        expect(await registry.issueGeneration('score.fraud')).toBe(5);
       });
     });
 

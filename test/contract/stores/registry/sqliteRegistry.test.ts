@@ -90,7 +90,7 @@ describe('SQLite file', () => {
     await before.close();
     const other = new Database(file);
     other.exec(
-      'ALTER TABLE instances DROP COLUMN features; DROP TABLE approvals; DROP TABLE version_views; PRAGMA user_version = 1',
+      'ALTER TABLE instances DROP COLUMN refused_epoch; ALTER TABLE instances DROP COLUMN features; DROP TABLE approvals; DROP TABLE version_views; PRAGMA user_version = 1',
     );
     other.close();
     const registry = await openSqliteRegistry({ file });

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { archivedRanges, batchesOf, partsOf, type ArchivedRange } from '../../../../activities/audit/archivedRanges.js';
+import { archivedRanges, batchesOf, partsOf } from '../../../../activities/audit/archivedRanges.js';
 import { isTidemillError } from '../../../../contracts/errors.js';
+import type { ArchivedRange } from '../../../../stores/archive/archivedRanges.js';
 import type { Log } from '../../../../stores/log/log.js';
 import { createMemoryLog } from '../../../../stores/log/memoryLog.js';
 

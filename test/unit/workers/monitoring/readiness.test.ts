@@ -16,6 +16,7 @@ function running(more: Partial<RunningTopology> = {}, task: Partial<TaskStatus> 
     offsets: {},
     watermark: null,
     replayed: 0,
+    waitingRows: 0,
     restored: 1,
     inputs: [],
   };

@@ -1,0 +1,39 @@
+import type { InputPace } from './taskTimers.js';
+
+/** Without a record for so long a task announces that it is idle, ms. */
+export const IDLE_AFTER_MS = 1_000;
+
+/**
+ * Is a source partition idle? Nothing has come for a while, and there is nothing that could be read: a partition that is
+ * behind, or whose reading is paused, is not idle, however long it takes.
+ */
+export class Idleness {
+  private quietMs = 0;
+  private wasQuiet = false;
+  isIdle = false;
+
+  constructor(
+    private readonly topic: string,
+    private readonly idleAfterMs: number = IDLE_AFTER_MS,
+  ) {}
+
+  /** A record was folded. */
+  stir(): void {
+    this.quietMs = 0;
+    this.wasQuiet = false;
+    this.isIdle = false;
+  }
+
+  /** How long until it is idle, where nothing comes: 0 says that it has just become so. */
+  pass(elapsedMs: number, inputs: readonly InputPace[]): number {
+    const isQuiet = inputs.every(({ topic, hasMore }) => topic !== this.topic || !hasMore);
+    if (isQuiet && this.wasQuiet) this.quietMs += elapsedMs;
+    else this.quietMs = 0;
+    this.wasQuiet = isQuiet;
+    if (!isQuiet || this.isIdle) return Number.POSITIVE_INFINITY;
+    const left = this.idleAfterMs - this.quietMs;
+    if (left > 0) return left;
+    this.isIdle = true;
+    return 0;
+  }
+}

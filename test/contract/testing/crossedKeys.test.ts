@@ -1,0 +1,26 @@
+import { describe, expect, test } from 'vitest';
+import { exploreInterleavings } from 'tidemill/testing';
+import { messyRides, ridesProject } from '../../support/rides.js';
+
+describe('views over the requests that are keyed by another entity', () => {
+  test.each([
+    ['driver', 'arrival'],
+    ['complaints', 'arrival'],
+    ['zone', 'arrival'],
+    ['driver', 'ordered'],
+    ['complaints', 'ordered'],
+    ['zone', 'ordered'],
+  ] as const)(
+    'of %s, answered %s: every vector is the interpreter’s within its cut, and a replay gives the same state, whatever goes wrong',
+    async (inputs, answer) => {
+      const seeds = 20;
+      const { project } = ridesProject('rides', inputs, answer);
+      const report = await exploreInterleavings(project, { seeds, inputs: messyRides(40), faults: 4 });
+      expect(report.requests).toBeGreaterThan(seeds * 40);
+      expect(report.vectors).toBe(report.predictions);
+      for (const count of [report.duplicates, report.late, report.deadLetters]) expect(count).toBeGreaterThan(seeds);
+      expect(report.tasks).toBeGreaterThanOrEqual(seeds * 4);
+      expect(report.faults).toBeGreaterThan(seeds * 2);
+    },
+  );
+});

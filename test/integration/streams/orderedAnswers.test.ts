@@ -1,0 +1,97 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
+import { verifyServed, type ServedAudit } from '../../../activities/audit/verifyServed.js';
+import type { Configuration } from '../../../contracts/configuration.js';
+import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
+import type { PredictionRecord } from '../../../contracts/records.js';
+import { registryIn } from '../../../contracts/registryAddress.js';
+import { predictionsTopic } from '../../../contracts/topics.js';
+import type { CompiledModel } from '../../../models/definition.js';
+import type { OutgoingRecord } from '../../../stores/log/log.js';
+import { startTestKafka, type TestKafka } from '../../support/kafka.js';
+import { randomNumbers } from '../../support/payments.js';
+import { writeRidesModule } from '../../support/ridesModule.js';
+import { StreamWorker } from '../../support/streamWorker.js';
+
+const PARTITIONS = 3;
+const RIDES = 12_000;
+
+let kafka: TestKafka;
+beforeAll(async () => {
+  kafka = await startTestKafka();
+});
+afterAll(() => kafka.stop());
+
+/** Rides in the order of their times, some of them at one time, of few drivers who take riders of all partitions. */
+function history(project: string): OutgoingRecord[] {
+  const random = randomNumbers(7);
+  let at = Date.parse('2026-01-02T00:00:00Z');
+  return Array.from({ length: RIDES }, (_, id) => {
+    if (random() > 0.3) at += 5_000;
+    const rider = Math.floor(random() * 500);
+    const ride = { id, at, rider, driver: Math.floor(random() * 20), fare: Math.floor(random() * 40_000) / 100 };
+    return { topic: `${project}.rides`, key: String(rider), value: JSON.stringify(ride) };
+  });
+}
+
+/** Replays the history at full speed with two workers, one of which is killed on the way, and audits what they answered. */
+async function replay(id: string, answer: string): Promise<{ audit: ServedAudit; predictions: PredictionRecord[] }> {
+  const home = join(kafka.directory, id);
+  const file = join(kafka.directory, `${id}.mjs`);
+  const project = await writeRidesModule(file, id, answer);
+  const [model] = project.models as readonly [CompiledModel];
+  const configuration: Configuration = {
+    project: id,
+    projectModule: file,
+    kafkaBrokers: [kafka.broker],
+    temporalAddress: '127.0.0.1:1',
+    temporalNamespace: 'default',
+    home,
+    registry: registryIn(home),
+    online: onlineStoreIn(home),
+  };
+  await kafka.log.ensureTopics(
+    ['rides', 'complaints'].map((name) => ({ topic: `${id}.${name}`, partitions: PARTITIONS })),
+  );
+  const producer = await kafka.log.producer();
+  await producer.send(history(id));
+  await producer.close();
+  const initialise = new StreamWorker(configuration, ['--model', 'refusal', '--initialise', 'start']);
+  expect(await initialise.end()).toMatchObject({ code: 0 });
+
+  const start = (name: string, env = {}): StreamWorker =>
+    new StreamWorker(configuration, ['--model', 'refusal', '--instance', name], env);
+  const first = start('first');
+  // Dies with outputs sent and offsets not: what it was answering is answered by another.
+  let second = start('second', { TIDEMILL_FAIL_POINT: 'after-outputs:4' });
+  expect(await second.end()).toMatchObject({ signal: 'SIGKILL' });
+  second = start('second');
+  const read = async (): Promise<PredictionRecord[]> =>
+    (await readTopic(kafka.log, predictionsTopic(id, 'refusal'))).map((record) => jsonOf<PredictionRecord>(record));
+  while ((await read()).length < RIDES) {
+    expect(first.isRunning && second.isRunning).toBe(true);
+    await sleep(300);
+  }
+  expect(await first.stop()).toMatchObject({ code: 0 });
+  expect(await second.stop()).toMatchObject({ code: 0 });
+  const audit = await verifyServed(kafka.log, id, model, new Map());
+  expect(audit.findings).toEqual([]);
+  expect(audit).toMatchObject({ records: RIDES, predictions: RIDES, missing: 0, repeated: 0, maxDifference: 0 });
+  return { audit, predictions: await read() };
+}
+
+describe('history that is replayed by two processes, one of which is killed', () => {
+  test('answered in order, sees everything up to the time of each request', { timeout: 240_000 }, async () => {
+    const { audit, predictions } = await replay('ridesordered', `'ordered'`);
+    expect(audit.skew).toEqual({ rows: 0, inFlight: 0, lateEvent: 0, lateLabel: 0 });
+    expect(predictions.filter(({ early }) => early === true)).toEqual([]);
+  });
+
+  test('answered on arrival, says how much was on its way', { timeout: 240_000 }, async () => {
+    const { audit } = await replay('ridesarrival', `'arrival'`);
+    expect(audit.skew.inFlight).toBeGreaterThan(0);
+    expect(audit.skew.rows).toBe(audit.skew.inFlight);
+  });
+});

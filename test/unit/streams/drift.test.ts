@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { createMemoryLog } from '../../../stores/log/memoryLog.js';
+import { DriftWatch, type SourceStanding } from '../../../streams/runtime/drift.js';
+
+const HOUR = 3_600_000;
+
+test('who is too far ahead of the slowest waits; the slowest and the idle hold up nobody else', async () => {
+  const log = createMemoryLog({ clock: () => 0 });
+  await log.ensureTopics([{ topic: 'progress', partitions: 1 }]);
+  const producer = await log.producer();
+  let heard: () => void = () => undefined;
+  const watch = new DriftWatch(log, { topic: 'progress', maxDriftMs: HOUR }, () => heard());
+  const tell = async (...standings: readonly SourceStanding[]): Promise<void> => {
+    const news = new Promise<void>((resolve) => (heard = resolve));
+    await producer.send(standings.map((each) => watch.record(each)));
+    await news;
+  };
+  const at = (task: string, hours: number | null, isIdle = false): SourceStanding => {
+    return { task, time: hours === null ? null : hours * HOUR, isIdle };
+  };
+
+  expect(watch.isAhead(at('a', 100))).toBe(false);
+  await tell(at('a', 3), at('b', 1), at('c', null));
+  expect([at('a', 3), at('b', 1), at('c', null), at('d', 2)].map((each) => watch.isAhead(each))).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ]);
+  await tell(at('b', 1, true));
+  expect(watch.isAhead(at('a', 3))).toBe(false);
+  await tell(at('b', 2));
+  expect([watch.isAhead(at('a', 3)), watch.isAhead(at('a', 3.5))]).toEqual([false, true]);
+  await watch.stop();
+});

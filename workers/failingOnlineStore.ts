@@ -1,0 +1,25 @@
+import type { OnlineStore } from '../stores/online/onlineStore.js';
+
+/** The store with points at which a test may kill the process: before and after entries are written, and after their mark. */
+export function withFailPoints(store: OnlineStore, reach: (point: string) => void): OnlineStore {
+  return {
+    place: store.place,
+    read: (view, keys) => store.read(view, keys),
+    marks: (view, generation) => store.marks(view, generation),
+    serving: (view) => store.serving(view),
+    write: async (view, writer, writes) => {
+      reach('before-store-write');
+      const outcomes = await store.write(view, writer, writes);
+      reach('after-store-write');
+      return outcomes;
+    },
+    mark: async (view, writer, mark, after) => {
+      const outcome = await store.mark(view, writer, mark, after);
+      reach('after-store-mark');
+      return outcome;
+    },
+    serve: (view, writer, partitions) => store.serve(view, writer, partitions),
+    drop: (view, generation) => store.drop(view, generation),
+    close: () => store.close(),
+  };
+}

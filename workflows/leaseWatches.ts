@@ -1,0 +1,95 @@
+import {
+  condition,
+  getExternalWorkflowHandle,
+  isCancellation,
+  ParentClosePolicy,
+  startChild,
+} from '@temporalio/workflow';
+import { recoverId } from '../contracts/rollout.js';
+import { waiting } from './activityProxies.js';
+import { recoverRollout } from './recoverRollout.js';
+import type { RolloutLease } from './rolloutLease.js';
+
+/** A lease, and what watching it needs of its lifecycle. */
+export interface WatchedLease {
+  readonly model: string;
+  readonly project: string;
+  readonly lease: RolloutLease;
+  readonly show: () => void;
+  /** Part of the id of the next child. */
+  readonly nextChild: () => string;
+}
+
+/** Who rolls out, or back, is watched: whatever ends without a word is recovered. Runs until the lifecycle's run ends. */
+export function leaseWatches({ model, project, lease, show, nextChild }: WatchedLease): {
+  /** Watches whoever holds the lease, and tells it where it is superseded. */
+  readonly watchHolders: () => void;
+  readonly watchRollback: (workflowId: string) => void;
+} {
+  /** A holder that ends without letting go is recovered: what it left behind is undone, or carried to its end. */
+  const recoverHolders = async (): Promise<void> => {
+    for (;;) {
+      await condition(() => lease.holder !== null);
+      const watched = lease.holder?.workflowId ?? '';
+      await waiting().awaitClosed(watched);
+      // Its last words may still be on their way; then there is nothing to recover, which the recovery finds out.
+      if (lease.holder?.workflowId !== watched) continue;
+      const workflowId = recoverId(project, model, nextChild());
+      lease.holder = { workflowId, trigger: 'recovery' };
+      show();
+      await startChild(recoverRollout, {
+        workflowId,
+        args: [{ model, workflowId: watched }],
+        parentClosePolicy: ParentClosePolicy.ABANDON,
+      });
+    }
+  };
+
+  /** Tells a holder to step aside: it undoes itself, unless it has committed. */
+  const tellSuperseded = async (): Promise<void> => {
+    for (;;) {
+      await condition(() => lease.superseding !== null);
+      const target = lease.superseding ?? '';
+      lease.superseding = null;
+      try {
+        await getExternalWorkflowHandle(target).cancel();
+      } catch {
+        // It has ended: the lease is free, or about to be recovered.
+      }
+    }
+  };
+
+  /** A rollback that ends without closing is finished, and so is whoever finishes it. */
+  const finishRollback = async (begun: string): Promise<void> => {
+    for (let watched = begun; ;) {
+      await waiting().awaitClosed(watched);
+      const rollback = lease.rollbacks.find((each) => each.workflowId === watched)?.intent;
+      if (rollback === undefined) return;
+      const workflowId = recoverId(project, model, nextChild());
+      lease.handOver(watched, workflowId);
+      show();
+      await startChild(recoverRollout, {
+        workflowId,
+        args: [{ model, workflowId: watched, rollback }],
+        parentClosePolicy: ParentClosePolicy.ABANDON,
+      });
+      watched = workflowId;
+    }
+  };
+
+  const untilTheEnd = (loop: Promise<void>): void => {
+    loop.catch((error: unknown) => {
+      // It ends with the workflow; anything else must be seen.
+      if (!isCancellation(error)) throw error;
+    });
+  };
+  return {
+    watchHolders: () => {
+      untilTheEnd(recoverHolders());
+      untilTheEnd(tellSuperseded());
+    },
+    watchRollback: (workflowId) => {
+      untilTheEnd(finishRollback(workflowId));
+    },
+  };
+}
