@@ -14,10 +14,14 @@ import { LossQueue } from './lossQueue.js';
  *   3. feed each to the detector; another version starts it anew
  *   4. report a rise of the mean, with its onset, once the version is known well enough
  *
- * The series, and with it every finding, does not depend on how the partitions mix.
+ * The series, and with it every finding, does not depend on how the partitions mix. One that begins in the midst of what there was,
+ * as after a reset that does not go back to the start, counts its findings anew: under a source of its own, so that none of them
+ * is taken for one that is known.
  */
 export interface DetectorOptions {
   readonly model: string;
+  /** Of the topology; see LossDetector. */
+  readonly generation: number;
   readonly labelDelayMs: number;
   /** Partitions that losses come from. */
   readonly partitions: number;
@@ -41,6 +45,7 @@ interface DetectorState {
   readonly known: readonly (number | null)[];
   /** By partition: blocks received, and the row of the oldest that is left. */
   readonly lanes: readonly (readonly [next: number, row: number])[];
+  readonly isPartial: boolean;
   readonly version: number | null;
   readonly seen: number;
   readonly sequence: number;
@@ -55,6 +60,7 @@ export class LossDetector {
   private readonly queue: LossQueue;
   /** Blocks as they came, until they are used up; null for one that is. */
   private readonly changed = new Map<string, Uint8Array | null>();
+  private isPartial = false;
   private version: number | null = null;
   private seen = 0;
   private sequence = 0;
@@ -84,7 +90,8 @@ export class LossDetector {
    */
   take(columns: LossColumns, bytes: Uint8Array): DriftRecord[] {
     // 1 queue
-    const { upstream, knownUpTo } = columns;
+    const { upstream, knownUpTo, from } = columns;
+    if (from !== null && this.known[upstream] === Number.NEGATIVE_INFINITY) this.isPartial = true;
     const sequence = this.queue.push(columns);
     if (columns.at.length > 0) this.changed.set(blockKey(upstream, sequence), bytes);
     if (knownUpTo === null) return [];
@@ -123,7 +130,7 @@ export class LossDetector {
     this.sequence++;
     this.found.push({
       model: this.options.model,
-      source: 'performance/log_loss',
+      source: this.isPartial ? `performance/log_loss/g${this.options.generation}` : 'performance/log_loss',
       sequence: this.sequence,
       kind: 'performance',
       detector: 'adwin',
@@ -163,6 +170,7 @@ export class LossDetector {
     const state: DetectorState = {
       known: this.known.map((time) => (Number.isFinite(time) ? time : null)),
       lanes: this.queue.lanes.map(({ next, row }) => [next, row]),
+      isPartial: this.isPartial,
       version: this.version,
       seen: this.seen,
       sequence: this.sequence,
@@ -188,6 +196,7 @@ export class LossDetector {
     for (const [partition, time] of state.known.entries()) this.known[partition] = time ?? Number.NEGATIVE_INFINITY;
     for (const [at, [next, row]] of state.lanes.entries())
       Object.assign(this.queue.lanes[at] as LossQueue['lanes'][number], { next, row });
+    this.isPartial = state.isPartial;
     this.version = state.version;
     this.seen = state.seen;
     this.sequence = state.sequence;

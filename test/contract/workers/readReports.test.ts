@@ -46,6 +46,7 @@ function report(hour: number, revision: number, isLabelled: boolean): ReportReco
     role: 'champion',
     from: hour * HOUR,
     to: (hour + 1) * HOUR,
+    generation: 1,
     revision,
     predictions: predictionReport(predictions, () => null),
     outcomes: isLabelled ? outcomeReport(outcomes) : null,

@@ -61,6 +61,7 @@ function report(hour: number, version: number, revision: number): ReportRecord {
     role: version === 1 ? 'champion' : 'challenger',
     from,
     to: from + HOUR,
+    generation: 1,
     revision,
     predictions: predictionReport(predictions, () => null),
     outcomes: revision === 0 ? null : outcomeReport(outcomes),

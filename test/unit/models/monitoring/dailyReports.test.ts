@@ -19,7 +19,7 @@ function report(
   }
   const from = NEW_YEAR + hour * HOUR;
   const counts = { predictions: predictions.encode(), outcomes: outcomes.encode() };
-  return { version, role: 'champion', from, to: from + HOUR, revision: 0, counts, ...more };
+  return { version, role: 'champion', from, to: from + HOUR, generation: 1, revision: 0, counts, ...more };
 }
 
 test('days are sums of their buckets, by version and role, the newest revision of each', () => {
@@ -48,6 +48,15 @@ test('days are sums of their buckets, by version and role, the newest revision o
     ['2026-01-02', '2026-01-03', 1, 'champion', 1, { allow: 1 }, 0],
   ]);
   expect(days[0]?.outcomes?.brier).toBeCloseTo((0.2 ** 2 + 0.1 ** 2 * 5) / 6, 6);
+});
+
+test('of either part the newest that there is counts: a generation that was reset tells of what it knows whole', () => {
+  const before = report(0, 1, [0.1, 0.9], { revision: 2 });
+  const { outcomes } = report(0, 1, [0.9, 0.9, 0.9]).counts;
+  const after = report(0, 1, [], { generation: 2, counts: { predictions: null, outcomes } });
+  expect(dailyReports('fraud', [after, before], () => null)).toMatchObject([
+    { predictions: { rows: 2 }, outcomes: { rows: 3, positives: 3 } },
+  ]);
 });
 
 test('a part that no bucket of the day has is null', () => {
