@@ -20,6 +20,7 @@ export function withFailPoints(store: OnlineStore, reach: (point: string) => voi
     },
     serve: (view, writer, partitions) => store.serve(view, writer, partitions),
     drop: (view, generation) => store.drop(view, generation),
+    remove: (view) => store.remove(view),
     close: () => store.close(),
   };
 }

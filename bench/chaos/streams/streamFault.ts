@@ -14,9 +14,9 @@ export interface Scene {
    *
    * @param partitions of the requests that are affected. @default all
    */
-  struck(partitions?: readonly number[]): Promise<void>;
+  readonly struck: (partitions?: readonly number[]) => Promise<void>;
   /** Waits until everything that was sent so far has been answered. */
-  settled(): Promise<void>;
+  readonly settled: () => Promise<void>;
   readonly say: (text: string) => void;
 }
 

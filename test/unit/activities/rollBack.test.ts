@@ -213,8 +213,8 @@ describe('a rollback under a recovery', () => {
 test('a recovery that ended in its midst is recovered for the rollout that it was about', async () => {
   const { token } = await registry.openRollout('fraud', 'lost', 'drift');
   await registry.journalIntent({ model: 'fraud', token }, 'lease', {});
-  const { openRecovery } = createRecoveryActivities(dependencies());
-  const open = (of: string, by: string) => run(() => openRecovery({ model: 'fraud', workflowId: of }, by));
+  const activities = createRecoveryActivities(dependencies());
+  const open = (of: string, by: string) => run(() => activities.openRecovery({ model: 'fraud', workflowId: of }, by));
   expect(await open('lost', 'r1')).toMatchObject({ of: token, trigger: 'drift' });
   expect(await open('r1', 'r2')).toMatchObject({ of: token, trigger: 'drift' });
 });
