@@ -3,6 +3,7 @@ import { parseState } from '../monitoring/parseState.js';
 import { createAdwin, decodeAdwin, type Adwin } from './adwin.js';
 import { completeUpTo, LOSS_BUCKET_MS, MAX_LOSS } from './championLosses.js';
 import { decodeLosses, type LossColumns } from './lossColumns.js';
+import { LossHistory } from './lossHistory.js';
 import { LossQueue } from './lossQueue.js';
 
 /**
@@ -20,7 +21,7 @@ import { LossQueue } from './lossQueue.js';
  */
 export interface DetectorOptions {
   readonly model: string;
-  /** Of the topology; see LossDetector. */
+  /** Of the topology: names the source of a series that begins in the midst. */
   readonly generation: number;
   readonly labelDelayMs: number;
   /** Partitions that losses come from. */
@@ -30,16 +31,6 @@ export interface DetectorOptions {
   /** Chance of a false alarm per test of ADWIN. @default 0.002 */
   readonly delta?: number;
 }
-
-/** Losses of one bucket of event time: what a change is dated by. */
-interface LossBucket {
-  readonly at: number;
-  rows: number;
-  sum: number;
-}
-
-/** Buckets are kept for about a year; a change further back is dated to the oldest. */
-const MAX_BUCKETS = 50_000;
 
 interface DetectorState {
   readonly known: readonly (number | null)[];
@@ -51,7 +42,6 @@ interface DetectorState {
   readonly sequence: number;
   /** Base64. */
   readonly adwin: string;
-  readonly buckets: readonly LossBucket[];
 }
 
 export class LossDetector {
@@ -65,7 +55,7 @@ export class LossDetector {
   private seen = 0;
   private sequence = 0;
   private adwin: Adwin;
-  private buckets: LossBucket[] = [];
+  private readonly history = new LossHistory();
   private found: DriftRecord[] = [];
 
   constructor(private readonly options: DetectorOptions) {
@@ -116,7 +106,7 @@ export class LossDetector {
       this.restart();
     }
     this.seen++;
-    this.keep(at, loss);
+    this.history.add(at, loss);
     const before = this.adwin.mean;
     if (this.adwin.update(loss)) this.judge(at, version, before, this.adwin.mean);
   }
@@ -125,7 +115,7 @@ export class LossDetector {
   private judge(at: number, version: number, before: number, after: number): void {
     // An improvement, or a cut before the version is known well enough: the detector keeps what it cut its window to.
     if (after <= before || this.seen <= (this.options.warmUp ?? 5_000)) return;
-    const onset = estimateOnset(this.buckets);
+    const onset = this.history.estimateOnset();
     this.restart();
     this.sequence++;
     this.found.push({
@@ -145,21 +135,9 @@ export class LossDetector {
     });
   }
 
-  private keep(at: number, loss: number): void {
-    const start = Math.floor(at / LOSS_BUCKET_MS) * LOSS_BUCKET_MS;
-    const last = this.buckets.at(-1);
-    if (last !== undefined && last.at === start) {
-      last.rows++;
-      last.sum += loss;
-      return;
-    }
-    this.buckets.push({ at: start, rows: 1, sum: loss });
-    if (this.buckets.length > 2 * MAX_BUCKETS) this.buckets = this.buckets.slice(-MAX_BUCKETS);
-  }
-
   private restart(): void {
     this.seen = 0;
-    this.buckets = [];
+    this.history.clear();
     this.adwin = this.newDetector();
   }
 
@@ -167,6 +145,7 @@ export class LossDetector {
   *entries(): Iterable<readonly [key: string, value: Uint8Array | null]> {
     yield* this.changed;
     this.changed.clear();
+    for (const [key, value] of this.history.entries()) yield [`h${key}`, value === null ? null : Buffer.from(value)];
     const state: DetectorState = {
       known: this.known.map((time) => (Number.isFinite(time) ? time : null)),
       lanes: this.queue.lanes.map(({ next, row }) => [next, row]),
@@ -175,7 +154,6 @@ export class LossDetector {
       seen: this.seen,
       sequence: this.sequence,
       adwin: Buffer.from(this.adwin.encode()).toString('base64'),
-      buckets: this.buckets,
     };
     yield ['detector', Buffer.from(JSON.stringify(state))];
   }
@@ -184,6 +162,10 @@ export class LossDetector {
   restore(key: string, value: Uint8Array): void {
     if (key === 'detector') {
       this.decode(parseState<DetectorState>(Buffer.from(value).toString('utf8')));
+      return;
+    }
+    if (key.startsWith('h')) {
+      this.history.restore(key.slice(1), Buffer.from(value).toString('utf8'));
       return;
     }
     const columns = decodeLosses(value);
@@ -201,38 +183,9 @@ export class LossDetector {
     this.seen = state.seen;
     this.sequence = state.sequence;
     this.adwin = decodeAdwin(Buffer.from(state.adwin, 'base64'));
-    this.buckets = state.buckets.map((bucket) => ({ ...bucket }));
   }
 }
 
 function blockKey(upstream: number, sequence: number): string {
   return `${upstream}/${sequence}`;
-}
-
-/**
- * Where a rise of the mean began: the cumulative sum of the deviations from the overall mean falls before it and climbs
- * after it, so it began behind the least value. (ADWIN says that there was a change; the part of its window that is left
- * over begins long before it where the change is small.)
- *
- *   losses      1 1 1 1 | 3 3        mean 5/3
- *   cumulated   -.7 -1.3 -2 -2.7 -1.3 0     least behind the fourth
- */
-function estimateOnset(buckets: readonly LossBucket[]): number {
-  let rows = 0;
-  let sum = 0;
-  for (const bucket of buckets) {
-    rows += bucket.rows;
-    sum += bucket.sum;
-  }
-  const mean = sum / rows;
-  let cumulated = 0;
-  let least = 0;
-  let onset = buckets[0]?.at ?? 0;
-  for (const [at, bucket] of buckets.entries()) {
-    cumulated += bucket.sum - bucket.rows * mean;
-    if (cumulated >= least) continue;
-    least = cumulated;
-    onset = buckets[at + 1]?.at ?? bucket.at;
-  }
-  return onset;
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { events, exploreInterleavings, type Batch, type SeededRandom, type StreamTestDriver } from 'tidemill/testing';
 import type { OutcomeReport, ReportRecord } from '../../../contracts/performanceReport.js';
-import { outcomesTopic, predictionsTopic } from '../../../contracts/topics.js';
+import { outcomesTopic, predictionsTopic, reportsTopic } from '../../../contracts/topics.js';
 import {
   atLeast,
   defineProject,
@@ -147,3 +147,22 @@ test.each([1, 31])(
     expect(report.tasks).toBeGreaterThanOrEqual(30 * 8);
   },
 );
+
+test('every report is in one archived range', async () => {
+  let reported = 0;
+  const { archivedRecords } = await exploreInterleavings(project, {
+    seeds: 2,
+    topologies: ['score', 'outcome', 'monitor', 'archive'],
+    partitions: PARTITIONS,
+    inputs: someOrders,
+    faults: 2,
+    check: async (driver) => {
+      const manifests = (await driver.archive()).filter(({ topic }) => topic === reportsTopic('shop', 'refund'));
+      const reports = await driver.reports(refund);
+      expect(manifests.reduce((rows, manifest) => rows + manifest.rows, 0)).toBe(reports.length);
+      reported += reports.length;
+    },
+  });
+  expect(reported).toBeGreaterThan(2 * 8);
+  expect(archivedRecords).toBeGreaterThan(2 * 16 * 12);
+});
