@@ -13,7 +13,7 @@ export {
   type ModelOptions,
 } from './models/authoring.js';
 export { agreement, errors, latency, skew } from './models/operationalGates.js';
-export type { ScheduleOptions } from './models/schedule.js';
+export type { AuditOptions, ScheduleOptions } from './models/schedule.js';
 export { defineProject, type Project } from './models/project.js';
 export { TidemillError, isTidemillError } from './contracts/errors.js';
 export { ERROR_CODES, type ErrorCode } from './contracts/errorCodes.js';

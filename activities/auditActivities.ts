@@ -1,7 +1,11 @@
 import { Context } from '@temporalio/activity';
 import {
+  AUDIT_SOURCE,
+  CONSISTENCY_AUDITED,
   DEFAULT_AUDIT_SAMPLE,
+  isSkewed,
   SKEW_CAUSES,
+  type AuditCounts,
   type AuditInput,
   type AuditPlan,
   type AuditResult,
@@ -11,10 +15,13 @@ import { DAY_MS } from '../contracts/duration.js';
 import { checkAuditInput } from '../contracts/schemas/auditInput.js';
 import { hashOf } from '../features/hash.js';
 import type { CompiledModel } from '../models/definition.js';
+import { judgeSkew } from '../models/gates/operationalVerdicts.js';
+import { skewState } from '../models/gates/skewCounts.js';
+import { marginOf } from '../models/operationalGates.js';
 import { drawServed, type DrawnRows } from './audit/drawServed.js';
 import { finalUpTo } from './audit/finality.js';
 import { recompute, takeEnds, type AuditedVector } from './audit/recompute.js';
-import { defectOf } from './audit/skewAudit.js';
+import { defectOf, skewFound } from './audit/skewAudit.js';
 import { checkpointOf } from './checkpoint.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { withFailures } from './failures.js';
@@ -24,7 +31,7 @@ const MAX_FINDINGS = 10;
 
 /** The audit of served vectors: what was served against what the features say. */
 export function createAuditActivities(dependencies: ActivityDependencies) {
-  const { log, objects, registry, project, modelOf } = dependencies;
+  const { log, objects, registry, project, modelOf, lifecycle } = dependencies;
   return withFailures({
     /** @throws TidemillError INPUT_INVALID; DEFINITION_INVALID for a model that the project does not have. */
     async validateAudit(input: unknown): Promise<AuditInput> {
@@ -60,19 +67,39 @@ export function createAuditActivities(dependencies: ActivityDependencies) {
       drawn = await drawServed(dependencies, compiled, plan, checkpoint);
       const audited = await recompute(dependencies, compiled, drawn.sample, plan.ends, checkpoint);
       const result = await resultOf(compiled, plan, drawn, audited);
-      const { workflowId = 'none', runId = 'none' } = context.info.workflowExecution ?? {};
-      await registry.noteConsistency(plan.model, `${workflowId} ${runId}`, result);
+      await registry.noteConsistency(plan.model, auditor(), result);
       return result;
+    },
+
+    /**
+     * Tells the lifecycle of skew beyond its limit, as it hears of drift. Numbered by the audits that found any, so that an
+     * attempt that is repeated says the same once more.
+     *
+     * @returns the version that it is about; null where nothing serves.
+     */
+    async reportSkew(
+      model: string,
+      { from, to }: { readonly from: string; readonly to: string },
+    ): Promise<number | null> {
+      const version = (await registry.deployment(model))?.champion ?? null;
+      if (version === null) return null;
+      const found = (await registry.auditRows(model)).filter(
+        ({ action, after }) => action === CONSISTENCY_AUDITED && isSkewed(after as AuditResult),
+      );
+      const sequence = found.findIndex(({ actor }) => actor === auditor()) + 1;
+      const [onset, detectedAt] = [Date.parse(from), Date.parse(to)];
+      await lifecycle.signalDrift(model, { source: AUDIT_SOURCE, sequence, version, onset, detectedAt });
+      return version;
     },
   });
 
   async function resultOf(
-    { name }: CompiledModel,
+    model: CompiledModel,
     plan: AuditPlan,
     { rows, ofOtherInputs }: DrawnRows,
     audited: readonly AuditedVector[],
   ): Promise<AuditResult> {
-    const head = { model: name, from: isoTime(plan.from), to: isoTime(plan.to) };
+    const head = { model: model.name, from: isoTime(plan.from), to: isoTime(plan.to) };
     if (audited.length === 0) {
       const others = ofOtherInputs > 0 ? `, all ${ofOtherInputs} under other definitions of the features` : '';
       const reason = `no request of the range was served with a value that is final${rows > 0 ? others : ''}`;
@@ -99,11 +126,25 @@ export function createAuditActivities(dependencies: ActivityDependencies) {
       vectors: audited.length,
       differing: defects.length,
       maxDifference: greatestDifference(audited),
-      skew: { share: skewed / audited.length, byCause },
+      skew: { share: skewed / audited.length, byCause, ...limitOf(model, audited) },
       findings: defects.slice(0, MAX_FINDINGS),
       report: { uri: report.uri, sha256: report.sha256 },
     };
   }
+}
+
+/** Who audits: this run. */
+function auditor(): string {
+  const { workflowId = 'none', runId = 'none' } = Context.current().info.workflowExecution ?? {};
+  return `${workflowId} ${runId}`;
+}
+
+function limitOf(model: CompiledModel, audited: readonly AuditedVector[]): Pick<AuditCounts['skew'], 'limit'> {
+  const gate = model.gates.operational.find(({ kind }) => kind === 'skew');
+  if (gate === undefined) return {};
+  const atMost = marginOf(gate);
+  const { rows } = skewFound(model, audited);
+  return { limit: { atMost, ...judgeSkew(atMost, skewState({ rows, defects: [] }), audited.length) } };
 }
 
 const EPOCH = '1970-01-01T00:00:00Z';

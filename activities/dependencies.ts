@@ -1,5 +1,5 @@
 import type { RollbackBegun } from '../contracts/rollout.js';
-import type { AcquireAnswer, Holder, RetrainResult, RolloutClosed } from '../contracts/workflows.js';
+import type { AcquireAnswer, DriftSignal, Holder, RetrainResult, RolloutClosed } from '../contracts/workflows.js';
 import type { CompiledModel } from '../models/definition.js';
 import type { CompiledView } from '../features/compiledView.js';
 import type { Log } from '../stores/log/log.js';
@@ -14,6 +14,8 @@ export interface LifecyclePort {
   rolloutClosed(model: string, closed: RolloutClosed): Promise<void>;
   /** Nobody else rolls out until it has closed, and where it ends in its midst it is finished. */
   rollbackBegun(model: string, begun: RollbackBegun): Promise<void>;
+  /** Opens a drift case, or adds to the one that is open. */
+  signalDrift(model: string, drift: DriftSignal): Promise<void>;
   /** Does this workflow, whichever run of it, still run? */
   isRunning(workflowId: string): Promise<boolean>;
   /** Result of a workflow that has ended; rejects with what it failed with. */

@@ -4,6 +4,7 @@ import { streamTopic } from '../contracts/topics.js';
 import type { RolloutPlan, RolloutStep } from '../contracts/rollout.js';
 import type { AcquireAnswer, Holder, RetrainInput } from '../contracts/workflows.js';
 import { encodeService } from '../features/storedService.js';
+import { BOUNDLESS, checkPlan } from '../models/gates/planCheck.js';
 import type { Verdict } from '../models/gates/verdict.js';
 import type { Fence, ModelVersion } from '../stores/registry/registry.js';
 import { awaitArchive } from './dataset/awaitArchive.js';
@@ -18,10 +19,16 @@ export function createRolloutActivities(dependencies: ActivityDependencies) {
   const { registry, log, objects, project, lifecycle } = dependencies;
 
   return withFailures({
-    /** Refuses an input that is not what the workflow takes, and a model that the project does not have. */
+    /**
+     * Refuses an input that is not what the workflow takes, a model that the project does not have, and a plan that could
+     * not be kept however many requests came: better now than after weeks. Who promotes without evidence waits for none.
+     *
+     * @throws TidemillError INPUT_INVALID, DEFINITION_INVALID, PLAN_UNREACHABLE
+     */
     async validateRetrain(input: unknown): Promise<RetrainInput> {
       const checked = checkRetrainInput(input);
-      dependencies.modelOf(checked.model);
+      const model = dependencies.modelOf(checked.model);
+      if (checked.allowNoInstances !== true) checkPlan(model, BOUNDLESS);
       return checked;
     },
 

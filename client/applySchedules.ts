@@ -5,9 +5,39 @@ import {
   type Client,
   type ScheduleDescription,
 } from '@temporalio/client';
-import { scheduleId, schedulePrefix, type ScheduleChange, type WantedSchedule } from '../contracts/schedules.js';
+import {
+  modelOfSchedule,
+  scheduleId,
+  schedulePrefix,
+  type AuditSchedule,
+  type ScheduleChange,
+  type WantedSchedule,
+} from '../contracts/schedules.js';
 import { partsOfFound, partsOfWanted, scheduleOptions, wordsOf, type WantedOptions } from './describeSchedule.js';
 import { reached } from './reached.js';
+
+/** What of a model `tidemill apply` looks at. */
+export interface ScheduledModel {
+  readonly name: string;
+  readonly schedule: WantedSchedule['spec'] | null;
+  /** @default it is audited where somebody asks */
+  readonly audit?: AuditSchedule;
+}
+
+/** The schedules that a model may have, and what it wants of each. */
+function schedulesOf({ name, schedule, audit }: ScheduledModel): readonly {
+  readonly name: string;
+  readonly does: WantedSchedule['does'];
+  readonly schedule: WantedSchedule | null;
+}[] {
+  const retrains = schedule === null ? null : ({ does: 'retrain', model: name, spec: schedule } as const);
+  const audits =
+    audit === undefined ? null : ({ does: 'audit', model: name, spec: audit.schedule, sample: audit.sample } as const);
+  return [
+    { name, does: 'retrain', schedule: retrains },
+    { name, does: 'audit', schedule: audits },
+  ];
+}
 
 /**
  * Makes the Temporal Schedules of a project what its definitions want, and touches no others: created, changed, left alone
@@ -25,23 +55,23 @@ import { reached } from './reached.js';
 export async function applySchedules(
   temporal: Client,
   project: string,
-  models: readonly { readonly name: string; readonly schedule: WantedSchedule['spec'] | null }[],
+  models: readonly ScheduledModel[],
   apply: boolean,
 ): Promise<readonly ScheduleChange[]> {
   const prefix = schedulePrefix(project);
   const changes: ScheduleChange[] = [];
   // 1
-  for (const { name, schedule } of models) {
-    const wanted = schedule === null ? null : scheduleOptions(project, { model: name, spec: schedule });
-    const found = await findSchedule(temporal, scheduleId(project, name));
-    const change = compare(scheduleId(project, name), name, wanted, found);
+  for (const { name, does, schedule } of models.flatMap(schedulesOf)) {
+    const wanted = schedule === null ? null : scheduleOptions(project, schedule);
+    const id = scheduleId(project, name, does);
+    const change = compare(id, name, wanted, await findSchedule(temporal, id));
     if (change === null) continue;
     changes.push(change);
     // 3
     if (apply) await carryOut(temporal, change, wanted);
   }
   // 2
-  const known = new Set(models.map(({ name }) => scheduleId(project, name)));
+  const known = new Set(models.flatMap(schedulesOf).map(({ name, does }) => scheduleId(project, name, does)));
   const ids = await reached(async () => {
     const all: string[] = [];
     for await (const { scheduleId: id } of temporal.schedule.list())
@@ -50,7 +80,7 @@ export async function applySchedules(
   });
   for (const id of ids.sort()) {
     // The list may still show what is gone.
-    const change = compare(id, id.slice(prefix.length), null, await findSchedule(temporal, id));
+    const change = compare(id, modelOfSchedule(project, id), null, await findSchedule(temporal, id));
     if (change === null) continue;
     changes.push(change);
     // 3

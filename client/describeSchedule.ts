@@ -1,4 +1,5 @@
 import type { ScheduleDescription, ScheduleOptions } from '@temporalio/client';
+import { auditId, type AuditInput } from '../contracts/consistency.js';
 import { formatDuration } from '../contracts/duration.js';
 import {
   scheduleId,
@@ -31,11 +32,25 @@ const POLICIES = { skip: 'SKIP', buffer: 'BUFFER_ONE', cancel: 'CANCEL_OTHER' } 
   string
 >;
 
+/** What a schedule starts; the server appends the time to the id. */
+function startedBy(
+  project: string,
+  wanted: WantedSchedule,
+): { workflowType: string; workflowId: string; args: [RetrainInput | AuditInput] } {
+  const { model } = wanted;
+  if (wanted.does === 'audit') {
+    const args: [AuditInput] = [{ model, sample: wanted.sample }];
+    return { workflowType: 'consistencyAudit', workflowId: auditId(project, model, 'schedule'), args };
+  }
+  const args: [RetrainInput] = [{ model, trigger: { kind: 'schedule' } }];
+  return { workflowType: 'retrainModel', workflowId: retrainId(project, model, 'schedule'), args };
+}
+
 /** The Temporal Schedule of a model: everything that could be left to a default is said. */
-export function scheduleOptions(project: string, { model, spec }: WantedSchedule) {
-  const input: RetrainInput = { model, trigger: { kind: 'schedule' } };
+export function scheduleOptions(project: string, wanted: WantedSchedule) {
+  const { model, spec, does } = wanted;
   return {
-    scheduleId: scheduleId(project, model),
+    scheduleId: scheduleId(project, model, does),
     spec: {
       // As calendars, not as a cron text: the server gives a calendar back as it got it, so that it can be compared.
       calendars: spec.kind === 'cron' ? [{ ...calendarSpec(spec.calendar), comment: spec.cron }] : [],
@@ -46,11 +61,8 @@ export function scheduleOptions(project: string, { model, spec }: WantedSchedule
     },
     action: {
       type: 'startWorkflow',
-      workflowType: 'retrainModel',
-      // The server appends the time of the action.
-      workflowId: retrainId(project, model, 'schedule'),
+      ...startedBy(project, wanted),
       taskQueue: lifecycleQueue(project),
-      args: [input],
     },
     policies: { overlap: POLICIES[spec.overlap], catchupWindow: spec.catchUpMs, pauseOnFailure: true },
   } satisfies ScheduleOptions;

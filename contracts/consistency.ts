@@ -56,7 +56,12 @@ export interface AuditCounts {
   readonly differing: number;
   /** Greatest of these differences; null where a value is missing on one side, or request or cut are not there. */
   readonly maxDifference: number | null;
-  readonly skew: { readonly share: number; readonly byCause: Readonly<Record<SkewCause, number>> };
+  readonly skew: {
+    readonly share: number;
+    readonly byCause: Readonly<Record<SkewCause, number>>;
+    /** Is the share within what the model's gate `skew` allows? Absent where the model has no such gate. */
+    readonly limit?: { readonly atMost: number; readonly verdict: string; readonly reason: string };
+  };
   /** The first few findings, in words. */
   readonly findings: readonly string[];
   /** All of them, JSON. */
@@ -93,10 +98,18 @@ export function auditRange({ from, to }: Omit<AuditInput, 'model'>): string | nu
 /** Action under which the registry's audit keeps the result. */
 export const CONSISTENCY_AUDITED = 'consistency.audited';
 
+/** Where the drift cases come from that audits open. */
+export const AUDIT_SOURCE = 'audit';
+
+/** Is there proof that a model's skew is beyond its limit? */
+export function isSkewed(result: AuditResult): boolean {
+  return result.outcome !== 'inconclusive' && result.skew.limit?.verdict === 'fail';
+}
+
 /** A result in one line. */
 export function auditInWords(result: AuditResult): string {
   if (result.outcome === 'inconclusive') return `inconclusive: ${result.reason}`;
   const { outcome, vectors, differing, skew } = result;
   const causes = SKEW_CAUSES.map((cause) => `${CAUSE_NAMES[cause]} ${skew.byCause[cause]}`).join(', ');
-  return `${outcome}: ${differing} of ${vectors} served vectors differ within their cut; ${(skew.share * 100).toFixed(3)} % differ from event time (${causes})`;
+  return `${outcome}: ${differing} of ${vectors} served vectors differ within their cut; ${(skew.share * 100).toFixed(3)} % differ from event time (${causes})${isSkewed(result) ? `, beyond the limit of ${(skew.limit?.atMost ?? 0) * 100} %` : ''}`;
 }

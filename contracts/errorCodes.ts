@@ -224,7 +224,8 @@ export const ERROR_CODES = {
     status: 422,
     exit: 2,
     summary: 'A model reads a view that this version cannot compute on the stream.',
-    action: 'Key the view by the key of its stream, and look it up by a field of the request.',
+    action:
+      'Key a view over another stream by the key of that stream; look a view over the requests up by the field that it is keyed by.',
   },
 
   // Models

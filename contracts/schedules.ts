@@ -1,6 +1,6 @@
 /**
- * When a model is retrained without anybody asking. The one thing in a definition, besides `stallAfter`, that goes by wall
- * time: Temporal keeps it.
+ * When a model is retrained, or audited, without anybody asking. The one thing in a definition, besides `stallAfter`, that
+ * goes by wall time: Temporal keeps it.
  */
 export type ScheduleSpec = ScheduleTimes & {
   /** What happens when a time comes while the retrain of the last one still runs. */
@@ -35,18 +35,27 @@ export interface ScheduleRange {
 export const SCHEDULE_OVERLAPS = ['skip', 'buffer', 'cancel'] as const;
 export type ScheduleOverlap = (typeof SCHEDULE_OVERLAPS)[number];
 
-/** A schedule that a project wants. */
-export interface WantedSchedule {
-  readonly model: string;
-  readonly spec: ScheduleSpec;
+/** When the vectors that a model served are audited, and how many of them each time. */
+export interface AuditSchedule {
+  readonly schedule: ScheduleSpec;
+  readonly sample: number;
 }
+
+/** A schedule that a project wants: retrains, or audits of so many vectors. */
+export type WantedSchedule = { readonly model: string; readonly spec: ScheduleSpec } & (
+  { readonly does: 'retrain' } | { readonly does: 'audit'; readonly sample: number }
+);
 
 /** Everything below this prefix belongs to `tidemill apply` of the project. */
 export function schedulePrefix(project: string): string {
   return `${project}/schedule/`;
 }
-export function scheduleId(project: string, model: string): string {
-  return `${schedulePrefix(project)}${model}`;
+export function scheduleId(project: string, model: string, does: WantedSchedule['does'] = 'retrain'): string {
+  return `${schedulePrefix(project)}${model}${does === 'retrain' ? '' : `/${does}`}`;
+}
+/** The model that a schedule of a project is about. */
+export function modelOfSchedule(project: string, id: string): string {
+  return id.slice(schedulePrefix(project).length).split('/')[0] ?? '';
 }
 
 /** What `tidemill apply` does, or would do, about one schedule. */

@@ -23,7 +23,7 @@ import type {
 } from './definition.js';
 import { compileLabels, type LabelOptions } from './labelSpec.js';
 import { operationalGates } from './operationalGates.js';
-import { compileSchedule, type ScheduleOptions } from './schedule.js';
+import { compileAudit, compileSchedule, type AuditOptions, type ScheduleOptions } from './schedule.js';
 
 /** A model, as authors use it. */
 export interface Model {
@@ -89,6 +89,8 @@ export interface ModelOptions<S extends Schema> {
   readonly answer?: 'arrival' | 'ordered' | OrderingOptions;
   /** When it is retrained without anybody asking, wall time; `tidemill apply` sets it up. */
   readonly schedule?: ScheduleOptions;
+  /** The same for audits of what it served; skew beyond the limit of the gate `skew` opens a drift case. @default never */
+  readonly audit?: AuditOptions;
 }
 
 /** How requests are answered in order. */
@@ -198,6 +200,7 @@ export function model<const S extends Schema>(name: string, options: ModelOption
     stallAfterMs: positive(`${name}.stallAfter`, options.stallAfter ?? '1h'),
     ...orderingOf(name, options.answer ?? 'arrival'),
     schedule: options.schedule === undefined ? null : compileSchedule(`${name}.schedule`, options.schedule),
+    ...(options.audit === undefined ? {} : { audit: compileAudit(`${name}.audit`, options.audit) }),
   };
   if (definition.gates.absolute.length === 0) {
     throw definitionError(
@@ -223,9 +226,8 @@ function orderingOf(
 }
 
 function positive(path: string, duration: string): number {
-  const ms = durationMs(duration);
-  if (ms === 0) throw definitionError(path, 'must be longer than nothing');
-  return ms;
+  if (durationMs(duration) === 0) throw definitionError(path, 'must be longer than nothing');
+  return durationMs(duration);
 }
 
 function atLeastOne(path: string, count: number): number {

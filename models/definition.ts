@@ -1,4 +1,4 @@
-import type { ScheduleSpec } from '../contracts/schedules.js';
+import type { AuditSchedule, ScheduleSpec } from '../contracts/schedules.js';
 import type { CompiledService, CompiledStream } from '../features/compiledView.js';
 import type { LabelSpec } from './labelSpec.js';
 import type { Expression } from '../features/expression.js';
@@ -36,6 +36,8 @@ export interface CompiledModel {
   readonly ordering?: OrderingSpec;
   /** When it is retrained without anybody asking; null where nobody but drift and people do. */
   readonly schedule: ScheduleSpec | null;
+  /** When the vectors that it served are audited without anybody asking. @default never */
+  readonly audit?: AuditSchedule;
 }
 
 /** Requests wait until everything up to their time is there. */

@@ -1,11 +1,13 @@
 import {
   SCHEDULE_OVERLAPS,
+  type AuditSchedule,
   type ScheduleCalendar,
   type ScheduleOverlap,
   type ScheduleRange,
   type ScheduleSpec,
   type ScheduleTimes,
 } from '../contracts/schedules.js';
+import { DEFAULT_AUDIT_SAMPLE, MAX_AUDIT_SAMPLE } from '../contracts/consistency.js';
 import { DAY_MS, durationMs } from '../contracts/duration.js';
 import { definitionError } from '../features/authoring/names.js';
 
@@ -29,6 +31,12 @@ export type ScheduleOptions = (
   readonly overlap?: ScheduleOverlap;
   /** How far back a time that the server missed may be and is still made up for; at least `10s`. @default '1d' */
   readonly catchUp?: string;
+};
+
+/** When a model's served vectors are audited; wall time. */
+export type AuditOptions = ScheduleOptions & {
+  /** Vectors to recompute each time, 1 to 100,000. @default 2_000 */
+  readonly sample?: number;
 };
 
 const LEAST_INTERVAL_MS = 60_000;
@@ -57,6 +65,14 @@ export function compileSchedule(path: string, options: ScheduleOptions): Schedul
   const catchUpMs = options.catchUp === undefined ? DAY_MS : durationMs(options.catchUp);
   if (catchUpMs < LEAST_CATCH_UP_MS) throw definitionError(`${path}.catchUp`, 'must be at least 10s');
   return { ...timesOf(path, options), overlap, catchUpMs };
+}
+
+/** @throws TidemillError DEFINITION_INVALID naming the option at fault */
+export function compileAudit(path: string, options: AuditOptions): AuditSchedule {
+  const sample = options.sample ?? DEFAULT_AUDIT_SAMPLE;
+  if (!Number.isSafeInteger(sample) || sample < 1 || sample > MAX_AUDIT_SAMPLE)
+    throw definitionError(`${path}.sample`, `${sample} is not a whole number of 1 to ${MAX_AUDIT_SAMPLE}`);
+  return { schedule: compileSchedule(path, options), sample };
 }
 
 function timesOf(path: string, options: ScheduleOptions): ScheduleTimes {

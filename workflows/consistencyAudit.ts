@@ -1,4 +1,4 @@
-import type { AuditInput, AuditResult } from '../contracts/consistency.js';
+import { isSkewed, type AuditInput, type AuditResult } from '../contracts/consistency.js';
 import { audits, validation } from './activityProxies.js';
 import { showProgress } from './showProgress.js';
 
@@ -17,6 +17,11 @@ export async function consistencyAudit(input: AuditInput): Promise<AuditResult> 
     'recompute',
     result.outcome === 'inconclusive' ? 'nothing' : `${result.vectors} vectors of ${result.rows} served requests`,
   );
+  if (result.outcome !== 'inconclusive' && isSkewed(result)) {
+    shown.enter('report');
+    const version = await audits().reportSkew(result.model, result);
+    shown.done('report', `${result.skew.limit?.reason}: ${version === null ? 'nothing serves' : 'told the lifecycle'}`);
+  }
   shown.enter('done');
   return result;
 }

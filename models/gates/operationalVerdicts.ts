@@ -88,10 +88,7 @@ function judged(gate: OperationalGate, { counts, batches, skew }: OperationalFac
       return { ...verdict, verdict: 'fail', reason: `the version failed on every one of ${failed} requests` };
     }
     case 'skew': {
-      const differing = sum(skew.differing);
-      const causes = causesInWords(skew.causes);
-      const what = `were served otherwise than recomputed in event time${causes === '' ? '' : ` (${causes})`}`;
-      const verdict = verdictOf(shareSequence(skewSums(skew), options), differing, what, options);
+      const verdict = skewVerdict(skew, options);
       if (skew.defects > 0) {
         const reason = `${skew.defects} served vectors are not what the features say within their cut: ${skew.defect ?? ''}`;
         return { ...verdict, verdict: 'fail', reason };
@@ -99,6 +96,23 @@ function judged(gate: OperationalGate, { counts, batches, skew }: OperationalFac
       return skew.vectors.length > 0 ? verdict : { ...verdict, reason: 'no served vector has been recomputed' };
     }
   }
+}
+
+function skewVerdict(skew: SkewState, options: SequenceOptions): Judged {
+  const causes = causesInWords(skew.causes);
+  const what = `were served otherwise than recomputed in event time${causes === '' ? '' : ` (${causes})`}`;
+  return verdictOf(shareSequence(skewSums(skew), options), sum(skew.differing), what, options);
+}
+
+/**
+ * What an audit by itself says of a model's skew, by the same bounds as the gate; vectors that are wrong within their cut
+ * are a matter of their own.
+ *
+ * @param vectors number of them at which the bounds are to be tightest.
+ */
+export function judgeSkew(margin: number, skew: SkewState, vectors: number): Pick<Verdict, 'verdict' | 'reason'> {
+  const { verdict, reason } = skewVerdict(skew, { alpha: ALPHA, tunedFor: vectors, margin });
+  return { verdict, reason };
 }
 
 function verdictOf(

@@ -2,6 +2,7 @@ import type { Broker, Cluster, Kafka as Client, logCreator } from 'kafkajs';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
 import type { KafkaSecurity } from './kafkaSecurity.js';
 import { Kafka, logLevel } from './kafkajs/kafkajs.js';
+import { watchedSockets } from './watchedSocket.js';
 
 /** Connection options of one process. */
 export interface KafkaOptions {
@@ -38,6 +39,7 @@ export function createKafka({ brokers, clientId, security, onClientLog }: KafkaO
     retry: RETRY,
     connectionTimeout: 3_000,
     requestTimeout: 30_000,
+    socketFactory: watchedSockets(),
     logLevel: logLevel.WARN,
     logCreator: creator,
   });
@@ -70,7 +72,7 @@ export function codedError(error: unknown, what: string): unknown {
     return new TidemillError('LOG_NOT_ALLOWED', `${what}: ${type}`, { what, type }, { cause: error });
   }
   if (
-    /ConnectionError|ConnectionClosed|NumberOfRetriesExceeded|BrokerNotFound/.test(type) ||
+    /ConnectionError|ConnectionClosed|NumberOfRetriesExceeded|BrokerNotFound|GroupCoordinatorNotFound/.test(type) ||
     /ECONNREFUSED|Connection (error|timeout)|Closed connection/.test(text)
   ) {
     return new TidemillError('LOG_UNAVAILABLE', `${what}: ${text}`, { what }, { cause: error });

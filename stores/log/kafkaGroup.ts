@@ -1,9 +1,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join as pathOf } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { EachBatchPayload, Kafka } from 'kafkajs';
-import { TidemillError } from '../../contracts/errors.js';
+import { isTidemillError, TidemillError } from '../../contracts/errors.js';
 import { taskAssigner } from './kafkaAssigner.js';
-import { codedError, leaveForDeadMember, protocolType, RETRY } from './kafkaClient.js';
+import { codedError, isPassing, leaveForDeadMember, protocolType, RETRY } from './kafkaClient.js';
 import { recordsOf } from './kafkajs/fetchedBatch.js';
 import type { ConsumerGroupOptions, GroupMember, TopicPartition } from './log.js';
 
@@ -20,7 +21,7 @@ const STALE_MEMBER: ReadonlySet<string> = new Set(['REBALANCE_IN_PROGRESS', 'ILL
 export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Promise<GroupMember> {
   const { group, topics, memberName } = options;
   const remembered =
-    options.memberDirectory === undefined ? null : join(options.memberDirectory, `${group}.${memberName}.member`);
+    options.memberDirectory === undefined ? null : pathOf(options.memberDirectory, `${group}.${memberName}.member`);
   if (remembered !== null) {
     const dead = await readFile(remembered, 'utf8').catch(() => null);
     if (dead !== null) await leaveForDeadMember(kafka, group, dead);
@@ -93,12 +94,7 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
     }
     options.onPosition(payload, end, Number(payload.highWatermark), epoch);
   });
-  consumer.on(consumer.events.CRASH, ({ payload }) => {
-    // With `restart` the client rejoins by itself.
-    if (!payload.restart) options.onError(codedError(payload.error, group));
-  });
-
-  try {
+  const join = async (): Promise<void> => {
     await consumer.connect();
     await consumer.subscribe({ topics: [...topics], fromBeginning: true });
     await consumer.run({
@@ -111,6 +107,32 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
         options.onRecords(recordsOf(batch), epoch);
       },
     });
+  };
+  let hasLeft = false;
+  /** Joins again what the client gave up, as long as it is the broker that is away. */
+  const rejoin = async (failure: unknown): Promise<void> => {
+    for (let error = failure; !hasLeft;) {
+      if (!isTidemillError(codedError(error, group), 'LOG_UNAVAILABLE') && !isPassing(error)) {
+        options.onError(codedError(error, group));
+        return;
+      }
+      await sleep(RETRY.maxRetryTime);
+      if (hasLeft) return;
+      try {
+        await join();
+        return;
+      } catch (again) {
+        error = again;
+      }
+    }
+  };
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    // With `restart` the client rejoins by itself.
+    if (!payload.restart) void rejoin(payload.error);
+  });
+
+  try {
+    await join();
   } catch (error) {
     throw codedError(error, group);
   }
@@ -144,7 +166,10 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
         throw STALE_MEMBER.has(type) ? stale(type) : codedError(error, group);
       }
     },
-    leave: () => consumer.disconnect(),
+    leave: () => {
+      hasLeft = true;
+      return consumer.disconnect();
+    },
   };
 }
 

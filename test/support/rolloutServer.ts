@@ -30,10 +30,20 @@ import { openSqliteRegistry } from '../../stores/registry/sqliteRegistry.js';
 const project = defineProject('rollouts', { models: [fraud] });
 const NO_WATCHES: CompiledModel['rollout'] = { shadow: null, canary: null, bakeMs: null, probation: null };
 
-/** The fraud model, promoted only by a person; and one like it that is promoted without. Neither is watched. */
+/** Labels come days later than this. */
+const TOO_SHORT: CompiledModel['rollout'] = { ...NO_WATCHES, probation: { positives: 10, atMostMs: 1 } };
+/** Models like the fraud model, and what they ask for before and after a promotion. */
+const LIKE_FRAUD = new Map<string, Pick<CompiledModel, 'approval' | 'rollout'>>([
+  ['fraud', { approval: 'human', rollout: NO_WATCHES }],
+  ['automatic', { approval: 'automatic', rollout: NO_WATCHES }],
+  ['never-promoted', { approval: 'automatic', rollout: NO_WATCHES }],
+  ['unreachable', { approval: 'automatic', rollout: TOO_SHORT }],
+]);
+
+/** The fraud model, promoted only by a person; and some like it that are promoted without. None is watched. */
 function testModelOf(name: string): CompiledModel {
-  const compiled = modelOf(project, name === 'automatic' ? 'fraud' : name);
-  return { ...compiled, name, approval: name === 'automatic' ? 'automatic' : 'human', rollout: NO_WATCHES };
+  const like = LIKE_FRAUD.get(name);
+  return { ...modelOf(project, like === undefined ? name : 'fraud'), name, ...like };
 }
 
 /**
@@ -45,6 +55,8 @@ export class RolloutServer {
   private trained = 0;
   /** Attempts end when they come to this point, `rollback/after-effect`, and are repeated; null for none. */
   failAt: string | null = null;
+  /** SHA-256 of every artifact that is trained; null where each has its own. */
+  offered: string | null = null;
 
   private constructor(
     readonly home: string,
@@ -120,7 +132,11 @@ export class RolloutServer {
       split: { train: [0, 1], test: [1, 2], release: [0, 2] },
     };
     const fit = (): object => ({
-      artifact: { uri: 'objects://models/1', sha256: String(++this.trained).padStart(64, '0'), bytes: 1 },
+      artifact: {
+        uri: 'objects://models/1',
+        sha256: this.offered ?? String(++this.trained).padStart(64, '0'),
+        bytes: 1,
+      },
       rows: 10,
       positives: 2,
       parity: { rows: 10, maxDifference: 0 },

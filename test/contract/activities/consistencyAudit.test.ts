@@ -9,9 +9,10 @@ import { finalUpTo } from '../../../activities/audit/finality.js';
 import { recompute, takeEnds } from '../../../activities/audit/recompute.js';
 import { archiveFiles } from '../../../activities/dataset/archiveFiles.js';
 import { createAuditActivities, type ActivityDependencies } from '../../../activities/index.js';
-import type { AuditPlan, AuditResult } from '../../../contracts/consistency.js';
+import { auditInWords, isSkewed, type AuditPlan, type AuditResult } from '../../../contracts/consistency.js';
 import { REPLAY_HEADER, type ReplayMark } from '../../../contracts/deadLetters.js';
 import { predictionsTopic } from '../../../contracts/topics.js';
+import { skew } from '../../../models/operationalGates.js';
 import { paymentRecord, START } from '../../support/payments.js';
 import { labelAfter, ServedWorld } from '../../support/servedWorld.js';
 
@@ -35,7 +36,7 @@ function activities() {
   const noted: AuditResult[] = [];
   const dependencies = {
     ...world.parts,
-    modelOf: () => world.model,
+    modelOf: () => ({ ...world.model, gates: { ...world.model.gates, operational: [skew(0.01)] } }),
     registry: {
       noteConsistency: async (_model: string, _actor: string, result: AuditResult) => void noted.push(result),
     },
@@ -67,7 +68,11 @@ describe('the audit of what was served', () => {
       outcome: 'consistent',
       differing: 0,
       maxDifference: 0,
-      skew: { share: 0, byCause: { inFlight: 0, lateEvent: 0, lateLabel: 0 } },
+      skew: {
+        share: 0,
+        byCause: { inFlight: 0, lateEvent: 0, lateLabel: 0 },
+        limit: { atMost: 0.01, verdict: expect.stringMatching(/pass|inconclusive/) as string },
+      },
       findings: [],
     });
   });
@@ -95,7 +100,11 @@ describe('the audit of what was served', () => {
       differing: 0,
       maxDifference: 0,
     });
-    const { byCause, share } = result.skew;
+    const { byCause, share, limit } = result.skew;
+    // Far more than the model allows: it is said, with the limit.
+    expect(limit).toMatchObject({ atMost: 0.01, verdict: 'fail' });
+    expect(isSkewed(result)).toBe(true);
+    expect(auditInWords(result)).toMatch(/, beyond the limit of 1 %$/);
     expect(byCause.inFlight).toBeGreaterThan(0);
     expect(byCause.lateEvent).toBeGreaterThan(0);
     expect(byCause.lateLabel).toBeGreaterThan(0);

@@ -195,6 +195,56 @@ describe('tidemill apply', () => {
     expect(await listed()).toEqual(['shop-two/schedule/weekly']);
   });
 
+  test('does the same for audits, beside the retrains of a model', async () => {
+    const audited = (options: string): DeclaredModel => ({
+      name: 'weekly',
+      options: `schedule: { every: '7d' }, audit: ${options}`,
+    });
+    const module = await moduleOf('audits', [audited(`{ cron: '0 4 * * *', sample: 500 }`)]);
+    expect(changesOf(await apply(module))).toEqual([
+      'created audits/schedule/weekly',
+      'created audits/schedule/weekly/audit',
+    ]);
+    expect(await described('audits/schedule/weekly/audit')).toMatchObject({
+      policies: { overlap: 'SKIP', catchupWindow: DAY_MS, pauseOnFailure: true },
+      action: {
+        workflowType: 'consistencyAudit',
+        workflowId: 'audits/audit/weekly/schedule',
+        taskQueue: 'audits/tidemill-lifecycle',
+        args: [{ model: 'weekly', sample: 500 }],
+      },
+    });
+    await client.schedule.getHandle('audits/schedule/weekly/audit').trigger();
+    let id: string | undefined;
+    while (id === undefined) {
+      await sleep(200);
+      id = (await described('audits/schedule/weekly/audit')).info.recentActions[0]?.action.workflow.workflowId;
+    }
+    expect(id).toMatch(/^audits\/audit\/weekly\/schedule-\d{4}-/);
+    expect((await client.workflow.getHandle(id).describe()).type).toBe('consistencyAudit');
+    await client.workflow.getHandle(id).terminate();
+
+    expect(changesOf(await apply(module))).toEqual([
+      'unchanged audits/schedule/weekly',
+      'unchanged audits/schedule/weekly/audit',
+    ]);
+    const fewer = await moduleOf('audits', [audited(`{ cron: '0 4 * * *', sample: 400 }`)]);
+    const [, change] = (await apply(fewer)).schedules;
+    expect(change).toMatchObject({ model: 'weekly', change: 'changed', before: { otherwise: ['input'] } });
+    const none = await moduleOf('audits', [{ name: 'weekly', options: `schedule: { every: '7d' }` }]);
+    expect(changesOf(await apply(none))).toEqual([
+      'unchanged audits/schedule/weekly',
+      'removed audits/schedule/weekly/audit',
+    ]);
+    await apply(module);
+    while (!(await listed()).includes('audits/schedule/weekly/audit')) await sleep(200);
+    const gone = (await apply(await moduleOf('audits', []))).schedules;
+    expect(gone.map(({ id: removed, model }) => [removed, model])).toEqual([
+      ['audits/schedule/weekly', 'weekly'],
+      ['audits/schedule/weekly/audit', 'weekly'],
+    ]);
+  });
+
   test('registers the search attributes that a namespace lacks', async () => {
     const address = ['--address', temporal.address];
     await run(await findTemporal(), ['operator', 'namespace', 'create', '--namespace', 'other', ...address]);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { DAY_MS, HOUR_MS } from '../../../contracts/duration.js';
 import { isTidemillError } from '../../../contracts/errors.js';
 import type { ScheduleCalendar } from '../../../contracts/schedules.js';
-import { compileSchedule, type ScheduleOptions } from '../../../models/schedule.js';
+import { compileAudit, compileSchedule, type ScheduleOptions } from '../../../models/schedule.js';
 
 const compiled = (options: ScheduleOptions) => compileSchedule('fraud.schedule', options);
 const cron = (text: string): ScheduleCalendar => {
@@ -91,5 +91,25 @@ describe('a schedule', () => {
     }
     expect(isTidemillError(thrown, 'DEFINITION_INVALID')).toBe(true);
     if (isTidemillError(thrown)) expect(thrown.details['path']).toBe(path);
+  });
+});
+
+describe('the schedule of audits', () => {
+  test('is a schedule with a number of vectors', () => {
+    expect(compileAudit('fraud.audit', { every: '1d' })).toEqual({
+      schedule: compileSchedule('fraud.audit', { every: '1d' }),
+      sample: 2_000,
+    });
+    expect(compileAudit('fraud.audit', { cron: '0 4 * * *', sample: 100_000 }).sample).toBe(100_000);
+  });
+
+  test.for<[string, object]>([
+    ['fraud.audit.sample', { every: '1d', sample: 0 }],
+    ['fraud.audit.sample', { every: '1d', sample: 1.5 }],
+    ['fraud.audit.sample', { every: '1d', sample: 100_001 }],
+    ['fraud.audit.every', { every: '1s' }],
+    ['fraud.audit', { sample: 5 }],
+  ])('names %s where %j is no such schedule', ([path, options]) => {
+    expect(() => compileAudit('fraud.audit', options as ScheduleOptions)).toThrow(path);
   });
 });
