@@ -14,7 +14,9 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'fraud-latency': { files: ['streams/fraudLatency.js'], writesFile: false },
   'key-scaling': { files: ['streams/keyScaling.js'], writesFile: false },
   online: { files: ['online.js'], writesFile: false },
+  monitor: { files: ['monitor.js'], writesFile: false },
   operator: { files: ['operator.js'], writesFile: false },
+  recovery: { files: ['streams/recovery.js'], writesFile: false },
   rollout: { files: ['rollout.js'], writesFile: false },
   scoring: { files: ['scoring.js'], writesFile: false },
 };

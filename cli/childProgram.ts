@@ -41,9 +41,10 @@ export async function runProgram(
  * Runs a program that prints one JSON value, and an error as `{error: {code, message, details}}` in its last line on
  * standard error.
  *
+ * @param onProgress gets what the program says before the end, lines like `{progress: …}` on standard error.
  * @throws TidemillError the program's own.
  */
-export async function readProgram(program: ChildProgram): Promise<unknown> {
+export async function readProgram(program: ChildProgram, onProgress?: (progress: unknown) => void): Promise<unknown> {
   const child = spawn(process.execPath, [pathOf(program.file), ...program.args], {
     env: program.env ?? process.env,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -51,7 +52,15 @@ export async function readProgram(program: ChildProgram): Promise<unknown> {
   let output = '';
   let errors = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text;
+    if (onProgress === undefined) return;
+    const lines = errors.split('\n');
+    const rest = lines.pop() ?? '';
+    for (const line of lines.filter((each) => each.startsWith('{"progress":')))
+      onProgress((JSON.parse(line) as { progress: unknown }).progress);
+    errors = [...lines.filter((each) => !each.startsWith('{"progress":')).slice(-100), rest].join('\n');
+  });
   const code = await exitCodeOf(child);
   if (code === 0) return JSON.parse(output);
   throw errorIn(errors) ?? new Error(`${program.file} ended with ${code}: ${errors.trim().slice(-2_000)}`);

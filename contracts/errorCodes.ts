@@ -224,7 +224,8 @@ export const ERROR_CODES = {
     status: 422,
     exit: 2,
     summary: 'A model reads a view that this version cannot compute on the stream.',
-    action: 'Key the view by the key of its stream, and look it up by a field of the request.',
+    action:
+      'Key a view over another stream by the key of that stream; look a view over the requests up by the field that it is keyed by.',
   },
 
   // Models
@@ -431,6 +432,13 @@ export const ERROR_CODES = {
     summary: 'Live instances did not follow a deployment in time, or said that they never will, or nobody is live.',
     action:
       'Start workers, or look at the problem that an instance reports; pass allowNoInstances to promote without any.',
+  },
+  ARCHIVE_INCOMPATIBLE: {
+    status: 409,
+    exit: 1,
+    summary: 'An archived file was written by a contract that cannot be read as the contract of today.',
+    action:
+      'Make the field that the message names nullable, or give it its former type; or read an archive of its own.',
   },
   ARCHIVE_BEHIND: {
     status: 503,

@@ -2,8 +2,8 @@ import type { OutcomeRecord, ScoreRole } from './records.js';
 
 /**
  * How a version did on the requests of one bucket of event time; value of the topic `reports`, key: `MODEL/VERSION`. Of the
- * reports of a bucket the one with the greatest revision counts: the first tells of the predictions, later ones of their
- * labels, and of whatever came late.
+ * reports of a bucket the newest one that has a part counts, by generation and revision: the first tells of the predictions, later
+ * ones of their labels, and of whatever came late.
  */
 export interface ReportRecord {
   readonly model: string;
@@ -14,7 +14,9 @@ export interface ReportRecord {
   /** Event time of the requests, ms: from <= at < to. */
   readonly from: number;
   readonly to: number;
-  /** Counts up from 0. */
+  /** Of the monitor: one that was reset may tell of a bucket again. */
+  readonly generation: number;
+  /** Counts up from 0 in each generation. */
   readonly revision: number;
   /** Null until the bucket is complete in every partition. */
   readonly predictions: PredictionReport | null;

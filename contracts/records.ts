@@ -170,7 +170,10 @@ export interface OutcomeRecord {
 /** One finding of the drift monitor. (source, sequence) identifies it; sequence counts up from 1 per source. */
 export interface DriftRecord {
   readonly model: string;
-  /** Which monitor, on which data: `performance/log_loss`. */
+  /**
+   * Which monitor, on which data: `performance/log_loss`; with the topology's generation, `…/g2`, where it began in the midst of
+   * the log.
+   */
   readonly source: string;
   readonly sequence: number;
   readonly kind: 'performance' | 'score' | 'feature' | 'label';

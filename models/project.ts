@@ -119,3 +119,17 @@ export function viewOf(project: Project, name: string): CompiledView {
     `there is no view ${JSON.stringify(name)}; there are ${project.views.map((each) => each.name).join(', ')}`,
   );
 }
+
+/** Every stream that a project reads, once. */
+export function streamsOf({ models, windows, views }: Project): CompiledStream[] {
+  const streams = [
+    ...models.flatMap(({ request, label, service }) => [
+      request,
+      label.stream,
+      ...service.inputs.flatMap((input) => (input.kind === 'view' ? [input.view.stream] : [])),
+    ]),
+    ...views.map(({ stream }) => stream),
+    ...windows.map(({ stream }) => stream),
+  ];
+  return [...new Map(streams.map((stream) => [stream.name, stream])).values()];
+}

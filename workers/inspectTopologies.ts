@@ -4,7 +4,9 @@ import { LifecycleClient } from '../client/lifecycleClient.js';
 import { configurationFrom, type Configuration } from '../contracts/configuration.js';
 import { TidemillError } from '../contracts/errors.js';
 import type { CompiledStream } from '../features/compiledView.js';
-import { modelOf } from '../models/project.js';
+import { modelOf, streamsOf } from '../models/project.js';
+import type { Scorer } from '../scoring/scorer.js';
+import { openArchivedInput, type ArchivedInput } from '../stores/archive/archivedInput.js';
 import type { Log } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
@@ -24,6 +26,11 @@ import { openLog } from './openLog.js';
 export interface InspectedTopologies {
   readonly log: Log;
   readonly registry: Registry;
+  /** Input that the log no longer holds. */
+  readonly archive: ArchivedInput;
+  /** Of the model; null where none was named. */
+  readonly scorer: Scorer | null;
+  readonly home: string;
   /** Name under which the registry counts the generations of a topology. */
   readonly key: (name: TopologyName) => string;
   /** All topologies of a name. */
@@ -59,6 +66,12 @@ export async function inspectTopologies<T>(
     const scoring = scoringParts({ model, registry, objects, log });
     const { scorer } = scoring;
     if (scorer !== null) closing.push(() => scorer.close());
+    let offline: Promise<OfflineStore> | null = null;
+    const openOffline = async (): Promise<OfflineStore> => {
+      const store = await openDuckdbStore({ threads: 1, memoryLimit: '512MB' });
+      closing.push(() => store.close());
+      return store;
+    };
     const parts = {
       project,
       definitions,
@@ -66,11 +79,7 @@ export async function inspectTopologies<T>(
       partitions: (stream: CompiledStream) => streamPartitions(log, project, stream),
       ...scoring,
       objects,
-      offline: async (): Promise<OfflineStore> => {
-        const store = await openDuckdbStore({ threads: 1, memoryLimit: '128MB' });
-        closing.push(() => store.close());
-        return store;
-      },
+      offline: (): Promise<OfflineStore> => (offline ??= openOffline()),
       online: (): OnlineStore => {
         const store = openOnlineStore(configuration.online);
         closing.push(() => store.close());
@@ -86,6 +95,9 @@ export async function inspectTopologies<T>(
     return await work({
       log,
       registry,
+      archive: openArchivedInput({ log, objects, offline: parts.offline, project, streams: streamsOf(definitions) }),
+      scorer,
+      home,
       key: (name) => generationKey(project, name, model?.name ?? ''),
       topologies: (name) =>
         createTopologies(name, { ...parts, generation: (topology) => registry.generation(topology) }),

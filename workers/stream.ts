@@ -10,7 +10,8 @@ import { poisonLimitFrom } from '../contracts/poisonLimit.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
 import { streamTopic } from '../contracts/topics.js';
 import type { CompiledStream } from '../features/compiledView.js';
-import { modelOf } from '../models/project.js';
+import { modelOf, streamsOf } from '../models/project.js';
+import { openArchivedInput } from '../stores/archive/archivedInput.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
@@ -113,6 +114,13 @@ async function main(): Promise<void> {
       })),
     generation: (topology: string) => registry.generation(topology),
   };
+  const archive = openArchivedInput({
+    log,
+    objects,
+    offline: parts.offline,
+    project: id,
+    streams: streamsOf(definitions),
+  });
   const topologies = [];
   for (const name of names) {
     // What scores plans itself, and what materializes follows the versions in use.
@@ -185,6 +193,7 @@ async function main(): Promise<void> {
     ...settingsOf(name),
     processing: processingOf(values.processing),
     poisonLimit,
+    archive,
     ...(objectSnapshots === null ? {} : { objectSnapshots: { objects, ...objectSnapshots } }),
     ...(server === null ? {} : { address: server.address }),
     onCommit: monitoring.onCommit,

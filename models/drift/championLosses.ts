@@ -17,6 +17,8 @@ export interface ClosedLosses {
   readonly rows: readonly LossRow[];
   /** Event time up to which labels are known in this partition. */
   readonly knownUpTo: number;
+  /** Event time up to which rows had been handed out before; null for the first ones. */
+  readonly from: number | null;
 }
 
 /** Length of a bucket by which requests are complete, and a change is dated. */
@@ -68,8 +70,9 @@ export class ChampionLosses {
     this.knownUpTo = knownAt;
     const complete = completeUpTo(knownAt, this.labelDelayMs);
     if (complete <= this.closedUpTo) return null;
+    const from = Number.isFinite(this.closedUpTo) ? this.closedUpTo : null;
     this.closedUpTo = complete;
-    return { rows: this.closed(complete), knownUpTo: knownAt };
+    return { rows: this.closed(complete), knownUpTo: knownAt, from };
   }
 
   private closed(until: number): LossRow[] {

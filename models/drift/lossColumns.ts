@@ -7,6 +7,8 @@ export interface LossColumns {
   readonly upstream: number;
   /** Event time up to which labels are known in it; null where more of the same follows. */
   readonly knownUpTo: number | null;
+  /** Event time up to which rows came before; null where these are the first of the partition. */
+  readonly from: number | null;
   readonly at: Float64Array;
   readonly ids: Float64Array | readonly string[];
   readonly versions: Float64Array;
@@ -23,6 +25,7 @@ const MAGIC = 0x314c_4d54; // "TML1"
 interface Header {
   readonly upstream: number;
   readonly knownUpTo: number | null;
+  readonly from: number | null;
   readonly rows: number;
   readonly ids: readonly string[] | null;
 }
@@ -30,9 +33,12 @@ interface Header {
 /** Rows of a block: of 32 bytes each, or of texts as ids, they stay below the broker's limit of a record. */
 export const MAX_BLOCK_ROWS = 8_192;
 
-export function encodeLosses(upstream: number, knownUpTo: number | null, rows: readonly LossRow[]): Buffer {
+export function encodeLosses(
+  { upstream, knownUpTo, from }: Pick<LossColumns, 'upstream' | 'knownUpTo' | 'from'>,
+  rows: readonly LossRow[],
+): Buffer {
   const texts = rows.some(({ id }) => typeof id === 'string') ? rows.map(({ id }) => String(id)) : null;
-  const header: Header = { upstream, knownUpTo, rows: rows.length, ids: texts };
+  const header: Header = { upstream, knownUpTo, from, rows: rows.length, ids: texts };
   const json = Buffer.from(JSON.stringify(header), 'utf8');
   const start = Math.ceil((8 + json.length) / 8) * 8;
   const columns = texts === null ? 4 : 3;
@@ -61,14 +67,15 @@ export function decodeLosses(bytes: Uint8Array | null): LossColumns {
   } catch (error) {
     throw invalid(messageOf(error));
   }
-  const { upstream, knownUpTo, rows, ids } = header;
+  const { upstream, knownUpTo, from, rows, ids } = header;
   if (bytes.length !== start + 8 * rows * (ids === null ? 4 : 3)) throw invalid('it is torn');
   const column = (number: number): Float64Array => {
     const values = new Float64Array(rows);
     for (let row = 0; row < rows; row++) values[row] = view.getFloat64(start + 8 * (number * rows + row), true);
     return values;
   };
-  return { upstream, knownUpTo, at: column(0), versions: column(1), losses: column(2), ids: ids ?? column(3) };
+  const [at, versions, losses] = [column(0), column(1), column(2)];
+  return { upstream, knownUpTo, from, at, versions, losses, ids: ids ?? column(3) };
 }
 
 function invalid(problem: string): TidemillError {

@@ -3,6 +3,7 @@ import { parseState } from '../monitoring/parseState.js';
 import { createAdwin, decodeAdwin, type Adwin } from './adwin.js';
 import { completeUpTo, LOSS_BUCKET_MS, MAX_LOSS } from './championLosses.js';
 import { decodeLosses, type LossColumns } from './lossColumns.js';
+import { LossHistory } from './lossHistory.js';
 import { LossQueue } from './lossQueue.js';
 
 /**
@@ -14,10 +15,14 @@ import { LossQueue } from './lossQueue.js';
  *   3. feed each to the detector; another version starts it anew
  *   4. report a rise of the mean, with its onset, once the version is known well enough
  *
- * The series, and with it every finding, does not depend on how the partitions mix.
+ * The series, and with it every finding, does not depend on how the partitions mix. One that begins in the midst of what there was,
+ * as after a reset that does not go back to the start, counts its findings anew: under a source of its own, so that none of them
+ * is taken for one that is known.
  */
 export interface DetectorOptions {
   readonly model: string;
+  /** Of the topology: names the source of a series that begins in the midst. */
+  readonly generation: number;
   readonly labelDelayMs: number;
   /** Partitions that losses come from. */
   readonly partitions: number;
@@ -27,26 +32,16 @@ export interface DetectorOptions {
   readonly delta?: number;
 }
 
-/** Losses of one bucket of event time: what a change is dated by. */
-interface LossBucket {
-  readonly at: number;
-  rows: number;
-  sum: number;
-}
-
-/** Buckets are kept for about a year; a change further back is dated to the oldest. */
-const MAX_BUCKETS = 50_000;
-
 interface DetectorState {
   readonly known: readonly (number | null)[];
   /** By partition: blocks received, and the row of the oldest that is left. */
   readonly lanes: readonly (readonly [next: number, row: number])[];
+  readonly isPartial: boolean;
   readonly version: number | null;
   readonly seen: number;
   readonly sequence: number;
   /** Base64. */
   readonly adwin: string;
-  readonly buckets: readonly LossBucket[];
 }
 
 export class LossDetector {
@@ -55,11 +50,12 @@ export class LossDetector {
   private readonly queue: LossQueue;
   /** Blocks as they came, until they are used up; null for one that is. */
   private readonly changed = new Map<string, Uint8Array | null>();
+  private isPartial = false;
   private version: number | null = null;
   private seen = 0;
   private sequence = 0;
   private adwin: Adwin;
-  private buckets: LossBucket[] = [];
+  private readonly history = new LossHistory();
   private found: DriftRecord[] = [];
 
   constructor(private readonly options: DetectorOptions) {
@@ -84,7 +80,8 @@ export class LossDetector {
    */
   take(columns: LossColumns, bytes: Uint8Array): DriftRecord[] {
     // 1 queue
-    const { upstream, knownUpTo } = columns;
+    const { upstream, knownUpTo, from } = columns;
+    if (from !== null && this.known[upstream] === Number.NEGATIVE_INFINITY) this.isPartial = true;
     const sequence = this.queue.push(columns);
     if (columns.at.length > 0) this.changed.set(blockKey(upstream, sequence), bytes);
     if (knownUpTo === null) return [];
@@ -109,7 +106,7 @@ export class LossDetector {
       this.restart();
     }
     this.seen++;
-    this.keep(at, loss);
+    this.history.add(at, loss);
     const before = this.adwin.mean;
     if (this.adwin.update(loss)) this.judge(at, version, before, this.adwin.mean);
   }
@@ -118,12 +115,12 @@ export class LossDetector {
   private judge(at: number, version: number, before: number, after: number): void {
     // An improvement, or a cut before the version is known well enough: the detector keeps what it cut its window to.
     if (after <= before || this.seen <= (this.options.warmUp ?? 5_000)) return;
-    const onset = estimateOnset(this.buckets);
+    const onset = this.history.estimateOnset();
     this.restart();
     this.sequence++;
     this.found.push({
       model: this.options.model,
-      source: 'performance/log_loss',
+      source: this.isPartial ? `performance/log_loss/g${this.options.generation}` : 'performance/log_loss',
       sequence: this.sequence,
       kind: 'performance',
       detector: 'adwin',
@@ -138,21 +135,9 @@ export class LossDetector {
     });
   }
 
-  private keep(at: number, loss: number): void {
-    const start = Math.floor(at / LOSS_BUCKET_MS) * LOSS_BUCKET_MS;
-    const last = this.buckets.at(-1);
-    if (last !== undefined && last.at === start) {
-      last.rows++;
-      last.sum += loss;
-      return;
-    }
-    this.buckets.push({ at: start, rows: 1, sum: loss });
-    if (this.buckets.length > 2 * MAX_BUCKETS) this.buckets = this.buckets.slice(-MAX_BUCKETS);
-  }
-
   private restart(): void {
     this.seen = 0;
-    this.buckets = [];
+    this.history.clear();
     this.adwin = this.newDetector();
   }
 
@@ -160,14 +145,15 @@ export class LossDetector {
   *entries(): Iterable<readonly [key: string, value: Uint8Array | null]> {
     yield* this.changed;
     this.changed.clear();
+    for (const [key, value] of this.history.entries()) yield [`h${key}`, value === null ? null : Buffer.from(value)];
     const state: DetectorState = {
       known: this.known.map((time) => (Number.isFinite(time) ? time : null)),
       lanes: this.queue.lanes.map(({ next, row }) => [next, row]),
+      isPartial: this.isPartial,
       version: this.version,
       seen: this.seen,
       sequence: this.sequence,
       adwin: Buffer.from(this.adwin.encode()).toString('base64'),
-      buckets: this.buckets,
     };
     yield ['detector', Buffer.from(JSON.stringify(state))];
   }
@@ -176,6 +162,10 @@ export class LossDetector {
   restore(key: string, value: Uint8Array): void {
     if (key === 'detector') {
       this.decode(parseState<DetectorState>(Buffer.from(value).toString('utf8')));
+      return;
+    }
+    if (key.startsWith('h')) {
+      this.history.restore(key.slice(1), Buffer.from(value).toString('utf8'));
       return;
     }
     const columns = decodeLosses(value);
@@ -188,42 +178,14 @@ export class LossDetector {
     for (const [partition, time] of state.known.entries()) this.known[partition] = time ?? Number.NEGATIVE_INFINITY;
     for (const [at, [next, row]] of state.lanes.entries())
       Object.assign(this.queue.lanes[at] as LossQueue['lanes'][number], { next, row });
+    this.isPartial = state.isPartial;
     this.version = state.version;
     this.seen = state.seen;
     this.sequence = state.sequence;
     this.adwin = decodeAdwin(Buffer.from(state.adwin, 'base64'));
-    this.buckets = state.buckets.map((bucket) => ({ ...bucket }));
   }
 }
 
 function blockKey(upstream: number, sequence: number): string {
   return `${upstream}/${sequence}`;
-}
-
-/**
- * Where a rise of the mean began: the cumulative sum of the deviations from the overall mean falls before it and climbs
- * after it, so it began behind the least value. (ADWIN says that there was a change; the part of its window that is left
- * over begins long before it where the change is small.)
- *
- *   losses      1 1 1 1 | 3 3        mean 5/3
- *   cumulated   -.7 -1.3 -2 -2.7 -1.3 0     least behind the fourth
- */
-function estimateOnset(buckets: readonly LossBucket[]): number {
-  let rows = 0;
-  let sum = 0;
-  for (const bucket of buckets) {
-    rows += bucket.rows;
-    sum += bucket.sum;
-  }
-  const mean = sum / rows;
-  let cumulated = 0;
-  let least = 0;
-  let onset = buckets[0]?.at ?? 0;
-  for (const [at, bucket] of buckets.entries()) {
-    cumulated += bucket.sum - bucket.rows * mean;
-    if (cumulated >= least) continue;
-    least = cumulated;
-    onset = buckets[at + 1]?.at ?? bucket.at;
-  }
-  return onset;
 }

@@ -43,24 +43,33 @@ export class LossQueue {
    */
   drain(until: number, take: TakeLoss, used: (upstream: number, sequence: number) => void): void {
     for (;;) {
-      let first: Lane | null = null;
-      let upstream = -1;
-      for (const [at, lane] of this.lanes.entries()) {
-        if (lane.chunks.length === 0 || timeOf(lane) > until) continue;
-        if (first !== null && !isBefore(lane, first)) continue;
-        first = lane;
-        upstream = at;
-      }
-      if (first === null) return;
-      const [{ columns, sequence }] = first.chunks as [Chunk];
-      const { row } = first;
+      const upstream = this.earliest(until);
+      if (upstream === -1) return;
+      const lane = this.lanes[upstream] as Lane;
+      const { columns, sequence } = lane.chunks[0] as Chunk;
+      const row = lane.row++;
       take(columns.at[row] as number, columns.versions[row] as number, columns.losses[row] as number);
-      first.row++;
-      if (first.row < columns.at.length) continue;
-      first.chunks.shift();
-      first.row = 0;
+      if (lane.row < columns.at.length) continue;
+      lane.chunks.shift();
+      lane.row = 0;
       used(upstream, sequence);
     }
+  }
+
+  /** Partition whose next loss is the first of all, up to a time; -1 where there is none. Hot: called for every row. */
+  private earliest(until: number): number {
+    let first = -1;
+    let time = until;
+    for (let at = 0; at < this.lanes.length; at++) {
+      const lane = this.lanes[at] as Lane;
+      if (lane.chunks.length === 0) continue;
+      const own = timeOf(lane);
+      if (own > time) continue;
+      if (first !== -1 && own === time && compareIds(idOf(this.lanes[first] as Lane), idOf(lane)) <= 0) continue;
+      first = at;
+      time = own;
+    }
+    return first;
   }
 }
 
@@ -70,9 +79,4 @@ function timeOf({ chunks, row }: Lane): number {
 
 function idOf({ chunks, row }: Lane): EventId {
   return (chunks[0] as Chunk).columns.ids[row] as EventId;
-}
-
-function isBefore(a: Lane, b: Lane): boolean {
-  const difference = timeOf(a) - timeOf(b);
-  return difference !== 0 ? difference < 0 : compareIds(idOf(a), idOf(b)) < 0;
 }

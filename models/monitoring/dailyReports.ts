@@ -5,7 +5,10 @@ import { outcomeReport, predictionReport, type ColumnsOf } from './performanceRe
 import { decodePredictionCounts, PredictionCounts } from './predictionCounts.js';
 
 /** What sums are made from. */
-export type BucketReport = Pick<ReportRecord, 'version' | 'role' | 'from' | 'to' | 'revision' | 'counts'>;
+export type BucketReport = Pick<
+  ReportRecord,
+  'version' | 'role' | 'from' | 'to' | 'generation' | 'revision' | 'counts'
+>;
 
 interface Day {
   readonly day: number;
@@ -15,13 +18,19 @@ interface Day {
   outcomes: OutcomeCounts | null;
 }
 
-/** The report of each bucket that counts: the one with the greatest revision. */
-export function newestReports<Report extends BucketReport>(reports: Iterable<Report>): Report[] {
-  const newest = new Map<string, Report>();
-  for (const report of reports) {
+/** What counts of each bucket: of either part the newest that there is. */
+export function newestReports(reports: Iterable<BucketReport>): BucketReport[] {
+  const newest = new Map<string, BucketReport>();
+  const sorted = [...reports].sort((a, b) => a.generation - b.generation || a.revision - b.revision);
+  for (const report of sorted) {
     const name = `${report.version}/${report.role}/${report.from}`;
-    const known = newest.get(name);
-    if (known === undefined || known.revision < report.revision) newest.set(name, report);
+    const { predictions, outcomes } = report.counts;
+    const before = newest.get(name)?.counts;
+    const counts = {
+      predictions: predictions ?? before?.predictions ?? null,
+      outcomes: outcomes ?? before?.outcomes ?? null,
+    };
+    newest.set(name, { ...report, counts });
   }
   return [...newest.values()];
 }

@@ -10,6 +10,8 @@ import { StepQueue, type Step } from './stepQueue.js';
 
 export interface MergerOptions {
   readonly model: string;
+  /** Of the topology. */
+  readonly generation: number;
   /** Partitions that are counted, each by itself. */
   readonly partitions: number;
   readonly bucketMs: number;
@@ -110,13 +112,14 @@ export class ReportMerger {
     { bucket, version, role }: Cell<unknown>,
     { predictions, outcomes, revision }: Merged,
   ): ReportRecord {
-    const { model, bucketMs, columnsOf } = this.options;
+    const { model, generation, bucketMs, columnsOf } = this.options;
     return {
       model,
       version,
       role,
       from: bucket * bucketMs,
       to: (bucket + 1) * bucketMs,
+      generation,
       revision,
       predictions: predictions === null ? null : predictionReport(predictions, columnsOf),
       outcomes: outcomes === null ? null : outcomeReport(outcomes),

@@ -17,7 +17,9 @@ export interface Step<Counts> {
  *   partition 1        closes up to 7 ────────── up to 9      (closes 7 and 8 at once)
  *   steps              7 (of both)               8 (of both)
  *
- * What comes late for a bucket is known with the first one that its partition closes after it.
+ * What comes late for a bucket is known with the first one that its partition closes after it. Where a partition's first block
+ * does not begin with its first bucket, as after a reset that does not go back to the start, the buckets before it are left out:
+ * what is known of them would be a part.
  */
 export class StepQueue<Counts extends Mergeable<Counts>> {
   /** By the step from which they count: cells, those of all partitions together. */
@@ -25,6 +27,8 @@ export class StepQueue<Counts extends Mergeable<Counts>> {
   private readonly changed = new Set<number>();
   /** First open bucket, by partition. */
   private readonly open: number[];
+  /** Buckets before this one are known in part. */
+  private whole = Number.NEGATIVE_INFINITY;
 
   constructor(
     partitions: number,
@@ -40,15 +44,17 @@ export class StepQueue<Counts extends Mergeable<Counts>> {
 
   /** @returns the steps that can be taken now, in their order. */
   take(upstream: number, from: number | null, to: number | null, cells: readonly Cell<Counts>[]): Step<Counts>[] {
+    if (from !== null && this.open[upstream] === Number.NEGATIVE_INFINITY) this.whole = Math.max(this.whole, from);
     for (const cell of cells) this.add(Math.max(cell.bucket, from ?? cell.bucket), cell);
     if (to === null) return [];
     this.open[upstream] = Math.max(this.open[upstream] as number, to);
     const ready = [...this.waiting.keys()].filter((bucket) => bucket < this.closedUpTo).sort((a, b) => a - b);
-    return ready.map((bucket) => {
+    return ready.map((bucket): Step<Counts> => {
       const taken = this.waiting.get(bucket) as Cell<Counts>[];
       this.waiting.delete(bucket);
       this.changed.add(bucket);
-      return { bucket, cells: taken.filter(({ counts }) => !counts.isEmpty).sort(compareCells) };
+      const known = taken.filter((cell) => cell.bucket >= this.whole && !cell.counts.isEmpty);
+      return { bucket, cells: known.sort(compareCells) };
     });
   }
 
@@ -68,14 +74,18 @@ export class StepQueue<Counts extends Mergeable<Counts>> {
       yield [String(step), cells === undefined ? null : encodeByBucket(cells)];
     }
     this.changed.clear();
-    yield ['open', JSON.stringify(this.open.map((bucket) => (Number.isFinite(bucket) ? bucket : null)))];
+    yield [
+      'open',
+      JSON.stringify([this.whole, ...this.open].map((bucket) => (Number.isFinite(bucket) ? bucket : null))),
+    ];
   }
 
   /** @throws TidemillError STATE_CORRUPT */
   restore(key: string, value: string): void {
     if (key === 'open') {
-      for (const [at, bucket] of parseState<(number | null)[]>(value).entries())
-        this.open[at] = bucket ?? Number.NEGATIVE_INFINITY;
+      const [whole = null, ...open] = parseState<(number | null)[]>(value);
+      this.whole = whole ?? Number.NEGATIVE_INFINITY;
+      for (const [at, bucket] of open.entries()) this.open[at] = bucket ?? Number.NEGATIVE_INFINITY;
       return;
     }
     const byBucket = parseState<[number, string][]>(value);

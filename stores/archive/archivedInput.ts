@@ -61,7 +61,9 @@ export function openArchivedInput(parts: ArchivedInputParts): ArchivedInput {
           files.push(await parts.objects.localPath(uri, sha256));
         for await (const events of offline.readEvents(stream, files)) {
           // Ranges of two writers may overlap: what was read counts once.
-          const fresh = events.filter(({ offset, partition }) => partition === place.partition && offset < to && offset >= next);
+          const fresh = events.filter(
+            ({ offset, partition }) => partition === place.partition && offset < to && offset >= next,
+          );
           const last = fresh.at(-1);
           if (last === undefined) continue;
           yield fresh.map((event) => recordOf(stream, place.topic, event));

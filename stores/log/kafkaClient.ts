@@ -2,6 +2,7 @@ import type { Broker, Cluster, Kafka as Client, logCreator } from 'kafkajs';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
 import type { KafkaSecurity } from './kafkaSecurity.js';
 import { Kafka, logLevel } from './kafkajs/kafkajs.js';
+import { watchedSockets } from './watchedSocket.js';
 
 /** Connection options of one process. */
 export interface KafkaOptions {
@@ -38,6 +39,7 @@ export function createKafka({ brokers, clientId, security, onClientLog }: KafkaO
     retry: RETRY,
     connectionTimeout: 3_000,
     requestTimeout: 30_000,
+    socketFactory: watchedSockets(),
     logLevel: logLevel.WARN,
     logCreator: creator,
   });

@@ -10,7 +10,10 @@ import { parquet } from './parquetFiles.js';
  *            ├─ without those whose decision keeps the truth from showing
  *            └─ served vector, where the version read this service; `__skewed` where event time has it otherwise
  */
-export function datasetSql({ vectors, service, labels, served, labelCutOff }: DatasetQuery): string {
+export function datasetSql(
+  { vectors, service, labels, served, labelCutOff }: DatasetQuery,
+  labelEvents: string,
+): string {
   const { stream, horizonMs, retentionMs, absence, censored } = labels;
   const field = (at: number): string => identifier(stream.fields[at]?.name ?? '');
   const [id, time] = [field(stream.eventId), field(stream.eventTime)];
@@ -36,7 +39,7 @@ export function datasetSql({ vectors, service, labels, served, labelCutOff }: Da
   const isNegative = absence === 'negative' ? `v.__time + ${horizonMs} <= ${labelCutOff}` : 'false';
   return `WITH known AS (SELECT v.__id AS id, v.__time AS "at", l.label, l.known_at
       FROM ${rows} v JOIN (SELECT ${id} AS id, CAST(${field(labels.field)} AS DOUBLE) AS label, ${time} AS known_at,
-          __partition, __offset FROM ${parquet(labels.files)} WHERE ${time} <= ${labelCutOff}) l
+          __partition, __offset FROM ${labelEvents} WHERE ${time} <= ${labelCutOff}) l
         ON l.id = v.__id AND l.known_at <= v.__time + ${retentionMs}
       QUALIFY row_number() OVER (PARTITION BY v.__id, v.__time ORDER BY l.known_at DESC, l.__partition, l.__offset) = 1),
     served AS (${servedRows})

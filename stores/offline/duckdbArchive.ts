@@ -13,7 +13,8 @@ import type {
   ServedRow,
   ServedSample,
 } from './archiveReader.js';
-import { APPEND_TIME, eventRelation, parquet, toValue } from './parquetFiles.js';
+import { eventFiles } from './eventFiles.js';
+import { APPEND_TIME, parquet, toValue } from './parquetFiles.js';
 
 /** Runs one query; `what` names it in errors. */
 export type RunQuery = (what: string, sql: string) => Promise<DuckDBValue[][]>;
@@ -24,7 +25,7 @@ export function duckdbArchive(run: RunQuery): ArchiveReader {
     async eventsAt(stream, files, places) {
       if (files.length === 0 || places.length === 0) return [];
       const wanted = places.map(({ partition, offset }) => `(${partition}, ${offset})`).join(', ');
-      const sql = `SELECT ${columnsOf(stream)} FROM ${eventRelation(stream, files)}
+      const sql = `SELECT ${columnsOf(stream)} FROM ${await eventFiles(run, stream, files)}
         WHERE (__partition, __offset) IN (VALUES ${wanted})`;
       return (await run(stream.name, sql)).map((row) => eventOf(stream, row));
     },
@@ -50,10 +51,11 @@ async function eventsOfKeys(run: RunQuery, query: KeyQuery): Promise<KeyedEvents
   if (files.length === 0) return { newest: null, events: [] };
   const time = identifier(nameOf(stream, stream.eventTime));
   const range = `__offset >= ${integerLiteral(from)} AND __offset < ${integerLiteral(to)}`;
+  const events = await eventFiles(run, stream, files);
   // 1
   const [times] = await run(
     stream.name,
-    `SELECT CAST(min(${time}) AS DOUBLE), CAST(max(${time}) AS DOUBLE) FROM ${parquet(files)} WHERE ${range}`,
+    `SELECT CAST(min(${time}) AS DOUBLE), CAST(max(${time}) AS DOUBLE) FROM ${events} WHERE ${range}`,
   );
   const [oldest, newest] = [times?.[0] as number | null, times?.[1] as number | null];
   if (oldest === null || newest === null || oldest > until || newest <= after || keys.length === 0)
@@ -62,7 +64,7 @@ async function eventsOfKeys(run: RunQuery, query: KeyQuery): Promise<KeyedEvents
   const { type } = stream.fields[field] as CompiledField;
   const sql = `SELECT ${columnsOf(stream)}, CAST(__before AS DOUBLE) FROM (
       SELECT *, max(${time}) OVER (ORDER BY __offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS __before
-      FROM ${eventRelation(stream, files)} WHERE ${range})
+      FROM ${events} WHERE ${range})
     WHERE ${time} > ${integerLiteral(after)} AND ${time} <= ${integerLiteral(until)}
       AND ${identifier(nameOf(stream, field))} IN (SELECT unnest([${keys.map((key) => literalSql(type, key)).join(', ')}]))
     ORDER BY __offset`;

@@ -15,6 +15,8 @@ import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
 import type { EventId, LoggedEvent, Value } from '../../features/types.js';
 import { datasetSql } from './datasetSql.js';
 import { duckdbArchive } from './duckdbArchive.js';
+import { contractSetting, eventFiles } from './eventFiles.js';
+import { mergeEventFiles } from './mergeEventFiles.js';
 import type {
   DatasetQuery,
   JoinedTable,
@@ -23,7 +25,7 @@ import type {
   VectorQuery,
   VectorTable,
 } from './offlineStore.js';
-import { APPEND_TIME, emptyRelation, eventRelation, parquet, REPLAY, toValue, writeParquet } from './parquetFiles.js';
+import { APPEND_TIME, parquet, REPLAY, toValue, writeParquet } from './parquetFiles.js';
 
 export interface DuckdbStoreOptions {
   /** Like `2GB`. @default 80 % of the machine's memory, DuckDB's own default */
@@ -70,6 +72,13 @@ class DuckdbStore implements OfflineStore {
       connection.closeSync();
     }
   }
+  mergeEvents(
+    files: readonly string[],
+    range: { readonly from: number; readonly to: number },
+    output: string,
+  ): Promise<number> {
+    return this.use((session) => mergeEventFiles((what, sql) => session.rows(what, sql), files, range, output));
+  }
   computeVectors(query: VectorQuery): Promise<VectorTable> {
     return this.use((session) => session.computeVectors(query));
   }
@@ -92,14 +101,20 @@ class Session {
   async writeEvents(stream: CompiledStream, path: string, events: readonly LoggedEvent[]): Promise<number> {
     const columns = [...eventColumns(stream), APPEND_TIME, REPLAY];
     const fields = stream.fields.length;
-    await writeParquet(this.connection, path, columns, events.length, (row, column) => {
+    const valueAt = (row: number, column: number): Value => {
       const event = events[row] as LoggedEvent;
       if (column < fields) return event.values[column] as Value;
       if (column === fields) return event.partition;
       if (column === fields + 1) return event.offset;
       return (column === fields + 2 ? event.appendedAt : event.replay) ?? null;
-    });
+    };
+    await writeParquet(this.connection, path, columns, events.length, valueAt, contractSetting(stream));
     return events.length;
+  }
+
+  /** Event files as one relation under the contract of today. */
+  private eventsIn(stream: CompiledStream, files: readonly string[]): Promise<string> {
+    return eventFiles((what, sql) => this.rows(what, sql), stream, files);
   }
 
   async *readEvents(stream: CompiledStream, files: readonly string[]): AsyncIterable<readonly LoggedEvent[]> {
@@ -110,10 +125,8 @@ class Session {
         type === 'BIGINT' || type === 'INTEGER' ? `CAST(${identifier(name)} AS DOUBLE)` : identifier(name),
       )
       .join(', ');
-    // Files may be older than these columns: the union gives them to those, too.
-    const added = [APPEND_TIME, REPLAY].map(({ name, type }) => `NULL::${type} AS ${name}`).join(', ');
-    const rows = `SELECT * FROM ${parquet(files, 'union_by_name = true')} UNION ALL BY NAME SELECT ${added} WHERE false`;
-    const sql = `SELECT ${select} FROM (${rows}) ORDER BY __partition, __offset`;
+    const rows = await this.eventsIn(stream, files);
+    const sql = `SELECT ${select} FROM ${rows} ORDER BY __partition, __offset`;
     const fields = stream.fields.length;
     for await (const chunk of this.stream(sql, stream.name)) {
       yield chunk.map((row): LoggedEvent => {
@@ -167,7 +180,7 @@ class Session {
     const relations: Record<string, string> = {};
     for (const stream of streamsOf(service.request, service.inputs)) {
       const files = query.files[stream.name] ?? [];
-      const events = files.length === 0 ? emptyRelation(stream) : eventRelation(stream, files);
+      const events = await this.eventsIn(stream, files);
       const share = stream.name === service.request.name ? query.share : undefined;
       relations[stream.name] = share === undefined ? events : shareOf(stream, events, share);
     }
@@ -222,7 +235,8 @@ class Session {
 
   async joinDataset(query: DatasetQuery): Promise<JoinedTable> {
     const { vectors, service } = query;
-    const rows = await this.copy(service.name, datasetSql(query), query.output);
+    const labels = await this.eventsIn(query.labels.stream, query.labels.files);
+    const rows = await this.copy(service.name, datasetSql(query, labels), query.output);
     const [counts] = (
       await this.connection.runAndReadAll(
         `SELECT coalesce(sum(CAST(__served AS INTEGER)), 0)::DOUBLE, coalesce(sum(__label), 0), coalesce(sum(CAST(__skewed AS INTEGER)), 0)::DOUBLE FROM ${parquet([query.output])}`,

@@ -17,6 +17,17 @@ export interface OfflineStore {
   /** Reads events back, in (partition, offset) order. */
   readEvents(stream: CompiledStream, files: readonly string[]): AsyncIterable<readonly LoggedEvent[]>;
   /**
+   * Merges files of one topic and partition, whatever they hold, into one in the order of their offsets: rows with
+   * from <= offset < to, each offset once. Returns rows written.
+   *
+   * @throws TidemillError ARCHIVE_INCOMPATIBLE where they were written by different contracts
+   */
+  mergeEvents(
+    files: readonly string[],
+    range: { readonly from: number; readonly to: number },
+    output: string,
+  ): Promise<number>;
+  /**
    * The service's vectors at the requests, `event-time` (all events of the files count): one row per request row, in
    * (time, id) order, as Parquet `__time, __id, __entity, COLUMN…` with the service's column names as DOUBLE (null for
    * null).

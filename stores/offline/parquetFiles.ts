@@ -10,8 +10,6 @@ import {
   type DuckDBType,
   type DuckDBValue,
 } from '@duckdb/node-api';
-import type { CompiledStream } from '../../features/compiledView.js';
-import { eventColumns } from '../../features/duckdb/lowerService.js';
 import { identifier, textLiteral } from '../../features/duckdb/sqlText.js';
 import type { Value } from '../../features/types.js';
 
@@ -34,6 +32,7 @@ export async function writeParquet(
   columns: readonly { readonly name: string; readonly type: string }[],
   rows: number,
   valueAt: (row: number, column: number) => Value,
+  ...settings: readonly string[]
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const table = identifier(`write_${randomUUID()}`);
@@ -61,7 +60,9 @@ export async function writeParquet(
     const select = columns
       .map(({ name, type }) => `CAST(${identifier(name)} AS ${type}) AS ${identifier(name)}`)
       .join(', ');
-    await connection.run(`COPY (SELECT ${select} FROM ${table}) TO ${textLiteral(unfinished)} (FORMAT parquet)`);
+    await connection.run(
+      `COPY (SELECT ${select} FROM ${table}) TO ${textLiteral(unfinished)} (${['FORMAT parquet', ...settings].join(', ')})`,
+    );
     await rename(unfinished, path);
   } finally {
     await connection.run(`DROP TABLE ${table}`);
@@ -72,17 +73,6 @@ export async function writeParquet(
 /** Files as one relation. */
 export function parquet(files: readonly string[], ...options: readonly string[]): string {
   return `read_parquet([${files.map(textLiteral).join(', ')}]${options.map((option) => `, ${option}`).join('')})`;
-}
-
-/** The columns that values depend on, by name: files of which only some have the append time are one relation, too. */
-export function eventRelation(stream: CompiledStream, files: readonly string[]): string {
-  const columns = eventColumns(stream).map(({ name }) => identifier(name));
-  return `(SELECT ${columns.join(', ')} FROM ${parquet(files)})`;
-}
-
-export function emptyRelation(stream: CompiledStream): string {
-  const columns = eventColumns(stream).map(({ name, type }) => `NULL::${type} AS ${identifier(name)}`);
-  return `(SELECT ${columns.join(', ')} WHERE false)`;
 }
 
 /** A value as it is held in memory: integers come from DuckDB as bigints. */

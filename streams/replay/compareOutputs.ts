@@ -26,12 +26,14 @@ export async function outputEnds(log: Log, current: Topology): Promise<ReadonlyM
  * Holds what a replay told against what the running generation told, by subject: a window, or a request. The last word on
  * each counts: how often a window was told anew depends on where commits fell.
  *
- * @param until ends of the running generation's outputs when it stood where the replay is.
+ * @param until ends of the running generation's outputs, after it stood where the replay is now.
+ * @param sure ends of before: what was told since may lie behind where the replay is, and is missed by nobody.
  */
 export async function compareOutputs(
   log: Log,
   topologies: { readonly current: Topology; readonly next: Topology },
   until: ReadonlyMap<string, readonly number[]>,
+  sure: ReadonlyMap<string, readonly number[]> = until,
 ): Promise<ReplayComparison[]> {
   const comparisons: ReplayComparison[] = [];
   for (const [topic, ends] of until) {
@@ -57,7 +59,8 @@ export async function compareOutputs(
           differ({ subject, replayed: told, running: before ?? null });
         }
       }
-      for (const [subject, told] of running) {
+      const early = await lastWords(log, topic, partition, sure.get(topic)?.[partition] ?? 0, toldBy);
+      for (const [subject, told] of early) {
         if (anew.has(subject)) continue;
         counts.onlyRunning++;
         differ({ subject, replayed: null, running: told });

@@ -19,6 +19,8 @@ export interface ReplayOptions {
   /** Log time from which outputs are wanted, ms; null for all. Counts only where the replay begins. */
   readonly from: number | null;
   readonly runtime: Omit<RuntimeOptions, 'log' | 'onFatal'>;
+  /** Called at the start of every round, before it is decided how far it goes. */
+  readonly beforeRound?: () => Promise<void>;
   /** Told about once a second. */
   readonly onProgress?: (progress: ReplayProgress) => void;
 }
@@ -58,6 +60,7 @@ export async function replayTopology(options: ReplayOptions): Promise<ReplayProg
   let records = 0;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     // 2 stand
+    await options.beforeRound?.();
     const places = await standOf(log, current);
     const left = await behind(log, next, places);
     progress = { ...progress, behind: left };

@@ -6,6 +6,7 @@ import { commit, sendEarly, TransactionOutputs } from './commit.js';
 import { deadLetterOf, foldLive, foldSilently } from './foldRecord.js';
 import { POISON_LIMIT, PoisonBreaker } from './poisonBreaker.js';
 import { isHealing, recover, type Recovery } from './recover.js';
+import { SnapshotWriter } from './snapshotWriter.js';
 import type { TaskContext } from './taskContext.js';
 import type { SourceStanding } from './drift.js';
 import { TaskInputs } from './taskInputs.js';
@@ -248,7 +249,8 @@ export class TaskRunner {
     });
   }
 
-  private async live({ task, producer, snapshots, objects, highWatermarks }: Recovery): Promise<void> {
+  private async live(recovery: Recovery): Promise<void> {
+    const { task, producer, highWatermarks } = recovery;
     const { options } = this.context;
     const { inputs } = this;
     this.state = 'live';
@@ -263,34 +265,7 @@ export class TaskRunner {
     let folded = 0;
     let sentAt = 0;
     let firstFoldAt = 0;
-    let lastSnapshotAt = this.clock.now();
-    let snapshotting: Promise<void> | null = null;
-    let snapshotFailure: unknown = null;
-
-    const snapshot = (offsets: ReadonlyMap<string, number>): void => {
-      options.reach?.('before-snapshot', this.id);
-      const entries = [...task.snapshot()];
-      const header = {
-        owner: this.context.owner,
-        identity: task.stateIdentity,
-        offsets: Object.fromEntries(offsets),
-        ...(task.parts === undefined ? {} : { parts: task.parts }),
-      };
-      lastSnapshotAt = this.clock.now();
-      snapshotting = snapshots
-        .write(header, entries)
-        .then(() => {
-          options.reach?.('after-snapshot', this.id);
-          task.snapshotWritten?.();
-          objects?.offer(snapshots);
-        })
-        .catch((error: unknown) => {
-          snapshotFailure = error;
-        })
-        .finally(() => {
-          snapshotting = null;
-        });
-    };
+    const snapshots = new SnapshotWriter(this.context, recovery, this.clock, this.setting('snapshotIntervalMs'));
     const { drift } = this.context;
     const standing = (): SourceStanding | null =>
       drift === null || task.standing === undefined ? null : { task: this.id, ...task.standing };
@@ -307,10 +282,7 @@ export class TaskRunner {
       sentAt = 0;
       counters.early += (task.timers?.early ?? 0) - early;
       early = task.timers?.early ?? 0;
-      if (snapshotFailure !== null) throw snapshotFailure as Error;
-      if (snapshotting === null && this.clock.now() - lastSnapshotAt >= this.setting('snapshotIntervalMs')) {
-        snapshot(this.committedOffsets);
-      }
+      snapshots.afterCommit(this.committedOffsets);
       await settle();
     };
     let lastSettledAt = 0;
@@ -370,9 +342,7 @@ export class TaskRunner {
     }
     if (this.lost) return;
     if (folded > 0) await commitNow();
-    await (snapshotting ?? Promise.resolve());
-    snapshot(this.committedOffsets);
-    await (snapshotting ?? Promise.resolve());
+    await snapshots.finish(this.committedOffsets);
   }
 
   private resumeDrained(): void {

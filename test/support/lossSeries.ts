@@ -9,13 +9,18 @@ const PARTITIONS = 4;
 /** From outcomes of four partitions to drift, as the tasks of the monitor do it, without a log between them. */
 export class LossSeries {
   private readonly partitions = Array.from({ length: PARTITIONS }, () => new ChampionLosses(7 * DAY));
-  private readonly detector = new LossDetector({ model: 'm', labelDelayMs: 7 * DAY, partitions: PARTITIONS });
+  private readonly detector = new LossDetector({
+    model: 'm',
+    generation: 2,
+    labelDelayMs: 7 * DAY,
+    partitions: PARTITIONS,
+  });
   private readonly stored = new Map<string, string | Uint8Array>();
 
   update(outcome: OutcomeRecord, partition: number): DriftRecord[] {
     const closed = this.partitions[partition]?.take(outcome) ?? null;
     if (closed === null) return [];
-    const bytes = encodeLosses(partition, closed.knownUpTo, closed.rows);
+    const bytes = encodeLosses({ upstream: partition, knownUpTo: closed.knownUpTo, from: closed.from }, closed.rows);
     return this.detector.take(decodeLosses(bytes), bytes);
   }
 

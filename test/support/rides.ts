@@ -137,9 +137,10 @@ export function orderlyRides(count: number): (random: SeededRandom) => readonly 
 }
 
 /** The same with what producers do wrong: repeated, out of order, long out of date, broken. */
-export function messyRides(count: number): (random: SeededRandom) => readonly Batch[] {
+export function messyRides(count: number, firstId = 0): (random: SeededRandom) => readonly Batch[] {
   return (random) =>
-    Array.from({ length: count }, (_, id): readonly Batch[] => {
+    Array.from({ length: count }, (_, nth): readonly Batch[] => {
+      const id = firstId + nth;
       const at = START + id * 60_000;
       const ride = rideOf(id, at, random);
       const complaint = { id, at: at - 60_000 * random.below(5), driver: ride.driver, founded: ride.fare > 200 };

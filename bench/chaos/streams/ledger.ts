@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { compareVectors } from '../../../activities/audit/compareVectors.js';
 import { OutcomeRules, type ExpectedRecord, type Outcome } from '../../../activities/audit/expectedOutcomes.js';
 import { jsonOf } from '../../../activities/audit/readTopic.js';
@@ -31,6 +32,8 @@ export interface Verdict {
 }
 
 const MAX_FINDINGS = 10;
+/** Vectors compared at a time: connections that are passed on by this process must not stand still for long. */
+const VECTORS_A_TURN = 1_000;
 
 interface StreamBook {
   readonly stream: CompiledStream;
@@ -147,7 +150,11 @@ export class Ledger {
     this.open.clear();
     const predictions = this.fresh;
     this.fresh = [];
-    const vectors = await this.compare(predictions);
+    let vectors = 0;
+    for (let at = 0; at < predictions.length; at += VECTORS_A_TURN) {
+      vectors += await this.compare(predictions.slice(at, at + VECTORS_A_TURN));
+      await nextTurn();
+    }
     const { records, repeated, wrong, findings } = this;
     [this.records, this.repeated, this.wrong, this.findings] = [0, 0, 0, []];
     return { records, lost, repeated, wrong, vectors, findings };
@@ -155,7 +162,6 @@ export class Ledger {
 
   private async compare(predictions: readonly PredictionRecord[]): Promise<number> {
     const { project, model } = this;
-    if (predictions.length === 0) return 0;
     const keepMs = Math.max(...model.service.inputs.map((input) => (input.kind === 'view' ? input.view.keepMs : 0)));
     const from = predictions.reduce((least, { at }) => Math.min(least, at), Number.POSITIVE_INFINITY) - keepMs;
     const outcomes = (stream: CompiledStream): StreamBook['outcomes'] =>

@@ -123,8 +123,7 @@ export class Stage {
       },
       settled: () => this.settled(),
     };
-    await cluster.startStanding();
-    await cluster.shared();
+    await this.ready();
     const making = fault
       .run(scene)
       .then((verdict) => {
@@ -139,10 +138,10 @@ export class Stage {
       await sleep((BATCH / (sent < SLICE ? RATE : SLOW_RATE)) * 1_000);
     }
     await making;
-    await cluster.startStanding();
-    await this.settled();
-    const verdict = await ledger.close();
-    const online = await this.checkOnline(ONLINE_SAMPLE);
+    const { verdict, online } = await this.supervised(async () => {
+      await this.settled();
+      return { verdict: await ledger.close(), online: await this.checkOnline(ONLINE_SAMPLE) };
+    });
     problems.push(...verdict.findings, ...online.findings);
     const theirs = outside as Verdict | null;
     if (theirs !== null) problems.push(...theirs.findings);
@@ -184,6 +183,38 @@ export class Stage {
     }
     await sleep(QUIET_MS);
     await this.watch?.caughtUp();
+  }
+
+  /** All standing workers run, and the scorers share their tasks; those that a fault before has left behind start anew. */
+  private async ready(): Promise<void> {
+    const { cluster } = this;
+    await cluster.startStanding();
+    await cluster.up();
+    try {
+      await cluster.shared();
+    } catch {
+      this.say('  the scorers do not come together: they are started anew');
+      for (const name of ['score-1', 'score-2'] as const) await cluster.worker(name).kill();
+      await cluster.startStanding();
+      await cluster.shared();
+    }
+  }
+
+  /** Does something while workers that end are started anew, as whoever runs them in earnest would. */
+  private async supervised<T>(work: () => Promise<T>): Promise<T> {
+    let done = false;
+    const watching = (async () => {
+      while (!done) {
+        await this.cluster.startStanding();
+        await sleep(500);
+      }
+    })();
+    try {
+      return await work();
+    } finally {
+      done = true;
+      await watching;
+    }
   }
 
   async clear(keep: boolean): Promise<void> {

@@ -52,6 +52,8 @@ const SHARED_MS = 120_000;
 export class StreamCluster {
   private readonly workers = new Map<WorkerName, WorkerProcess>();
   readonly logs: WorkerLogs;
+  /** Where the log of a worker's newest life begins. */
+  private readonly lives = new Map<WorkerName, number>();
 
   private constructor(
     readonly directory: string,
@@ -153,6 +155,7 @@ export class StreamCluster {
   ): Promise<WorkerProcess> {
     const brokers = name === 'score-2' ? [`127.0.0.1:${this.kafkaProxy.port}`] : this.configuration.kafkaBrokers;
     const args = ['--model', MODEL.name, '--topologies', TOPOLOGIES[name], '--instance', name];
+    this.lives.set(name, await this.logs.end(name));
     const worker = await WorkerProcess.start(
       name,
       'workers/stream.js',
@@ -180,6 +183,11 @@ export class StreamCluster {
   /** Starts those of the standing workers that do not run. */
   async startStanding(): Promise<void> {
     for (const name of STANDING) if (this.workers.get(name)?.isRunning !== true) await this.startWorker(name);
+  }
+
+  /** Waits until all standing workers have come up: one that is still starting ends where its servers are away. */
+  async up(): Promise<void> {
+    for (const name of STANDING) await this.logs.find(name, /"msg":"running"/, this.lives.get(name) ?? 0, SHARED_MS);
   }
 
   async stopWorker(name: WorkerName): Promise<void> {

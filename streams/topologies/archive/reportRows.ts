@@ -16,6 +16,7 @@ const COLUMNS: readonly (readonly [name: string, kind: Kind, valueOf: (report: R
     ['role', 'string', ({ role }) => role],
     ['from', 'timestamp', ({ from }) => from],
     ['to', 'timestamp', ({ to }) => to],
+    ['generation', 'int', ({ generation }) => generation],
     ['revision', 'int', ({ revision }) => revision],
     ['rows', 'int', ({ predictions }) => predictions?.rows],
     ['served', 'int', ({ predictions }) => predictions?.served],
@@ -39,7 +40,7 @@ const COLUMNS: readonly (readonly [name: string, kind: Kind, valueOf: (report: R
     ['outcome_counts', 'string', ({ counts }) => jsonOrNull(counts.outcomes)],
   ];
 
-const IDENTIFYING_COLUMNS = 6;
+const IDENTIFYING_COLUMNS = 7;
 
 /** Archived reports: a column for each number, and the counts as JSON. */
 export const REPORT_STREAM = plainStream(
@@ -63,6 +64,7 @@ export function archivedReport(values: readonly Value[]): BucketReport {
     to: value('bucket_to') as number,
     version: value('version') as number,
     role: value('role') as ReportRecord['role'],
+    generation: value('generation') as number,
     revision: value('revision') as number,
     counts: {
       predictions: counts('prediction_counts') as ReportRecord['counts']['predictions'],

@@ -94,11 +94,12 @@ export class CountTask implements StreamTask {
       sink.emit({ topic, partition: 0, key: null, value: JSON.stringify(block) });
   }
 
-  private sendLosses({ rows, knownUpTo }: ClosedLosses, sink: Output): void {
+  private sendLosses({ rows, knownUpTo, from: before }: ClosedLosses, sink: Output): void {
     for (let from = 0; from === 0 || from < rows.length; from += MAX_BLOCK_ROWS) {
       const isLast = from + MAX_BLOCK_ROWS >= rows.length;
       const part = rows.slice(from, from + MAX_BLOCK_ROWS);
-      const value = encodeLosses(this.partition, isLast ? knownUpTo : null, part);
+      const about = { upstream: this.partition, knownUpTo: isLast ? knownUpTo : null, from: before };
+      const value = encodeLosses(about, part);
       sink.emit({ topic: this.plan.losses, partition: 0, key: null, value });
     }
   }

@@ -19,9 +19,9 @@ export class DetectTask implements StreamTask {
   private readonly detector: LossDetector;
 
   constructor(private readonly plan: MonitorPlan) {
-    const { model, partitions, labelDelayMs } = plan;
+    const { model, generation, partitions, labelDelayMs } = plan;
     this.stateIdentity = `monitor.detect/1/${model.name}/${partitions}`;
-    this.detector = new LossDetector({ model: model.name, labelDelayMs, partitions });
+    this.detector = new LossDetector({ model: model.name, generation, labelDelayMs, partitions });
   }
 
   get watermark(): number | null {

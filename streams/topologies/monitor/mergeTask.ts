@@ -14,9 +14,9 @@ export class MergeTask implements StreamTask {
   private readonly topic: string;
 
   constructor(private readonly plan: MonitorPlan) {
-    const { project, model, partitions, bucketMs, keptBuckets, columnsOf } = plan;
+    const { project, model, generation, partitions, bucketMs, keptBuckets, columnsOf } = plan;
     this.stateIdentity = `monitor.merge/1/${model.name}/${partitions}/${bucketMs}`;
-    this.merger = new ReportMerger({ model: model.name, partitions, bucketMs, keptBuckets, columnsOf });
+    this.merger = new ReportMerger({ model: model.name, generation, partitions, bucketMs, keptBuckets, columnsOf });
     this.topic = reportsTopic(project, model.name);
   }
 

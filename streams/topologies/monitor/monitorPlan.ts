@@ -9,6 +9,7 @@ import type { ColumnsOf } from '../../../models/monitoring/performanceReport.js'
 export interface MonitorPlan {
   readonly project: string;
   readonly model: CompiledModel;
+  readonly generation: number;
   /** Of the predictions and the outcomes: so many tasks count. */
   readonly partitions: number;
   /** Length of a bucket of event time, ms. */
@@ -48,6 +49,7 @@ export function planMonitor(identity: TopologyIdentity, options: MonitorOptions)
   return {
     project,
     model,
+    generation: identity.generation,
     partitions,
     bucketMs,
     labelDelayMs,

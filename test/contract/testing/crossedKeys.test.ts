@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { exploreInterleavings } from 'tidemill/testing';
+import { exploreInterleavings, seededRandom } from 'tidemill/testing';
 import { messyRides, ridesProject } from '../../support/rides.js';
 
 describe('views over the requests that are keyed by another entity', () => {
@@ -23,4 +23,21 @@ describe('views over the requests that are keyed by another entity', () => {
       expect(report.faults).toBeGreaterThan(seeds * 2);
     },
   );
+
+  test('begin with the first request that is answered: a cut never names what they cannot have', async () => {
+    const { project, refusal } = ridesProject('rides', 'zone', 'arrival');
+    const history = messyRides(40)(seededRandom(7));
+    const report = await exploreInterleavings(project, {
+      seeds: 5,
+      history,
+      inputs: messyRides(40, 40),
+      faults: 3,
+      check: async (driver) => {
+        const cuts = await driver.cuts(refusal);
+        const begun = cuts.flatMap(({ requests }) => Object.values(requests?.['driver'] ?? {}).map(([from]) => from));
+        expect(Math.min(...begun)).toBeGreaterThan(0);
+      },
+    });
+    expect(report.vectors).toBeGreaterThan(5 * 35);
+  });
 });

@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { seededRandom, testStreams, type StreamTestDriver } from 'tidemill/testing';
+import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Skew } from '../../../activities/audit/compareVectors.js';
+import type { PredictionRecord } from '../../../contracts/records.js';
+import { predictionsTopic } from '../../../contracts/topics.js';
 import type { Model } from '../../../models/authoring.js';
 import { complaints, orderlyRides, ridesProject, rides, START } from '../../support/rides.js';
 
@@ -92,4 +95,44 @@ describe('a ride that is answered in order', () => {
     ]);
     await driver.close();
   });
+
+  test('does not wait for a stream that has nothing to say', async () => {
+    const { project, refusal } = ridesProject('rides', 'complaints', 'ordered');
+    const driver = await testStreams(project, { partitions: 2, now: START });
+    await driver
+      .stream(rides)
+      .send([ride(1, START, HERE), ride(2, START + 1_000, THERE), ride(3, START + 2_000, HERE)]);
+    const predictions = await driver.predictions(refusal);
+    expect(predictions.map(({ id, early }) => [id, early]).sort()).toEqual([1, 2, 3].map((id) => [id, undefined]));
+    await driver.checkInvariants();
+    await driver.close();
+  });
+
+  test('waits no longer than maxWait, says so, and is not answered again by whoever takes over', async () => {
+    const { driver, refusal } = await driverWith({ maxWait: '500ms' });
+    await driver.stream(rides).send([ride(1, START, HERE), ride(2, START, THERE)]);
+    await driver.settle();
+    // Nobody is idle yet: the other partition may still have something from before.
+    await driver.stream(rides).send([ride(3, START + 60_000, HERE), ride(4, START + 60_000, THERE)]);
+    await driver.stream(rides).send(ride(5, START + 120_000, HERE));
+    await driver.advanceWallClock(400);
+    expect((await predictionIds(driver)).sort()).toEqual([1, 2]);
+    await driver.advanceWallClock(200);
+    expect((await predictionIds(driver)).sort()).toEqual([1, 2, 3, 4, 5]);
+    await driver.stop('one');
+    await driver.start('two');
+    await driver.stream(rides).send(ride(6, START + 100_000, THERE));
+    const predictions = await driver.predictions(refusal);
+    expect(predictions.map(({ id }) => id).sort()).toEqual([1, 2, 3, 4, 5, 6]);
+    // The fifth went early, and the sixth is from before it: that is skew, and is measured.
+    expect(predictions.find(({ id }) => id === 5)?.early).toBe(true);
+    expect((await skewOf(driver, refusal)).inFlight).toBe(1);
+    await driver.checkInvariants();
+    await driver.close();
+  });
 });
+
+/** Those there are now, without waiting for others. */
+async function predictionIds({ log }: StreamTestDriver): Promise<(string | number)[]> {
+  return (await readTopic(log, predictionsTopic('rides', 'refusal'))).map((each) => jsonOf<PredictionRecord>(each).id);
+}

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { events, exploreInterleavings, seededRandom, testStreams, type StreamTestDriver } from 'tidemill/testing';
 import { count, defineProject, eventStream, sum, t, windowed } from '../../../index.js';
 
@@ -57,4 +57,42 @@ test('windows give the same results, each once, in whatever order things happen'
     check: async (explored) => expect(await results(explored)).toEqual(expected),
   });
   expect(report.tasks).toBeGreaterThanOrEqual(40 * 6);
+});
+
+describe('windows by another key than the topic’s', () => {
+  const order = (id: number, seconds: number, customer: number) => {
+    return { id, at: START + seconds * 1_000, customer, city: 'Porto', amount: 1 };
+  };
+  /** Customers whose orders go to different partitions. */
+  const [HERE, THERE] = [1, 2];
+
+  test('do not wait for a partition that is idle, and set aside what comes from it too late', async () => {
+    const driver = await testStreams(project, { topologies: ['windows'], now: START });
+    const [here] = await driver.stream(orders).send(order(1, 0, HERE));
+    const [there] = await driver.stream(orders).send(order(2, 1, THERE));
+    expect(here?.partition).not.toBe(there?.partition);
+    await driver.stream(orders).send(order(3, 300, HERE));
+    await driver.settle();
+    expect(await driver.windowResults(byCity)).toEqual([]);
+    await driver.advanceWallClock(2_000);
+    expect(await driver.windowResults(byCity)).toMatchObject([{ key: 'Porto', start: START, orders: 2 }]);
+
+    // In time where it comes in; its window has closed.
+    const [late] = await driver.stream(orders).send(order(4, 2, THERE), { arrivesAt: START + 310_000 });
+    const [inTime] = await driver.stream(orders).send(order(5, 290, THERE), { arrivesAt: START + 310_000 });
+    await driver.settle();
+    expect((await driver.late()).map(({ source, id, at }) => ({ source, id, at }))).toEqual([
+      { source: late, id: 4, at: START + 2_000 },
+    ]);
+    await driver.stream(orders).send([order(6, 900, HERE), order(7, 900, THERE)], { arrivesAt: START + 900_000 });
+    await driver.settle();
+    expect(await driver.windowResults(byCity)).toMatchObject([
+      { start: START, orders: 2, revision: 0 },
+      { start: START + 240_000, orders: 1 },
+      { start: START + 300_000, orders: 1 },
+    ]);
+    expect(inTime?.partition).toBe(there?.partition);
+    await driver.checkInvariants();
+    await driver.close();
+  });
 });

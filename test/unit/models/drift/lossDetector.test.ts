@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { OutcomeRecord } from '../../../../contracts/records.js';
+import { ChampionLosses } from '../../../../models/drift/championLosses.js';
+import { decodeLosses, encodeLosses } from '../../../../models/drift/lossColumns.js';
+import { LossDetector } from '../../../../models/drift/lossDetector.js';
 import { seededRandom } from '../../../../models/statistics/random.js';
 import { LossSeries } from '../../../support/lossSeries.js';
 
@@ -104,6 +107,20 @@ describe('the detector of losses', () => {
     });
     expect(found[0]).toHaveLength(1);
     expect(found).toEqual([detect(new LossSeries(), rows), found[0]]);
+  });
+
+  test('counts what it finds under a source of its own where it begins in the midst of the series', () => {
+    const rows = outcomes(1, 40, true);
+    const partition = new ChampionLosses(7 * DAY);
+    const detector = new LossDetector({ model: 'm', generation: 2, labelDelayMs: 7 * DAY, partitions: 1 });
+    const found = rows.flatMap((row, at) => {
+      const closed = partition.take(row);
+      // What its partition closed of the first day went to the generation before.
+      if (closed === null || at < 9 * 2_000) return [];
+      const bytes = encodeLosses({ upstream: 0, knownUpTo: closed.knownUpTo, from: closed.from }, closed.rows);
+      return detector.take(decodeLosses(bytes), bytes);
+    });
+    expect(found).toMatchObject([{ source: 'performance/log_loss/g2', sequence: 1 }]);
   });
 
   test('does not depend on how the partitions mix: one may be a day behind', () => {

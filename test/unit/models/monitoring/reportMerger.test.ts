@@ -15,6 +15,7 @@ const PARTITIONS = 3;
 
 const options = {
   model: 'fraud',
+  generation: 1,
   partitions: PARTITIONS,
   bucketMs: HOUR,
   keptBuckets: 48,
@@ -177,6 +178,28 @@ describe('reports', () => {
       [7, 1, 4],
       [8, 0, 2],
     ]);
+  });
+
+  test('leave out buckets of which some partition told before this merger was there', () => {
+    const merger = new ReportMerger(options);
+    const counts = new PredictionCounts();
+    counts.addOther({ score: 0.5, decision: 'allow' });
+    const block = (upstream: number, from: number | null, to: number, buckets: readonly number[]): CountBlock => {
+      const cells = buckets.map((bucket) => ({
+        bucket,
+        version: 1,
+        role: 'champion' as const,
+        counts: counts.encode(),
+      }));
+      return { format: 1, bucketMs: HOUR, upstream, of: 'predictions', from, to, cells };
+    };
+    merger.take(block(0, null, 9, [6, 7, 8]));
+    merger.take(block(1, 8, 9, [5, 8]));
+    const reports = merger.take(block(2, 7, 9, [7, 8]));
+    expect(reports.map(({ from, predictions }) => [from / HOUR, predictions?.rows])).toEqual([[8, 3]]);
+    // Nor is it whole later.
+    for (const upstream of [0, 1]) merger.take(block(upstream, 9, 10, []));
+    expect(merger.take(block(2, 9, 10, [7, 9])).map(({ from }) => from / HOUR)).toEqual([9]);
   });
 
   test('forget a bucket when its labels can no longer change, and take nothing for it any more', () => {
