@@ -238,6 +238,32 @@ export function healingSuite(name: string, open: () => Promise<HealingServers>, 
     await world.stop();
   });
 
+  test('an entry that the store has lost below its marks is written again', async () => {
+    const world = await lateWorld('lost');
+    const first = await world.plan();
+    await world.carryOut(first);
+    await world.awaitIn(first);
+    const identity = { project: world.project, name: view.name, hash: view.hash };
+    const { byKey } = await eventsInLog(servers.log, world.project, view);
+    const [key] = [...byKey.keys()] as [Value];
+    const [entry] = (await servers.store.read(identity, [key])).entries;
+    if (entry === null || entry === undefined) throw new Error('the key has no entry');
+    const { partition, offset } = entry;
+    const removal = { key, offset, base: null, chunks: [], dropped: [] };
+    await servers.store.write(identity, { generation: 1, partition, name: 'somebody' }, [removal]);
+    expect((await servers.store.read(identity, [key])).entries).toEqual([null]);
+
+    const plan = await world.plan();
+    const found = await world.carryOut(plan);
+    const healed = await world.awaitIn(plan);
+    expect(healed).toMatchObject({ keys: 1 });
+    expect(healed.inTime).toBeGreaterThan(0);
+    expect(found.reduce((sum, { lacking }) => sum + lacking, 0)).toBe(healed.events);
+    expect(await world.differing()).toEqual([]);
+    expect((await world.carryOut(await world.plan())).every(({ lacking }) => lacking === 0)).toBe(true);
+    await world.stop();
+  });
+
   test('a correction of what is there, or of what is long forgotten, changes nothing', async () => {
     const world = await lateWorld('needless');
     const before = await world.differing();
