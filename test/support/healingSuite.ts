@@ -1,37 +1,24 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { awaitCorrections } from '../../activities/healing/awaitCorrections.js';
-import { healPart } from '../../activities/healing/healPart.js';
-import { planHealing } from '../../activities/healing/planHealing.js';
-import type { StreamSource } from '../../activities/healing/streamPart.js';
-import { readTopic } from '../../activities/audit/readTopic.js';
-import type { HealedPart, HealInput, HealPlan } from '../../contracts/healing.js';
 import { correctionsTopic } from '../../contracts/topics.js';
 import { customerSpending } from '../../examples/fraud/project.js';
 import type { LoggedEvent, Value } from '../../features/types.js';
-import type { Log, LogProducer } from '../../stores/log/log.js';
-import { FeatureReader } from '../../stores/online/featureReader.js';
-import type { OnlineStore } from '../../stores/online/onlineStore.js';
-import { runTopology, type RunningTopology } from '../../streams/runtime/runTopology.js';
-import { materializeTopology } from '../../streams/topologies/materialize/materializeTopology.js';
-import { eventsInLog, interpreted } from './materialized.js';
-import { paymentRecord, payments, START, type Payment } from './payments.js';
+import { eventsInLog } from './materialized.js';
+import { payments, START } from './payments.js';
 
+import { HealingWorld, type HealingServers } from './healingWorld.js';
 const view = customerSpending.compiled;
-const PARTITIONS = 2;
 const DAY = 86_400_000;
 
-export interface HealingServers {
-  readonly log: Log;
-  readonly store: OnlineStore;
-}
-
 /** What healing promises, over whichever log and store there are. */
-export function healingSuite(name: string, open: () => Promise<HealingServers>, close: () => Promise<void>): void {
-  let servers: HealingServers;
+export function healingSuite(
+  name: string,
+  open: () => Promise<Omit<HealingServers, 'folder'>>,
+  close: () => Promise<void>,
+): void {
+  let servers: Omit<HealingServers, 'folder'>;
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'tidemill-healing-'));
@@ -42,129 +29,9 @@ export function healingSuite(name: string, open: () => Promise<HealingServers>, 
     await rm(folder, { recursive: true });
   });
 
-  /** A stream in which every tenth payment comes too late, and a topology that keeps its view. */
-  class World {
-    private running: RunningTopology | null = null;
-    private readonly fatal: unknown[] = [];
-
-    private constructor(
-      readonly project: string,
-      private readonly producer: LogProducer,
-    ) {}
-
-    static async create(project: string): Promise<World> {
-      const { log } = servers;
-      await log.ensureTopics([{ topic: `${project}.transactions`, partitions: PARTITIONS }]);
-      return new World(project, await log.producer());
-    }
-
-    async send(all: readonly Payment[]): Promise<void> {
-      await this.producer.send(all.map((each) => paymentRecord(this.project, each)));
-    }
-
-    async start(): Promise<void> {
-      const { log, store } = servers;
-      this.running = await runTopology(
-        materializeTopology({ project: this.project, view, generation: 1, partitions: PARTITIONS, store }),
-        {
-          log,
-          instance: 'one',
-          directory: join(folder, this.project),
-          commitIntervalMs: 20,
-          onFatal: (error) => this.fatal.push(error),
-        },
-      );
-    }
-
-    async caughtUp(): Promise<void> {
-      const identity = { project: this.project, name: view.name, hash: view.hash };
-      for (;;) {
-        const ends = await servers.log.offsets(`${this.project}.transactions`);
-        const marks = await servers.store.marks(identity, 1);
-        const isThere = ends.every(({ partition, high }) => (marks.get(partition)?.offset ?? -1) >= high);
-        if (isThere && (await servers.store.serving(identity)) === 1) return;
-        if (this.fatal.length > 0) throw this.fatal[0] as Error;
-        await sleep(20);
-      }
-    }
-
-    /** The late events that the view still keeps, and those that it does not. */
-    async lateEvents(): Promise<{ kept: LoggedEvent[]; forgotten: LoggedEvent[] }> {
-      const { late } = await eventsInLog(servers.log, this.project, view);
-      const marks = await servers.store.marks({ project: this.project, name: view.name, hash: view.hash }, 1);
-      const isKept = ({ partition, time }: LoggedEvent): boolean =>
-        time > (marks.get(partition)?.watermark ?? 0) - view.keepMs;
-      return { kept: late.filter(isKept), forgotten: late.filter((each) => !isKept(each)) };
-    }
-
-    /** Keys whose values in the store are not those of all events, late ones among them. */
-    async differing(): Promise<Value[]> {
-      const { byKey, late, newest } = await eventsInLog(servers.log, this.project, view);
-      for (const event of late) {
-        const key = event.values[view.key] as Value;
-        byKey.set(key, [...(byKey.get(key) ?? []), event]);
-      }
-      const keys = [...byKey.keys()];
-      const reader = new FeatureReader({ project: this.project, view, store: servers.store });
-      const found = await reader.read(keys, newest);
-      return keys.filter((key, at) => {
-        const values = found[at]?.features.map(({ value }) => value);
-        return JSON.stringify(values) !== JSON.stringify(interpreted(view, byKey.get(key) ?? [], newest).values);
-      });
-    }
-
-    private get source(): StreamSource {
-      const nothing = { reach: (_: unknown, to: number) => Promise.resolve({ from: to, lost: null }), read: noRecords };
-      return { log: servers.log, project: this.project, stream: view.stream, archive: nothing };
-    }
-
-    plan(input: Omit<HealInput, 'view'> = {}): Promise<HealPlan> {
-      return planHealing(this.source, view, servers.store, { view: view.name, ...input });
-    }
-
-    async carryOut({ source, parts }: HealPlan, reach?: (point: string) => void): Promise<HealedPart[]> {
-      const healed: HealedPart[] = [];
-      for (const part of parts.flat()) {
-        const healing = { source: this.source, view, store: servers.store, checkpoint: () => Promise.resolve() };
-        healed.push(await healPart({ ...healing, ...(reach === undefined ? {} : { reach }) }, source, part, null));
-      }
-      return healed;
-    }
-
-    awaitIn({ corrections }: HealPlan, stallMs?: number): ReturnType<typeof awaitCorrections> {
-      return awaitCorrections(
-        {
-          log: servers.log,
-          project: this.project,
-          view,
-          store: servers.store,
-          checkpoint: () => Promise.resolve(),
-          ...(stallMs === undefined ? {} : { stallMs }),
-        },
-        corrections,
-      );
-    }
-
-    async corrections(): Promise<string[]> {
-      const records = await readTopic(servers.log, correctionsTopic(this.project, view.name));
-      return records.map(({ value }) => value?.toString() ?? '');
-    }
-
-    async stopTopology(): Promise<void> {
-      await this.running?.stop();
-      this.running = null;
-    }
-
-    async stop(): Promise<void> {
-      await this.stopTopology();
-      await this.producer.close();
-      expect(this.fatal).toEqual([]);
-    }
-  }
-
   /** Payments of many days; then some of the days before once more, each an event of its own, behind the watermark. */
-  const lateWorld = async (project: string): Promise<World> => {
-    const world = await World.create(`${name}-${project}`);
+  const lateWorld = async (project: string): Promise<HealingWorld> => {
+    const world = await HealingWorld.create({ ...servers, folder }, `${name}-${project}`);
     const all = payments(1_500, { seed: 7, everyMs: 1_800_000 });
     await world.send(all);
     await world.send(all.slice(-700, -600).map((each) => ({ ...each, id: each.id + 90_000 })));
@@ -312,8 +179,4 @@ export function healingSuite(name: string, open: () => Promise<HealingServers>, 
     expect(await world.corrections()).toEqual([]);
     await world.stop();
   });
-}
-
-async function* noRecords(): AsyncIterable<never[]> {
-  yield [];
 }
