@@ -5,6 +5,7 @@ import type { CompiledView } from '../features/compiledView.js';
 import type { Log } from '../stores/log/log.js';
 import type { ObjectStore } from '../stores/objects/objectStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
+import type { OnlineStore } from '../stores/online/onlineStore.js';
 import type { Registry } from '../stores/registry/registry.js';
 import type { ApprovalVerifier } from './approvals/approvalVerifier.js';
 
@@ -33,6 +34,8 @@ export interface ActivityDependencies {
   readonly registry: Registry;
   readonly objects: ObjectStore;
   readonly offline: OfflineStore;
+  /** Opened when it is first asked for. @throws TidemillError ONLINE_UNAVAILABLE */
+  readonly online: () => OnlineStore;
   readonly lifecycle: LifecyclePort;
   /** Whose signatures approve. */
   readonly approvals: ApprovalVerifier;

@@ -10,6 +10,11 @@ const TRANSIENT: ReadonlySet<ErrorCode> = new Set([
   'TEMPORAL_UNAVAILABLE',
   'ARCHIVE_BEHIND',
   'TRAINING_CANCELLED',
+  'ONLINE_UNAVAILABLE',
+  'ONLINE_INCOMPLETE',
+  'CORRECTIONS_WAITING',
+  'PRODUCER_UNUSABLE',
+  'PRODUCER_FENCED',
 ]);
 
 /** Wraps activities so that coded errors reach workflows, and the command line, as typed failures. */

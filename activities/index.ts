@@ -5,6 +5,7 @@ export { createAuditActivities } from './auditActivities.js';
 export { createDeploymentActivities, type FollowResult } from './deploymentActivities.js';
 export { createFeatureActivities } from './featureActivities.js';
 export { createGateActivities, type Judgement } from './gateActivities.js';
+export { createHealActivities } from './healActivities.js';
 export { createLabelActivities } from './labelActivities.js';
 export { createPolicyActivities } from './policyActivities.js';
 export { createRecoveryActivities } from './recoveryActivities.js';

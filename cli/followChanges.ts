@@ -3,6 +3,7 @@ import { exitCodeOf, type FollowChange } from '../client/followWorkflow.js';
 import type { TidemillClient } from '../client/tidemillClient.js';
 import { auditInWords, type AuditResult } from '../contracts/consistency.js';
 import { ERROR_CODES } from '../contracts/errorCodes.js';
+import type { HealResult } from '../contracts/healing.js';
 import type { Context } from './program.js';
 
 /** Exit code of a program that was interrupted. */
@@ -101,9 +102,27 @@ export function resultText(result: unknown): string {
       return `completed: version ${String(version)} serves`;
     case 'backfilled':
       return `backfilled ${String(found['view'])}: ${String(found['rows'])} rows in ${String(found['parts'])} parts`;
+    case 'healed':
+    case 'planned':
+      return healText(result as HealResult);
     default:
       return decision === undefined ? `done: ${JSON.stringify(result)}` : `${String(decision)}: ${String(reason)}`;
   }
+}
+
+/** A healing in a line, and the greatest change of a value below. */
+function healText({ outcome, view, events, inTime, keys, compared, lost, change }: HealResult): string {
+  const what = outcome === 'healed' ? 'were inserted' : 'are lacking';
+  const head = `${outcome} ${view}: ${events} events of ${keys} keys ${what}, ${inTime} of them in time; ${compared} compared`;
+  const value = (known: number | null): string => (known === null ? 'null' : String(known));
+  return [
+    lost === 0 ? head : `${head}, ${lost} offsets are nowhere any more`,
+    ...(change === null
+      ? []
+      : [
+          `  greatest change: ${change.feature} of ${JSON.stringify(change.key)} from ${value(change.before)} to ${value(change.after)}`,
+        ]),
+  ].join('\n');
 }
 
 /** An audit in a line, and what it found below. */

@@ -10,10 +10,18 @@ import {
   scheduleId,
   schedulePrefix,
   type AuditSchedule,
+  type HealSchedule,
   type ScheduleChange,
   type WantedSchedule,
 } from '../contracts/schedules.js';
-import { partsOfFound, partsOfWanted, scheduleOptions, wordsOf, type WantedOptions } from './describeSchedule.js';
+import {
+  partsOfFound,
+  partsOfWanted,
+  scheduleOptions,
+  whatOf,
+  wordsOf,
+  type WantedOptions,
+} from './describeSchedule.js';
 import { reached } from './reached.js';
 
 /** What of a model `tidemill apply` looks at. */
@@ -22,20 +30,27 @@ export interface ScheduledModel {
   readonly schedule: WantedSchedule['spec'] | null;
   /** @default it is audited where somebody asks */
   readonly audit?: AuditSchedule;
+  /** @default its views are healed where somebody asks */
+  readonly heal?: HealSchedule;
 }
 
 /** The schedules that a model may have, and what it wants of each. */
-function schedulesOf({ name, schedule, audit }: ScheduledModel): readonly {
+function schedulesOf({ name, schedule, audit, heal }: ScheduledModel): readonly {
   readonly name: string;
-  readonly does: WantedSchedule['does'];
+  readonly what: string;
   readonly schedule: WantedSchedule | null;
 }[] {
   const retrains = schedule === null ? null : ({ does: 'retrain', model: name, spec: schedule } as const);
   const audits =
     audit === undefined ? null : ({ does: 'audit', model: name, spec: audit.schedule, sample: audit.sample } as const);
   return [
-    { name, does: 'retrain', schedule: retrains },
-    { name, does: 'audit', schedule: audits },
+    { name, what: 'retrain', schedule: retrains },
+    { name, what: 'audit', schedule: audits },
+    // Those of views that are healed no more are found in the server's list.
+    ...(heal?.views ?? []).map((view) => {
+      const wanted = { does: 'heal', model: name, spec: (heal as HealSchedule).schedule, view } as const;
+      return { name, what: whatOf(wanted), schedule: wanted };
+    }),
   ];
 }
 
@@ -44,7 +59,7 @@ function schedulesOf({ name, schedule, audit }: ScheduledModel): readonly {
  * or removed. Done again it changes nothing. A schedule that is paused stays paused.
  *
  * 1. the schedules of all models of the project are looked up by id;
- * 2. those of models that there are no more are found in the list of the server, which may lag behind by seconds: what it
+ * 2. those of models and views that there are no more are found in the list of the server, which may lag behind by seconds: what it
  *    does not show yet is removed the next time;
  * 3. differences are removed.
  *
@@ -61,9 +76,9 @@ export async function applySchedules(
   const prefix = schedulePrefix(project);
   const changes: ScheduleChange[] = [];
   // 1
-  for (const { name, does, schedule } of models.flatMap(schedulesOf)) {
+  for (const { name, what, schedule } of models.flatMap(schedulesOf)) {
     const wanted = schedule === null ? null : scheduleOptions(project, schedule);
-    const id = scheduleId(project, name, does);
+    const id = scheduleId(project, name, what);
     const change = compare(id, name, wanted, await findSchedule(temporal, id));
     if (change === null) continue;
     changes.push(change);
@@ -71,7 +86,7 @@ export async function applySchedules(
     if (apply) await carryOut(temporal, change, wanted);
   }
   // 2
-  const known = new Set(models.flatMap(schedulesOf).map(({ name, does }) => scheduleId(project, name, does)));
+  const known = new Set(models.flatMap(schedulesOf).map(({ name, what }) => scheduleId(project, name, what)));
   const ids = await reached(async () => {
     const all: string[] = [];
     for await (const { scheduleId: id } of temporal.schedule.list())

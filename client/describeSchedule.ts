@@ -1,5 +1,6 @@
 import type { ScheduleDescription, ScheduleOptions } from '@temporalio/client';
 import { auditId, type AuditInput } from '../contracts/consistency.js';
+import { healId, type HealInput } from '../contracts/healing.js';
 import { formatDuration } from '../contracts/duration.js';
 import {
   scheduleId,
@@ -36,8 +37,12 @@ const POLICIES = { skip: 'SKIP', buffer: 'BUFFER_ONE', cancel: 'CANCEL_OTHER' } 
 function startedBy(
   project: string,
   wanted: WantedSchedule,
-): { workflowType: string; workflowId: string; args: [RetrainInput | AuditInput] } {
+): { workflowType: string; workflowId: string; args: [RetrainInput | AuditInput | HealInput] } {
   const { model } = wanted;
+  if (wanted.does === 'heal') {
+    const args: [HealInput] = [{ view: wanted.view }];
+    return { workflowType: 'healFeatures', workflowId: `${healId(project, args[0])}/schedule`, args };
+  }
   if (wanted.does === 'audit') {
     const args: [AuditInput] = [{ model, sample: wanted.sample }];
     return { workflowType: 'consistencyAudit', workflowId: auditId(project, model, 'schedule'), args };
@@ -46,11 +51,16 @@ function startedBy(
   return { workflowType: 'retrainModel', workflowId: retrainId(project, model, 'schedule'), args };
 }
 
+/** What a schedule is for, as its id says it. */
+export function whatOf(wanted: WantedSchedule): string {
+  return wanted.does === 'heal' ? `heal/${wanted.view}` : wanted.does;
+}
+
 /** The Temporal Schedule of a model: everything that could be left to a default is said. */
 export function scheduleOptions(project: string, wanted: WantedSchedule) {
-  const { model, spec, does } = wanted;
+  const { model, spec } = wanted;
   return {
-    scheduleId: scheduleId(project, model, does),
+    scheduleId: scheduleId(project, model, whatOf(wanted)),
     spec: {
       // As calendars, not as a cron text: the server gives a calendar back as it got it, so that it can be compared.
       calendars: spec.kind === 'cron' ? [{ ...calendarSpec(spec.calendar), comment: spec.cron }] : [],

@@ -4,6 +4,7 @@ export type { AuditResult, SkewCause } from '../contracts/consistency.js';
 export type { ErrorCode } from '../contracts/errorCodes.js';
 export { isTidemillError, TidemillError } from '../contracts/errors.js';
 export type { BackfillInput, BackfillResult } from '../contracts/features.js';
+export type { HealInput, HealResult, ValueChange } from '../contracts/healing.js';
 export type { ApprovalDecision, ApprovalRequest, RollbackResult, WatchStatus } from '../contracts/rollout.js';
 export type {
   DriftCase,

@@ -1,6 +1,7 @@
 import { Client, Connection, WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
 import { WorkflowNotFoundError, type Workflow } from '@temporalio/common';
 import { backfillId, type BackfillInput, type BackfillResult } from '../contracts/features.js';
+import { healId, type HealInput, type HealResult } from '../contracts/healing.js';
 import { auditId, auditRange, type AuditInput, type AuditResult } from '../contracts/consistency.js';
 import {
   rollbackId,
@@ -153,6 +154,25 @@ export class LifecycleClient {
   /** Waits for the end of a backfill. */
   async backfillResult(workflowId: string): Promise<BackfillResult> {
     return (await coded(() => this.temporal.workflow.getHandle(workflowId).result())) as BackfillResult;
+  }
+
+  /** Starts `healFeatures` and gives its id; where a healing of the view runs, gives that one's. */
+  async startHeal(input: HealInput): Promise<string> {
+    const workflowId = healId(this.project, input);
+    await reached(() =>
+      this.temporal.workflow.start('healFeatures', {
+        workflowId,
+        taskQueue: lifecycleQueue(this.project),
+        workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING,
+        args: [input],
+      }),
+    );
+    return workflowId;
+  }
+
+  /** Waits for the end of a healing. */
+  async healResult(workflowId: string): Promise<HealResult> {
+    return (await coded(() => this.temporal.workflow.getHandle(workflowId).result())) as HealResult;
   }
 
   /** Waits for the end of a rollback. */

@@ -1,4 +1,5 @@
 import type { BackfillInput, BackfillResult } from '../contracts/features.js';
+import type { HealInput, HealResult } from '../contracts/healing.js';
 import { ServiceError, WithStartWorkflowOperation, WorkflowIdConflictPolicy } from '@temporalio/client';
 import type { Workflow } from '@temporalio/common';
 import type { ApprovalAnswer } from '../contracts/approval.js';
@@ -203,6 +204,16 @@ export class TidemillClient {
   /** Waits for the end of a backfill. @throws TidemillError INPUT_INVALID, DEFINITION_INVALID, ARCHIVE_BEHIND */
   async backfillResult(workflowId: string): Promise<BackfillResult> {
     return this.lifecycle.backfillResult(workflowId);
+  }
+
+  /** Starts the healing of a view's online store and gives its workflow id, to be watched. */
+  async startHeal(input: HealInput): Promise<string> {
+    return this.lifecycle.startHeal(input);
+  }
+
+  /** Waits for the end of a healing. @throws TidemillError INPUT_INVALID, ONLINE_INCOMPLETE, CORRECTIONS_WAITING */
+  async healResult(workflowId: string): Promise<HealResult> {
+    return this.lifecycle.healResult(workflowId);
   }
 
   /**

@@ -324,6 +324,18 @@ export const ERROR_CODES = {
     summary: 'The online store was written up to a later offset than the log has: by another log of the same names.',
     action: 'Point TIDEMILL_REDIS at the store of this log, or rebuild the view under a new generation.',
   },
+  ONLINE_INCOMPLETE: {
+    status: 503,
+    exit: 5,
+    summary: 'A view is not in the online store up to the place that it is compared at.',
+    action: 'Run `tidemill stream run materialize`; when it has caught up, start the healing again.',
+  },
+  CORRECTIONS_WAITING: {
+    status: 503,
+    exit: 5,
+    summary: 'Corrections are written, but no worker takes them into the online store.',
+    action: 'Run `tidemill stream run materialize`: it takes them in. Healing again writes none of them twice.',
+  },
   ONLINE_POSITION_FORGOTTEN: {
     status: 422,
     exit: 1,

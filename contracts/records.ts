@@ -233,4 +233,6 @@ export interface CorrectionRecord {
   readonly offset: number;
   /** The original text. */
   readonly value: string;
+  /** Only where the event was not late: something has lost it. */
+  readonly inTime?: true;
 }

@@ -1,5 +1,5 @@
 /**
- * When a model is retrained, or audited, without anybody asking. The one thing in a definition, besides `stallAfter`, that
+ * When a model is retrained or audited, or its views are healed, without anybody asking. The one thing in a definition, besides `stallAfter`, that
  * goes by wall time: Temporal keeps it.
  */
 export type ScheduleSpec = ScheduleTimes & {
@@ -41,17 +41,26 @@ export interface AuditSchedule {
   readonly sample: number;
 }
 
-/** A schedule that a project wants: retrains, or audits of so many vectors. */
+/** When the online store is healed, and which views there. */
+export interface HealSchedule {
+  readonly schedule: ScheduleSpec;
+  readonly views: readonly string[];
+}
+
+/** A schedule that a project wants: retrains, audits of so many vectors, or the healing of a view. */
 export type WantedSchedule = { readonly model: string; readonly spec: ScheduleSpec } & (
-  { readonly does: 'retrain' } | { readonly does: 'audit'; readonly sample: number }
+  | { readonly does: 'retrain' }
+  | { readonly does: 'audit'; readonly sample: number }
+  | { readonly does: 'heal'; readonly view: string }
 );
 
 /** Everything below this prefix belongs to `tidemill apply` of the project. */
 export function schedulePrefix(project: string): string {
   return `${project}/schedule/`;
 }
-export function scheduleId(project: string, model: string, does: WantedSchedule['does'] = 'retrain'): string {
-  return `${schedulePrefix(project)}${model}${does === 'retrain' ? '' : `/${does}`}`;
+/** @param what `retrain`, `audit`, or `heal/VIEW`. */
+export function scheduleId(project: string, model: string, what = 'retrain'): string {
+  return `${schedulePrefix(project)}${model}${what === 'retrain' ? '' : `/${what}`}`;
 }
 /** The model that a schedule of a project is about. */
 export function modelOfSchedule(project: string, id: string): string {

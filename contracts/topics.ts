@@ -78,6 +78,10 @@ export function duplicatesTopic(project: string): string {
 export function correctionsTopic(project: string, view: string): string {
   return `${project}.${view}.corrections`;
 }
+/** Transactional id of who writes the corrections of one partition: a later writer fences an earlier one. */
+export function correctionsWriter(project: string, view: string, partition: number): string {
+  return `${project}.${view}.corrections.${partition}`;
+}
 /** Manifests of archived files. */
 export function archiveTopic(project: string): string {
   return `${project}.archive`;

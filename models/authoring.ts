@@ -23,7 +23,7 @@ import type {
 } from './definition.js';
 import { compileLabels, type LabelOptions } from './labelSpec.js';
 import { operationalGates } from './operationalGates.js';
-import { compileAudit, compileSchedule, type AuditOptions, type ScheduleOptions } from './schedule.js';
+import { compileAudit, compileHeal, compileSchedule, type AuditOptions, type ScheduleOptions } from './schedule.js';
 
 /** A model, as authors use it. */
 export interface Model {
@@ -91,6 +91,8 @@ export interface ModelOptions<S extends Schema> {
   readonly schedule?: ScheduleOptions;
   /** The same for audits of what it served; skew beyond the limit of the gate `skew` opens a drift case. @default never */
   readonly audit?: AuditOptions;
+  /** The same for healings: events that the online store of its views lacks, late ones say, are inserted. @default never */
+  readonly heal?: ScheduleOptions;
 }
 
 /** How requests are answered in order. */
@@ -201,6 +203,7 @@ export function model<const S extends Schema>(name: string, options: ModelOption
     ...orderingOf(name, options.answer ?? 'arrival'),
     schedule: options.schedule === undefined ? null : compileSchedule(`${name}.schedule`, options.schedule),
     ...(options.audit === undefined ? {} : { audit: compileAudit(`${name}.audit`, options.audit) }),
+    ...(options.heal === undefined ? {} : { heal: compileHeal(`${name}.heal`, options.heal, service) }),
   };
   if (definition.gates.absolute.length === 0) {
     throw definitionError(

@@ -1,4 +1,4 @@
-import type { AuditSchedule, ScheduleSpec } from '../contracts/schedules.js';
+import type { AuditSchedule, HealSchedule, ScheduleSpec } from '../contracts/schedules.js';
 import type { CompiledService, CompiledStream } from '../features/compiledView.js';
 import type { LabelSpec } from './labelSpec.js';
 import type { Expression } from '../features/expression.js';
@@ -38,6 +38,8 @@ export interface CompiledModel {
   readonly schedule: ScheduleSpec | null;
   /** When the vectors that it served are audited without anybody asking. @default never */
   readonly audit?: AuditSchedule;
+  /** When the online store is healed of what its views lack there without anybody asking. @default never */
+  readonly heal?: HealSchedule;
 }
 
 /** Requests wait until everything up to their time is there. */

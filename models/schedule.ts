@@ -1,6 +1,7 @@
 import {
   SCHEDULE_OVERLAPS,
   type AuditSchedule,
+  type HealSchedule,
   type ScheduleCalendar,
   type ScheduleOverlap,
   type ScheduleRange,
@@ -9,6 +10,7 @@ import {
 } from '../contracts/schedules.js';
 import { DEFAULT_AUDIT_SAMPLE, MAX_AUDIT_SAMPLE } from '../contracts/consistency.js';
 import { DAY_MS, durationMs } from '../contracts/duration.js';
+import type { CompiledService } from '../features/compiledView.js';
 import { definitionError } from '../features/authoring/names.js';
 
 /** When a model is retrained; wall time. */
@@ -73,6 +75,21 @@ export function compileAudit(path: string, options: AuditOptions): AuditSchedule
   if (!Number.isSafeInteger(sample) || sample < 1 || sample > MAX_AUDIT_SAMPLE)
     throw definitionError(`${path}.sample`, `${sample} is not a whole number of 1 to ${MAX_AUDIT_SAMPLE}`);
   return { schedule: compileSchedule(path, options), sample };
+}
+
+/**
+ * Views whose stream has another key than theirs are not in the online store.
+ *
+ * @throws TidemillError DEFINITION_INVALID naming the option at fault
+ */
+export function compileHeal(path: string, options: ScheduleOptions, { inputs }: CompiledService): HealSchedule {
+  const views = new Set(
+    inputs.flatMap((input) =>
+      input.kind === 'view' && input.view.stream.topicKey === input.view.key ? [input.view.name] : [],
+    ),
+  );
+  if (views.size === 0) throw definitionError(path, 'no view of the model is kept in the online store');
+  return { schedule: compileSchedule(path, options), views: [...views] };
 }
 
 function timesOf(path: string, options: ScheduleOptions): ScheduleTimes {

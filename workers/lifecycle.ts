@@ -12,6 +12,7 @@ import {
   createDeploymentActivities,
   createFeatureActivities,
   createGateActivities,
+  createHealActivities,
   createLabelActivities,
   createPolicyActivities,
   createRecoveryActivities,
@@ -33,6 +34,8 @@ import { modelOf, viewOf } from '../models/project.js';
 import type { LogProducer } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import { openDuckdbStore } from '../stores/offline/duckdbStore.js';
+import type { OnlineStore } from '../stores/online/onlineStore.js';
+import { openOnlineStore } from '../stores/online/openOnlineStore.js';
 import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { Registry } from '../stores/registry/registry.js';
 import { failPointFrom } from './failPoint.js';
@@ -87,6 +90,7 @@ async function main(): Promise<void> {
   });
   await ensureSearchAttributes(lifecycle.temporal);
   const offline = await openDuckdbStore({ memoryLimit: '2GB' });
+  let online: OnlineStore | null = null;
   const dependencies: ActivityDependencies = {
     project: id,
     modelOf: (name) => modelOf(project, name),
@@ -95,6 +99,7 @@ async function main(): Promise<void> {
     registry,
     objects: openDiskObjectStore(join(home, 'objects')),
     offline,
+    online: () => (online ??= openOnlineStore(configuration.online)),
     lifecycle,
     approvals: createApprovalVerifier(approvalIssuersFrom(process.env), { project: id }),
     xgboostLibrary: () => findXgboostLibrary((text) => logger.info(text)),
@@ -120,6 +125,7 @@ async function main(): Promise<void> {
         ...createDeploymentActivities(dependencies),
         ...createFeatureActivities(dependencies),
         ...backfill,
+        ...createHealActivities(dependencies),
         ...createWatchActivities(dependencies),
         ...createApprovalActivities(dependencies),
         ...createRecoveryActivities(dependencies),
@@ -164,6 +170,7 @@ async function main(): Promise<void> {
   await lifecycle.close();
   await connection.close();
   await offline.close();
+  await (online as OnlineStore | null)?.close();
   await registry.close();
   await log.close();
   await server?.close();

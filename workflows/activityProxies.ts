@@ -6,6 +6,7 @@ import type {
   createDeploymentActivities,
   createFeatureActivities,
   createGateActivities,
+  createHealActivities,
   createLabelActivities,
   createPolicyActivities,
   createRecoveryActivities,
@@ -20,6 +21,7 @@ type Rollouts = ReturnType<typeof createRolloutActivities> &
   ReturnType<typeof createApprovalActivities>;
 type Features = ReturnType<typeof createFeatureActivities>;
 type Backfills = ReturnType<typeof createBackfillActivities>;
+type Healings = ReturnType<typeof createHealActivities>;
 type Audits = ReturnType<typeof createAuditActivities>;
 type Recovery = ReturnType<typeof createRecoveryActivities>;
 type Watches = ReturnType<typeof createWatchActivities>;
@@ -35,7 +37,9 @@ export function project(): string {
 
 /** Checks of input: in the worker itself, so that a mistake is answered at once. */
 export function validation() {
-  return proxyLocalActivities<Rollouts & Recovery & Backfills & Audits>({ startToCloseTimeout: '10 seconds' });
+  return proxyLocalActivities<Rollouts & Recovery & Backfills & Audits & Healings>({
+    startToCloseTimeout: '10 seconds',
+  });
 }
 
 /** Short steps; the registry makes repeats harmless. */
@@ -112,6 +116,26 @@ export function audits() {
     heartbeatTimeout: '30 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { initialInterval: '1 second', maximumInterval: '1 minute', maximumAttempts: 10 },
+  });
+}
+
+/** Healing of the online store: reads much, and is in the way of nothing. */
+export function healings() {
+  return proxyActivities<Healings>({
+    startToCloseTimeout: '6 hours',
+    heartbeatTimeout: '30 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '500 ms', maximumInterval: '30 seconds', maximumAttempts: 10 },
+  });
+}
+
+/** Waiting until corrections are taken in: told after a minute that nobody does it, we give up after a few of them. */
+export function correctionsWait() {
+  return proxyActivities<Healings>({
+    startToCloseTimeout: '1 day',
+    heartbeatTimeout: '30 seconds',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { initialInterval: '500 ms', maximumInterval: '30 seconds', maximumAttempts: 5 },
   });
 }
 

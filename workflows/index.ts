@@ -1,6 +1,7 @@
 export { backfillFeatures } from './backfillFeatures.js';
 export { canaryRollout } from './canaryRollout.js';
 export { consistencyAudit } from './consistencyAudit.js';
+export { healFeatures } from './healFeatures.js';
 export { modelLifecycle } from './modelLifecycle.js';
 export { probation } from './probation.js';
 export { recoverRollout } from './recoverRollout.js';

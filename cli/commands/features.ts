@@ -6,6 +6,7 @@ import { connectionOf, withClient } from '../connectClient.js';
 import { followChanges } from '../followChanges.js';
 import { formatTable } from '../output.js';
 import type { Context } from '../program.js';
+import { addHealCommand } from './heal.js';
 
 interface ProjectOptions {
   readonly project?: string;
@@ -21,7 +22,7 @@ interface BackfillOptions {
   readonly follow: boolean;
 }
 
-/** features get, features rebuild: the online store; features backfill: the offline one. */
+/** features get, features rebuild, features heal: the online store; features backfill: the offline one. */
 export function addFeatureCommands(program: Command, context: () => Context): void {
   const features = program.command('features').description('features in the online store');
   const common = (command: Command): Command =>
@@ -80,6 +81,7 @@ export function addFeatureCommands(program: Command, context: () => Context): vo
         given.console.out(given.format === 'table' ? text : JSON.stringify({ workflowId }));
       });
     });
+  addHealCommand(features, context);
   common(
     features
       .command('rebuild')

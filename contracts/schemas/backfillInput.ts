@@ -3,6 +3,7 @@ import { durationMs } from '../duration.js';
 import { TidemillError } from '../errors.js';
 import { MAX_BACKFILL_PARTS, type BackfillInput, type BackfillPart } from '../features.js';
 import { checkInput } from './checkInput.js';
+import { inputTime } from './eventTime.js';
 
 const BackfillSchema = Type.Object(
   {
@@ -32,7 +33,7 @@ export function checkBackfillInput(input: unknown): BackfillInput {
  * @throws TidemillError INPUT_INVALID
  */
 export function backfillParts({ from, to, shares = 4, slice }: BackfillInput): readonly BackfillPart[] {
-  const [start, end] = [timeOf('from', from), timeOf('to', to)];
+  const [start, end] = [inputTime('backfillFeatures', 'from', from), inputTime('backfillFeatures', 'to', to)];
   if (end <= start) throw invalid('to', `${to} is not after ${from}`);
   const sliceMs = slice === undefined ? end - start : durationMs(slice);
   if (sliceMs <= 0) throw invalid('slice', `${slice} is no time`);
@@ -43,14 +44,6 @@ export function backfillParts({ from, to, shares = 4, slice }: BackfillInput): r
     const begin = start + Math.floor(at / shares) * sliceMs;
     return { from: begin, to: Math.min(end, begin + sliceMs), share: at % shares, shares };
   });
-}
-
-function timeOf(field: string, text: string): number {
-  // A date alone is read as UTC; a time without a zone would be read in that of the machine.
-  const isClear = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text);
-  const time = isClear ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(time)) throw invalid(field, `${text} is no time like 2026-01-31T12:00:00Z`);
-  return time;
 }
 
 function invalid(field: string, problem: string): TidemillError {

@@ -35,7 +35,7 @@ export async function writeProjectModule(
   await writeFile(
     file,
     `import { atLeast, defineProject, errors, logistic, model, notWorse, rules, superior } from ${built('index.js')};
-import { labels, moment, transactions } from ${built('examples', 'fraud', 'project.js')};
+import { customerSpending, labels, moment, transactions } from ${built('examples', 'fraud', 'project.js')};
 export const project = defineProject(${JSON.stringify(project.id)}, { models: [
 ${models.join('\n')}
 ] });

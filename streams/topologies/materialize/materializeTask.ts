@@ -103,8 +103,10 @@ export class MaterializeTask implements StreamTask {
       this.newest = Math.max(this.newest ?? event.time, event.time);
     }
     const key = event.values[this.options.view.key] as Value;
-    if (this.operator.insert(key, event.time, event.id, event.values, partition, offset) === 'inserted')
-      this.online.note(key, event.time);
+    const outcome = this.operator.insert(key, event.time, event.id, event.values, partition, offset);
+    if (outcome === 'inserted') this.online.note(key, event.time);
+    // The store lacks what is here all the same: its entry was lost.
+    else if (isCorrection && outcome !== 'expired') this.online.note(key, WHOLE);
   }
 
   stateOf(view: string, key: Value): Uint8Array | null | undefined {

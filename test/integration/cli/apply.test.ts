@@ -195,6 +195,26 @@ describe('tidemill apply', () => {
     expect(await listed()).toEqual(['shop-two/schedule/weekly']);
   });
 
+  test('does the same for healings of the views that a model reads', async () => {
+    const healed = { name: 'weekly', options: `inputs: [customerSpending], heal: { every: '1d' }` };
+    const module = await moduleOf('healings', [healed]);
+    const id = 'healings/schedule/weekly/heal/customer_spending';
+    expect(changesOf(await apply(module))).toEqual([`created ${id}`]);
+    expect(await described(id)).toMatchObject({
+      action: {
+        workflowType: 'healFeatures',
+        workflowId: 'healings/heal/customer_spending/schedule',
+        taskQueue: 'healings/tidemill-lifecycle',
+        args: [{ view: 'customer_spending' }],
+      },
+    });
+    expect(changesOf(await apply(module))).toEqual([`unchanged ${id}`]);
+    // The list may lag behind.
+    while (!(await listed()).includes(id)) await sleep(200);
+    const none = await moduleOf('healings', [{ name: 'weekly' }]);
+    expect(changesOf(await apply(none))).toEqual([`removed ${id}`]);
+  });
+
   test('does the same for audits, beside the retrains of a model', async () => {
     const audited = (options: string): DeclaredModel => ({
       name: 'weekly',

@@ -64,6 +64,9 @@ describe('a training activity that is attempted again', () => {
     const dependencies: Partial<ActivityDependencies> = {
       registry,
       modelOf: () => ({ ...fraud.compiled, trainer: spec }),
+      online: () => {
+        throw new Error('nothing is read online');
+      },
       xgboostLibrary: () => Promise.resolve(library),
       objects: {
         ...objects,

@@ -91,6 +91,7 @@ test.each([
   ['models', 'show'],
   ['features', 'backfill'],
   ['features', 'get'],
+  ['features', 'heal'],
   ['features', 'rebuild'],
   ['follow'],
   ['retrain'],

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { DAY_MS, HOUR_MS } from '../../../contracts/duration.js';
 import { isTidemillError } from '../../../contracts/errors.js';
 import type { ScheduleCalendar } from '../../../contracts/schedules.js';
-import { compileAudit, compileSchedule, type ScheduleOptions } from '../../../models/schedule.js';
+import { fraud } from '../../../examples/fraud/project.js';
+import { compileAudit, compileHeal, compileSchedule, type ScheduleOptions } from '../../../models/schedule.js';
 
 const compiled = (options: ScheduleOptions) => compileSchedule('fraud.schedule', options);
 const cron = (text: string): ScheduleCalendar => {
@@ -111,5 +112,20 @@ describe('the schedule of audits', () => {
     ['fraud.audit', { sample: 5 }],
   ])('names %s where %j is no such schedule', ([path, options]) => {
     expect(() => compileAudit('fraud.audit', options as ScheduleOptions)).toThrow(path);
+  });
+});
+
+describe('a healing by a schedule', () => {
+  const { service } = fraud.compiled;
+
+  test('is of the views that the online store keeps, each once', () => {
+    const { schedule, views } = compileHeal('fraud.heal', { every: '1d' }, service);
+    expect(schedule).toEqual(compiled({ every: '1d' }));
+    expect(views).toEqual(['customer_spending', 'terminal_risk']);
+  });
+
+  test('of a model without such a view is refused', () => {
+    const none = { ...service, inputs: service.inputs.filter(({ kind }) => kind !== 'view') };
+    expect(() => compileHeal('fraud.heal', { every: '1d' }, none)).toThrow('fraud.heal');
   });
 });
