@@ -5,6 +5,8 @@ import type { TaskContext } from './taskContext.js';
 /** Writes a task's snapshots beside its work, one at a time, and offers each to the object store. */
 export class SnapshotWriter {
   private writtenAt: number;
+  /** Has anything been committed since? */
+  private isBehind = false;
   private writing: Promise<void> | null = null;
   private failure: { readonly error: unknown } | null = null;
 
@@ -23,8 +25,24 @@ export class SnapshotWriter {
    * @throws what went wrong with an earlier one: SNAPSHOT_NOT_OWNED where another process took over
    */
   afterCommit(offsets: ReadonlyMap<string, number>): void {
+    this.isBehind = true;
+    this.writeDue(offsets);
+  }
+
+  /** In how many ms one is due that no commit will bring about; Infinity where what was committed is written. */
+  get dueInMs(): number {
+    if (!this.isBehind) return Number.POSITIVE_INFINITY;
+    return this.writing === null ? Math.max(0, this.writtenAt + this.intervalMs - this.clock.now()) : this.intervalMs;
+  }
+
+  /**
+   * Writes one where it is due and nothing has been folded since the last commit: a task with nothing to do keeps up, too.
+   *
+   * @throws as `afterCommit`
+   */
+  writeDue(offsets: ReadonlyMap<string, number>): void {
     if (this.failure !== null) throw this.failure.error;
-    if (this.writing === null && this.clock.now() - this.writtenAt >= this.intervalMs) this.write(offsets);
+    if (this.writing === null && this.dueInMs === 0) this.write(offsets);
   }
 
   /** The last one: what was committed by the end is in it. */
@@ -46,6 +64,7 @@ export class SnapshotWriter {
       ...(task.parts === undefined ? {} : { parts: task.parts }),
     };
     this.writtenAt = this.clock.now();
+    this.isBehind = false;
     this.writing = snapshots
       .write(header, entries)
       .then(() => {

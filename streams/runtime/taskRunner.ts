@@ -334,10 +334,15 @@ export class TaskRunner {
           sentAt = folded;
           continue;
         }
-        const isIdle = folded === 0 && task.settle !== undefined;
-        const settleIn = isIdle ? lastSettledAt + SETTLE_INTERVAL_MS - this.clock.now() : Number.POSITIVE_INFINITY;
+        const isIdle = folded === 0;
+        if (isIdle) snapshots.writeDue(this.committedOffsets);
+        const settleIn =
+          isIdle && task.settle !== undefined
+            ? lastSettledAt + SETTLE_INTERVAL_MS - this.clock.now()
+            : Number.POSITIVE_INFINITY;
+        const snapshotIn = isIdle ? snapshots.dueInMs : Number.POSITIVE_INFINITY;
         if (settleIn <= 0) await settle();
-        else await this.signal(Math.min(dueIn, settleIn, timerIn));
+        else await this.signal(Math.min(dueIn, settleIn, timerIn, snapshotIn));
       } else await this.clock.turn();
     }
     if (this.lost) return;
