@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { environmentOf, type Configuration } from '../../contracts/configuration.js';
 import { onlineStoreIn } from '../../contracts/onlineAddress.js';
 import { registryIn } from '../../contracts/registryAddress.js';
@@ -52,6 +53,19 @@ export class StreamWorker {
 
   async end(): Promise<{ code: number | null; signal: string | null }> {
     return this.ended;
+  }
+
+  /** Waits until it runs. @throws Error with its last lines where it ended instead. */
+  async up(): Promise<void> {
+    while (!this.lines.some(({ msg }) => msg === 'running')) {
+      this.requireRunning();
+      await sleep(50);
+    }
+  }
+
+  /** @throws Error with its last lines where it has ended. */
+  requireRunning(): void {
+    if (!this.isRunning) throw new Error(`the worker ended: ${JSON.stringify(this.lines.slice(-5))}`);
   }
 
   get isRunning(): boolean {

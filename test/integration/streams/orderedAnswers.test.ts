@@ -68,10 +68,12 @@ async function replay(id: string, answer: string): Promise<{ audit: ServedAudit;
   let second = start('second', { TIDEMILL_FAIL_POINT: 'after-outputs:4' });
   expect(await second.end()).toMatchObject({ signal: 'SIGKILL' });
   second = start('second');
+  await Promise.all([first.up(), second.up()]);
   const read = async (): Promise<PredictionRecord[]> =>
     (await readTopic(kafka.log, predictionsTopic(id, 'refusal'))).map((record) => jsonOf<PredictionRecord>(record));
   while ((await read()).length < RIDES) {
-    expect(first.isRunning && second.isRunning).toBe(true);
+    first.requireRunning();
+    second.requireRunning();
     await sleep(300);
   }
   expect(await first.stop()).toMatchObject({ code: 0 });
@@ -84,7 +86,7 @@ async function replay(id: string, answer: string): Promise<{ audit: ServedAudit;
 
 describe('history that is replayed by two processes, one of which is killed', () => {
   test('answered in order, sees everything up to the time of each request', { timeout: 240_000 }, async () => {
-    const { audit, predictions } = await replay('ridesordered', `'ordered'`);
+    const { audit, predictions } = await replay('ridesordered', `{ maxWait: '1h' }`);
     expect(audit.skew).toEqual({ rows: 0, inFlight: 0, lateEvent: 0, lateLabel: 0 });
     expect(predictions.filter(({ early }) => early === true)).toEqual([]);
   });
