@@ -46,9 +46,7 @@ export async function commit(
 ): Promise<ReadonlyMap<string, number>> {
   const { options, topology } = context;
   // 1 drain, 2 flush
-  await task.drain(output);
-  const byName = offsetsOf(inputs);
-  task.flush(output, byName, inputs.pace());
+  const byName = await finishOutputs(task, inputs, output);
   const metadata = encodeFiredThrough(task.timers?.firedThrough);
   const offsets = inputs.inputs.map(({ topic, partition, name }) => ({
     topic,
@@ -86,14 +84,20 @@ export async function sendEarly(
   outputs: TransactionOutputs,
   output: Output,
 ): Promise<void> {
-  await task.drain(output);
-  task.flush(output, offsetsOf(inputs), inputs.pace());
+  await finishOutputs(task, inputs, output);
   const records = outputs.take();
   await producer.send(records);
   context.counters.countCommitted(records);
 }
 
-/** Where each input goes on after what is folded, by partition name. */
-function offsetsOf(inputs: TaskInputs): ReadonlyMap<string, number> {
-  return new Map(inputs.inputs.map((input: Input) => [input.name, inputs.nextOffset(input)]));
+/** Steps 1 and 2; gives where each input goes on after what is folded, by partition name. */
+async function finishOutputs(
+  task: StreamTask,
+  inputs: TaskInputs,
+  output: Output,
+): Promise<ReadonlyMap<string, number>> {
+  await task.drain(output);
+  const offsets = new Map(inputs.inputs.map((input: Input) => [input.name, inputs.nextOffset(input)]));
+  task.flush(output, offsets, inputs.pace());
+  return offsets;
 }

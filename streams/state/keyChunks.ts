@@ -42,21 +42,18 @@ export class KeyChunks {
    * where that is not known, and everything is written.
    */
   plan(key: Value, from: number): ChunkPlan {
-    const { operator } = this;
-    const [firstTime] = operator.chunkStarts(key, WHOLE, Number.POSITIVE_INFINITY, Number.MAX_SAFE_INTEGER);
     const before = this.startsOf(key);
-    if (firstTime === undefined) return { chunks: [], dropped: before, starts: [] };
-    // What lies before the first event that is held was evicted.
-    const kept = before.filter((_, at) => (before[at + 1] ?? Number.POSITIVE_INFINITY) > firstTime);
+    // Most keys have one chunk, which is written whole: nothing has to be looked for.
+    const kept = before.length === 0 ? before : this.heldOf(key, before);
     const first = Math.max(
       0,
       kept.findLastIndex((start) => start <= from),
     );
     const begin = first === 0 ? WHOLE : (kept[first] as number);
-    const fresh = operator.chunkStarts(key, begin, Number.POSITIVE_INFINITY, this.maxEvents);
+    const fresh = this.operator.chunkStarts(key, begin, Number.POSITIVE_INFINITY, this.maxEvents);
     const chunks = fresh.map((start, at) => ({
       start,
-      bytes: operator.encodeRange(
+      bytes: this.operator.encodeRange(
         key,
         at === 0 ? begin : start,
         fresh[at + 1] ?? Number.POSITIVE_INFINITY,
@@ -64,6 +61,17 @@ export class KeyChunks {
     }));
     const starts = [...kept.slice(0, first), ...fresh];
     return { chunks, dropped: before.filter((start) => !starts.includes(start)), starts };
+  }
+
+  /** The chunks that still have events: what lies before the first event that is held was evicted. */
+  private heldOf(key: Value, starts: readonly number[]): readonly number[] {
+    const [firstTime = Number.POSITIVE_INFINITY] = this.operator.chunkStarts(
+      key,
+      WHOLE,
+      Number.POSITIVE_INFINITY,
+      Number.MAX_SAFE_INTEGER,
+    );
+    return starts.filter((_, at) => (starts[at + 1] ?? Number.POSITIVE_INFINITY) > firstTime);
   }
 
   /** The key is stored in chunks that begin there. One that is stored as a whole needs no note. */

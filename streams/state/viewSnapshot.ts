@@ -59,7 +59,7 @@ export class ViewSnapshot {
       } else {
         this.chunks.forget(key);
         for (const start of before) yield { key: chunkKey(text, start), value: null };
-        yield { key: text, value: this.operator.encodeKey(key) };
+        yield { key: text, value: chunks[0]?.bytes ?? null };
       }
     }
   }
