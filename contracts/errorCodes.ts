@@ -158,7 +158,7 @@ export const ERROR_CODES = {
   PRODUCER_UNUSABLE: {
     status: 409,
     exit: 1,
-    summary: 'A producer was used after a failure whose outcome is unknown.',
+    summary: 'What became of a transaction is unknown, and its producer cannot be used any more.',
     action: 'Nothing: the task opens a new producer and rebuilds its state from the log.',
   },
 

@@ -39,10 +39,12 @@ export async function openTransactionalProducer(kafka: Kafka, transactionalId: s
     createPartitioner: Partitioners.DefaultPartitioner,
     retry: RETRY,
   });
-  await coded(transactionalId, async () => {
+  try {
     await producer.connect();
     await (await producer.transaction()).abort();
-  });
+  } catch (error) {
+    throw transactionError(error, transactionalId);
+  }
   return new KafkaTransactionalProducer(producer, transactionalId);
 }
 
@@ -123,9 +125,26 @@ class KafkaTransactionalProducer implements TransactionalProducer {
       await act();
     } catch (error) {
       this.broken = true;
-      throw codedError(error, this.id);
+      throw transactionError(error, this.id);
     }
   }
+}
+
+/**
+ * What a broker answers that stumbles over two producers of one id at a time: neither that this one is fenced nor what
+ * became of its transaction. Seen on Kafka 4.
+ */
+const UNDECIDED: ReadonlySet<string> = new Set(['UNKNOWN', 'CONCURRENT_TRANSACTIONS', 'INVALID_TXN_STATE']);
+
+function transactionError(error: unknown, id: string): unknown {
+  const type = protocolType(error);
+  if (!UNDECIDED.has(type)) return codedError(error, id);
+  return new TidemillError(
+    'PRODUCER_UNUSABLE',
+    `${id}: what became of its transaction is unknown (${type})`,
+    { id, type },
+    { cause: error },
+  );
 }
 
 async function coded<T>(what: string, act: () => Promise<T>): Promise<T> {

@@ -40,6 +40,8 @@ export class SnapshotStore implements StoredState {
    * LMDB reads its file through the memory map, so a damaged file may take the whole process down. A mark stands beside
    * the folder from here until `restored`: where a start finds one, the last start died of the file or in its midst, and
    * it is discarded.
+   *
+   * @throws TidemillError DISK_FULL
    */
   static async open(folder: string, onDiscard: (reason: string) => void): Promise<SnapshotStore> {
     const mark = `${folder}.restoring`;
@@ -48,6 +50,7 @@ export class SnapshotStore implements StoredState {
       await rm(folder, { recursive: true, force: true });
     }
     await mkdir(dirname(folder), { recursive: true });
+    await requireRoom(dirname(folder));
     await writeFile(mark, '');
     try {
       return new SnapshotStore(folder, openDatabase(folder));
@@ -98,6 +101,7 @@ export class SnapshotStore implements StoredState {
    *
    * @param kept parts that stay: what else there is will not be kept up any more.
    * @param foreign entries of other parts, which are deleted.
+   * @throws TidemillError DISK_FULL
    */
   async claim(
     owner: string,
@@ -105,7 +109,7 @@ export class SnapshotStore implements StoredState {
     kept: readonly string[] = [],
     foreign: readonly Uint8Array[] = [],
   ): Promise<void> {
-    await this.database.transaction(() => {
+    const claimed = this.database.transaction(() => {
       const before = this.header();
       const isSame = before !== null && before.identity === identity;
       const header: SnapshotHeader = {
@@ -117,6 +121,7 @@ export class SnapshotStore implements StoredState {
       void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify(header)));
       for (const key of foreign) void this.database.remove(storedKey(key));
     });
+    await this.settle(claimed);
   }
 
   /**
@@ -139,9 +144,7 @@ export class SnapshotStore implements StoredState {
       void this.database.put(HEADER_KEY, Buffer.from(JSON.stringify(header)));
       return null;
     });
-    const refused = await written.catch(async (error: unknown) => {
-      throw await commitFailure(this.folder, error);
-    });
+    const refused = await this.settle(written);
     if (refused !== null) {
       throw new TidemillError('SNAPSHOT_NOT_OWNED', `${this.folder}: owned by ${refused}, not by ${header.owner}`, {
         folder: this.folder,
@@ -167,6 +170,15 @@ export class SnapshotStore implements StoredState {
   async close(): Promise<void> {
     await this.database.close();
   }
+
+  /** @throws TidemillError DISK_FULL */
+  private async settle<T>(transaction: Promise<T>): Promise<T> {
+    try {
+      return await transaction;
+    } catch (error) {
+      throw await commitFailure(this.folder, error);
+    }
+  }
 }
 
 /** Numbers of the system's errors, as LMDB passes them on. */
@@ -175,15 +187,26 @@ const ENOSPC = 28;
 /** Room below which a write that came up short did so for the lack of it. */
 const LITTLE_ROOM_BYTES = 1 << 20;
 
+async function roomIn(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+/** LMDB writes its table of readers through the memory map: where there is no room for that the process dies of SIGBUS. */
+async function requireRoom(folder: string): Promise<void> {
+  const room = await roomIn(folder);
+  if (room < LITTLE_ROOM_BYTES)
+    throw new TidemillError('DISK_FULL', `${folder}: room for ${room} bytes is left`, { folder, room });
+}
+
 /** LMDB calls a write that came up short an error of input and output, and that is what becomes of most on a full disk. */
 async function commitFailure(folder: string, error: unknown): Promise<unknown> {
   if (!isFailedCommit(error)) return error;
   // The reason comes in the same turn, or never.
   const cause = (await Promise.race([error.commitError.catch((reason: unknown) => reason), nextTurn(error)])) as Error;
   const { code } = cause as { readonly code?: unknown };
-  const { bavail, bsize } = await statfs(folder);
   const mayBeFull = code === EIO || cause === error;
-  if (code !== ENOSPC && !(mayBeFull && bavail * bsize < LITTLE_ROOM_BYTES)) return cause;
+  if (code !== ENOSPC && !(mayBeFull && (await roomIn(folder)) < LITTLE_ROOM_BYTES)) return cause;
   return new TidemillError('DISK_FULL', `${folder}: ${messageOf(cause)}`, { folder }, { cause });
 }
 

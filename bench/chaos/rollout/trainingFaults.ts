@@ -1,19 +1,12 @@
-import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { defaultPayloadConverter } from '@temporalio/common';
 import { journalEntry } from '../../../activities/journal.js';
 import type { FittedModel } from '../../../activities/trainingActivities.js';
 import type { Checkpoint } from '../../../activities/training/trainXgboost.js';
-import { messageOf } from '../../../contracts/errors.js';
+import { mayMount, onSmallDisk } from '../fullDisk.js';
 import { MODEL, type Cluster } from './cluster.js';
 import { outcomeOf, reached, retrain, type RolloutFault } from './rolloutSteps.js';
-
-const run = promisify(execFile);
-const PAGE_BYTES = 4_096;
 
 /** Rounds of the newest checkpoint that the server knows of a training; 0 for none. */
 async function roundsKnown({ lifecycle }: Cluster, workflowId: string, activity: string): Promise<number> {
@@ -61,40 +54,6 @@ const kills: readonly RolloutFault[] = (
   },
 }));
 
-async function mayMount(): Promise<string | null> {
-  const folder = await mkdtemp(join(tmpdir(), 'tidemill-mount-'));
-  try {
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]);
-    await run('umount', [folder]);
-    return null;
-  } catch (error) {
-    return `a full disk is a small tmpfs, which cannot be mounted here: ${messageOf(error).split('\n')[0]}`;
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
-
-/** Puts a folder on a disk of its own that has room for what is in it and no more. */
-async function onFullDisk(folder: string): Promise<{ grow(): Promise<void>; end(): Promise<void> }> {
-  const aside = await mkdtemp(join(tmpdir(), 'tidemill-aside-'));
-  await cp(folder, aside, { recursive: true });
-  let pages = 1;
-  for (const name of await readdir(aside)) pages += Math.ceil((await stat(join(aside, name))).size / PAGE_BYTES);
-  await run('mount', ['-t', 'tmpfs', '-o', `size=${pages * PAGE_BYTES}`, 'tmpfs', folder]);
-  await cp(aside, folder, { recursive: true });
-  return {
-    grow: async () => {
-      await run('mount', ['-o', 'remount,size=64m', folder]);
-    },
-    end: async () => {
-      await cp(folder, aside, { recursive: true });
-      await run('umount', ['--lazy', folder]);
-      await cp(aside, folder, { recursive: true });
-      await rm(aside, { recursive: true });
-    },
-  };
-}
-
 export const TRAINING_FAULTS: readonly RolloutFault[] = [
   ...kills,
   {
@@ -104,13 +63,14 @@ export const TRAINING_FAULTS: readonly RolloutFault[] = [
     needs: mayMount,
     run: async (cluster, id) => {
       const folder = join(cluster.configuration.home, 'objects', 'models');
-      const disk = await onFullDisk(folder);
+      const disk = await onSmallDisk(folder);
       try {
+        await disk.fill();
         const first = await cluster.lifecycle.retrainResult(await retrain(cluster, `${id}-a`));
         const reason = first.outcome === 'notPromoted' ? first.reason : '';
         if (!reason.includes('DISK_FULL') || !reason.includes(folder) || !reason.includes('Make room'))
           throw new Error(`the reason names neither the folder nor what to do: ${reason}`);
-        await disk.grow();
+        await disk.empty();
         const second = await cluster.lifecycle.retrainResult(await retrain(cluster, `${id}-b`));
         return [first, second].map(outcomeOf).join(' and ');
       } finally {

@@ -1,54 +1,28 @@
-import { execFile } from 'node:child_process';
-import { cp, mkdtemp, open, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { messageOf } from '../../../contracts/errors.js';
 import { SnapshotStore } from '../../../streams/runtime/snapshotStore.js';
+import { mayMount, onSmallDisk } from '../fullDisk.js';
 import type { StreamCluster } from './streamCluster.js';
 import { requireThat, type Scene, type StreamFault } from './streamFault.js';
 
-const run = promisify(execFile);
 const REACHED_MS = 60_000;
-/** Room that a full disk has left: less than one snapshot. */
-const LEFT_KB = 64;
 /** Longer than the time between two snapshots. */
 const SNAPSHOTS_MS = 6_000;
 
-async function mayMount(): Promise<string | null> {
-  const folder = await mkdtemp(join(tmpdir(), 'tidemill-mount-'));
+/** A snapshot without the pages that LMDB would use again: its next write needs new ones. */
+async function compact(folder: string): Promise<void> {
+  const store = await SnapshotStore.open(folder, (why) => {
+    throw new Error(why);
+  });
   try {
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]);
-    await run('umount', [folder]);
-    return null;
-  } catch (error) {
-    return `a full disk is a small tmpfs, which cannot be mounted here: ${messageOf(error).split('\n')[0]}`;
+    await store.copyTo(`${folder}.compact`);
+    await store.restored();
   } finally {
-    await rm(folder, { recursive: true });
+    await store.close();
   }
-}
-
-/** Puts a folder on a disk of its own that is nearly full. */
-async function onFullDisk(folder: string): Promise<{ grow(): Promise<void>; end(): Promise<void> }> {
-  const aside = await mkdtemp(join(tmpdir(), 'tidemill-aside-'));
-  await cp(folder, aside, { recursive: true });
-  const { stdout } = await run('du', ['-sk', '--apparent-size', aside]);
-  const size = Number(stdout.split('\t')[0]) + LEFT_KB;
-  await run('mount', ['-t', 'tmpfs', '-o', `size=${size}k`, 'tmpfs', folder]);
-  await cp(aside, folder, { recursive: true });
-  return {
-    grow: async () => {
-      await run('mount', ['-o', 'remount,size=512m', folder]);
-    },
-    end: async () => {
-      await rm(aside, { recursive: true });
-      await cp(folder, aside, { recursive: true });
-      await run('umount', ['--lazy', folder]);
-      await cp(aside, folder, { recursive: true });
-      await rm(aside, { recursive: true });
-    },
-  };
+  await rm(folder, { recursive: true });
+  await rename(`${folder}.compact`, folder);
 }
 
 /** Something is done to the snapshots of a worker that is down; each of them must be given up for a stated reason, and replayed. */
@@ -110,10 +84,14 @@ export const SNAPSHOT_FAULTS: readonly StreamFault[] = [
     run: async ({ cluster, struck }) => {
       const both = ['score-1', 'score-2'] as const;
       await Promise.all(both.map((name) => cluster.stopWorker(name)));
-      const disk = await onFullDisk(cluster.snapshotsFolder);
+      for (const task of await readdir(cluster.snapshotsFolder, { withFileTypes: true })) {
+        if (task.isDirectory()) await compact(cluster.snapshotFolder(task.name));
+      }
+      const disk = await onSmallDisk(cluster.snapshotsFolder);
       try {
         const from = await Promise.all(both.map((name) => cluster.logs.end(name)));
         await Promise.all(both.map((name) => cluster.startWorker(name)));
+        await disk.fill();
         const ended = await Promise.race(both.map((name) => cluster.ended(name, REACHED_MS).then(() => name)));
         const worker = cluster.worker(ended);
         requireThat(!worker.isRunning, 'no worker ended for its disk');
@@ -121,7 +99,7 @@ export const SNAPSHOT_FAULTS: readonly StreamFault[] = [
         const line = await cluster.logs.find(ended, /DISK_FULL/, from[at] ?? 0, 1_000);
         requireThat(line !== null, `${ended} ended with ${worker.exitCode ?? worker.endedBy}, and named no full disk`);
         await struck();
-        await disk.grow();
+        await disk.empty();
         // The other one may have ended by now, or may not.
         for (const name of both) if (!cluster.worker(name).isRunning) await cluster.startWorker(name);
         await cluster.shared();

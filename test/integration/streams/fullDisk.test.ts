@@ -23,17 +23,18 @@ const SCRIPT = `
   let error = null;
   let at = 0;
   while (error === null) await write(at).then(() => at++, (reason) => (error = reason));
+  const other = await SnapshotStore.open(disk + '/other', () => undefined).then(() => null, (reason) => reason.code);
   const entries = [...store.entries()].length;
   const offset = store.header().offsets.topic;
   execFileSync('mount', ['-o', 'remount,size=8m', disk]);
   await write(at);
   const after = store.header().offsets.topic;
   await store.close();
-  console.log(JSON.stringify({ code: error.code, message: error.message, at, entries, offset, after, unheard }));
+  console.log(JSON.stringify({ code: error.code, message: error.message, at, entries, offset, after, other, unheard }));
 `;
 
 const disk = mkdtempSync(join(tmpdir(), 'tidemill-disk-'));
-const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'tmpfs', disk]).status === 0;
+const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1600k', 'tmpfs', disk]).status === 0;
 
 describe.skipIf(!isMounted)('a snapshot on a disk of its own that fills up', () => {
   afterAll(() => {
@@ -50,5 +51,7 @@ describe.skipIf(!isMounted)('a snapshot on a disk of its own that fills up', () 
     const at = found['at'] as number;
     expect(at).toBeGreaterThan(0);
     expect(found).toMatchObject({ entries: 50 * at, offset: at - 1, after: at });
+    // One that cannot even be opened is refused before the process dies of it.
+    expect(found['other']).toBe('DISK_FULL');
   });
 });

@@ -101,10 +101,7 @@ describe('a stream worker', () => {
       const args = ['--model', 'fraud', '--instance', 'p'];
       expect(await new StreamWorker(configuration, [...args, '--initialise', 'end']).end()).toMatchObject({ code: 0 });
       const worker = new StreamWorker(configuration, args);
-      while ((await registry.liveInstances('fraud')).length === 0) {
-        expect(worker.isRunning).toBe(true);
-        await sleep(100);
-      }
+      await worker.up();
       expect(await registry.liveInstances('fraud')).toMatchObject([{ instance: 'p', kind: 'stream', problem: null }]);
       // A registry that is away keeps nobody from stopping.
       await postgres.shutDown();
