@@ -23,10 +23,12 @@ export interface PredictionLineage {
     readonly folded: Readonly<Record<string, Readonly<Record<string, number>>>> | null;
     /**
      * Where windows over the requests are keyed by another field than their topic: the offsets [from, to) of the request topic
-     * that they had counted, by that field and by partition, the request itself included. Empty where there are no such windows;
+     * that they had counted, by that field and by partition, in one range or more, the request itself included. Empty where there are no such windows;
      * null where the cut is in no place any more.
      */
-    readonly requests: Readonly<Record<string, Readonly<Record<string, readonly [from: number, to: number]>>>> | null;
+    readonly requests: Readonly<
+      Record<string, Readonly<Record<string, readonly (readonly [from: number, to: number])[]>>>
+    > | null;
   };
   /** Null where the model's rules served. */
   readonly version: VersionLineage | null;

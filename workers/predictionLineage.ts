@@ -113,7 +113,11 @@ async function cutOf(
 
 function countedRequests({ requests = {} }: CutRecord, request: SourcePosition) {
   const ranges = (folded: FoldedRequests) =>
-    Object.entries(folded).map(([partition, [from, to]]) => [partition, [from, to ?? request.offset + 1] as const]);
+    Object.entries(folded).map(([partition, [first, last, ...gaps]]) => {
+      const starts = [first, ...gaps.map(([, to]) => to)];
+      const ends = [...gaps.map(([from]) => from), last ?? request.offset + 1];
+      return [partition, starts.map((from, at) => [from, ends[at] as number] as const)];
+    });
   return Object.fromEntries(
     Object.entries(requests).map(([field, folded]) => [field, Object.fromEntries(ranges(folded))]),
   ) as NonNullable<PredictionLineage['cut']['requests']>;

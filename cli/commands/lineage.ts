@@ -111,12 +111,9 @@ function formatVersion({ version, dataset, ...rest }: VersionLineage): string {
 
 function requestRows(topic: string, requests: NonNullable<PredictionLineage['cut']['requests']>): string[][] {
   return Object.entries(requests).flatMap(([field, partitions]) =>
-    Object.entries(partitions).map(([partition, [from, to]]) => [
-      topic,
-      partition,
-      `${from} to ${to - 1}`,
-      `counted by ${field}`,
-    ]),
+    Object.entries(partitions).flatMap(([partition, ranges]) =>
+      ranges.map(([from, to]) => [topic, partition, `${from} to ${to - 1}`, `counted by ${field}`]),
+    ),
   );
 }
 

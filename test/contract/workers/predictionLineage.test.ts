@@ -185,8 +185,20 @@ describe('the lineage of a prediction', () => {
   });
 
   test('names the requests that were counted by another field than their topic’s key, its own the last of its partition', async () => {
-    const crossed: CutRecord = { ...cut, id: 'driver-1-8', requests: { driver: { 0: [4, null], 1: [0, 190] } } };
-    const requests = { driver: { 0: [4, 8], 1: [0, 190] } };
+    const crossed: CutRecord = {
+      ...cut,
+      id: 'driver-1-8',
+      requests: { driver: { 0: [4, null], 1: [0, 190, [30, 60]] } },
+    };
+    const requests = {
+      driver: {
+        0: [[4, 8]],
+        1: [
+          [0, 30],
+          [60, 190],
+        ],
+      },
+    };
     await send(CUTS, crossed.id, crossed);
     await predict({ id: 5, version: 0, cut: crossed.id });
     expect((await predictionLineage(parts, model, '5')).cut).toMatchObject({ folded: cut.folded, requests });
