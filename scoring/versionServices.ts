@@ -131,4 +131,4 @@ async function loaded(
   return { service: null, problem };
 }
 
-const LOST = ['SERVICE_UNREADABLE', 'OBJECT_NOT_FOUND', 'OBJECT_CORRUPT'] as const;
+const LOST = ['SERVICE_UNREADABLE', 'OBJECT_NOT_FOUND', 'OBJECT_CORRUPT', 'OBJECT_OUTSIDE_ROOT'] as const;
