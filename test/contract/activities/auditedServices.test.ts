@@ -117,6 +117,39 @@ describe('an audit of a range in which two services were served under', () => {
     expect(saidOf(result, world.model.service.hash)).toMatchObject({ ...all, versions: [2] });
   });
 
+  test('counts rows whose events are gone, where only a service of the past reads their stream', async () => {
+    const { log, objects } = world.parts;
+    const [labels, { service }] = [`${world.project}.fraud-labels`, world.model];
+    const definition = await objects.put('services', 'json', encodeService(service));
+    const given = createAuditActivities({
+      ...world.parts,
+      // The model of today reads no labels any more.
+      modelOf: () => ({ ...world.model, service: before }),
+      registry: {
+        versions: () => Promise.resolve([{ version: 2, service: service.hash, definition }]),
+        deployment: () => Promise.resolve(null),
+        noteConsistency: () => Promise.resolve(),
+      },
+      log: Object.assign(Object.create(log) as typeof log, {
+        offsets: async (topic: string) =>
+          (await log.offsets(topic)).map((each) => (topic === labels ? { ...each, low: 1 } : each)),
+      }),
+    } as unknown as ActivityDependencies);
+    const [from, to] = [new Date(WHOLE.from).toISOString(), new Date(WHOLE.to).toISOString()];
+    const plan = await given.planAudit({ model: 'fraud', from, to, sample: 100_000 });
+    const result: AuditResult = await new MockActivityEnvironment().run(() => given.auditServed(plan));
+    expect(result).toMatchObject({ outcome: 'consistent', vectors: COUNT });
+    expect(saidOf(result, service.hash)).toMatchObject({
+      vectors: 0,
+      reason: expect.stringMatching(
+        /fraud-labels-0: offsets 0 to 0 are neither in the archive nor in the log/,
+      ) as string,
+    });
+    // What serves must be there.
+    const serving = { ...plan, serving: service.hash };
+    await expect(new MockActivityEnvironment().run(() => given.auditServed(serving))).rejects.toThrow('OFFSET_LOST');
+  });
+
   test('finds the same in the archive', async () => {
     const fromLog = await audited(WHOLE);
     await world.archive();
