@@ -50,6 +50,7 @@ export class TaskRunner {
   private restoredFrom: ReadonlyMap<string, number> = new Map();
   private watermarkValue: number | null = null;
   private waitingRows = 0;
+  private notes: readonly string[] = [];
   /** Of the newest recovery. */
   private replayedRecords = 0;
 
@@ -79,6 +80,7 @@ export class TaskRunner {
       restoredFrom: this.restoredFrom,
       watermark: this.watermarkValue,
       waitingRows: this.waitingRows,
+      notes: this.notes,
     });
   }
 
@@ -240,6 +242,7 @@ export class TaskRunner {
     }
     task.committed(committed);
     this.watermarkValue = task.watermark;
+    this.notes = task.notes ?? [];
     this.context.options.onEvent?.({
       kind: 'recovered',
       task: this.id,
@@ -278,6 +281,7 @@ export class TaskRunner {
       }
       this.committedOffsets = await commit(this.context, producer, task, inputs, outputs, output);
       this.watermarkValue = task.watermark;
+      this.notes = task.notes ?? [];
       folded = 0;
       sentAt = 0;
       counters.early += (task.timers?.early ?? 0) - early;

@@ -9,6 +9,7 @@ import { SourceRanges } from '../../blocks/sourceRanges.js';
 import { Upstreams } from '../../blocks/upstreams.js';
 import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord } from '../../runtime/topology.js';
+import { feedNotes } from './feedNotes.js';
 import type { HopWriter } from './hopWriter.js';
 import type { PredictionWriter } from './predictionWriter.js';
 import { ScoreTask, type EventContent, type ScoreTaskOptions } from './scoreTask.js';
@@ -246,6 +247,10 @@ export class HopTask extends ScoreTask implements TaskTimers {
       isFeed: false,
       sourceRange: null,
     };
+  }
+
+  get notes(): readonly string[] {
+    return feedNotes(this.stage, this.ranges.wholeSince, this.requestWatermark);
   }
 
   get timers(): TaskTimers {
