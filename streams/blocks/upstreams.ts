@@ -1,4 +1,5 @@
 import { leastActive } from '../../features/progress.js';
+import { finiteOrNull } from '../runtime/finiteOrNull.js';
 import type { BlockHeader } from './block.js';
 
 /** What one upstream task has last said of itself. */
@@ -69,8 +70,8 @@ export class Upstreams {
 
   encode(): readonly StoredUpstream[] {
     return this.all.map(({ watermark, progress, isIdle, isLagging }) => [
-      Number.isFinite(watermark) ? watermark : null,
-      Number.isFinite(progress) ? progress : null,
+      finiteOrNull(watermark),
+      finiteOrNull(progress),
       isIdle,
       isLagging,
     ]);

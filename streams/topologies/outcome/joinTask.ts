@@ -4,6 +4,7 @@ import { outcomesTopic } from '../../../contracts/topics.js';
 import { leastActive } from '../../../features/progress.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import type { StoredState } from '../../runtime/storedState.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import {
@@ -193,10 +194,6 @@ interface StoredProgress {
   /** States of before labels were said to be idle have neither. */
   readonly idle?: readonly boolean[];
   readonly reached?: number | null;
-}
-
-function finiteOrNull(time: number): number | null {
-  return Number.isFinite(time) ? time : null;
 }
 
 function parseProgress(value: Uint8Array): StoredProgress {

@@ -6,6 +6,7 @@ import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { blockInputs } from '../../blocks/adoptLayout.js';
 import type { BlockHeader } from '../../blocks/block.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import { Idleness } from '../../runtime/idleness.js';
 import { partitionName } from '../../runtime/taskInputs.js';
 import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
@@ -203,7 +204,7 @@ export class EntryTask extends ScoreTask implements TaskTimers {
       upstreams: partitions,
       watermark: this.watermark,
       // At the greatest time itself more may come, until nothing comes any more.
-      progress: Number.isFinite(this.written) ? this.written - (isIdle ? 0 : 1) : null,
+      progress: finiteOrNull(this.written - (isIdle ? 0 : 1)),
       isIdle,
       isLagging: this.isLagging,
       isFeed: false,
@@ -230,7 +231,7 @@ export class EntryTask extends ScoreTask implements TaskTimers {
   }
 
   get standing(): StreamTask['standing'] {
-    return { time: Number.isFinite(this.written) ? this.written : null, isIdle: this.idleness.isIdle };
+    return { time: finiteOrNull(this.written), isIdle: this.idleness.isIdle };
   }
 
   readonly firedThrough = undefined;
