@@ -9,6 +9,7 @@ import { decodeOutcomeCounts, OutcomeCounts } from '../../../models/monitoring/o
 import { countOutcome, countPrediction } from '../../../models/monitoring/countRecord.js';
 import { decodePredictionCounts, PredictionCounts } from '../../../models/monitoring/predictionCounts.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import { Idleness } from '../../runtime/idleness.js';
 import type { InputPace, Passed, TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
@@ -67,7 +68,7 @@ export class CountTask implements StreamTask, TaskTimers {
 
   get watermark(): number | null {
     const { time } = this.predictions;
-    return Number.isFinite(time) ? time - this.plan.model.request.allowedLatenessMs : null;
+    return finiteOrNull(time - this.plan.model.request.allowedLatenessMs);
   }
 
   parse(record: LogRecord): ParsedRecord<PredictionRecord | OutcomeRecord> {

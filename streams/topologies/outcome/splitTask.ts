@@ -4,6 +4,7 @@ import { checkFuture, parseEvent } from '../../../features/eventContract.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { partitionOf } from '../../../stores/log/partitioner.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import { Idleness } from '../../runtime/idleness.js';
 import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
@@ -42,7 +43,7 @@ export class SplitTask implements StreamTask, TaskTimers {
   }
 
   get watermark(): number | null {
-    return Number.isFinite(this.greatest) ? this.greatest - this.model.label.stream.allowedLatenessMs : null;
+    return finiteOrNull(this.greatest - this.model.label.stream.allowedLatenessMs);
   }
 
   parse(record: LogRecord): ParsedRecord<Half | null> {
