@@ -60,6 +60,8 @@ export interface StreamWorkerStatus {
       readonly state: string;
       readonly watermark: number | null;
       readonly restored: number;
+      /** What an operator should know of its state. Workers of before have none. */
+      readonly notes?: readonly string[];
       readonly inputs: readonly { readonly topic: string; readonly partition: number }[];
     }[];
   }[];

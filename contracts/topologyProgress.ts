@@ -27,4 +27,6 @@ export interface TopologyProgress {
   readonly watermark: number | null;
   /** How far that is behind this machine's clock, ms. */
   readonly watermarkDelayMs: number | null;
+  /** What an operator should know of the task's state, in sentences. */
+  readonly notes: readonly string[];
 }

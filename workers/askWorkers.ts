@@ -10,6 +10,7 @@ export interface TaskReport {
   readonly state: string;
   readonly restored: number | null;
   readonly watermark: number | null;
+  readonly notes: readonly string[];
 }
 
 /**
@@ -36,6 +37,7 @@ export async function askWorkers(
           state: task?.state ?? 'unknown',
           restored: task?.restored ?? null,
           watermark: task?.watermark ?? null,
+          notes: task?.notes ?? [],
         });
       }
     }),

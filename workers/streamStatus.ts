@@ -45,7 +45,7 @@ async function progressOf(log: Log, topology: Topology): Promise<TopologyProgres
     );
     for (const [at, { partition, high }] of ends.entries()) {
       const committed = known[at]?.offset ?? null;
-      const { owner, state, restored, watermark } = reports(topic, partition) ?? NOBODY;
+      const { owner, state, restored, watermark, notes } = reports(topic, partition) ?? NOBODY;
       rows.push({
         topology: identity.name,
         generation: identity.generation,
@@ -61,12 +61,13 @@ async function progressOf(log: Log, topology: Topology): Promise<TopologyProgres
         restored,
         watermark,
         watermarkDelayMs: watermark === null ? null : now - watermark,
+        notes,
       });
     }
   }
   return rows;
 }
 
-const NOBODY: TaskReport = { owner: null, state: 'unassigned', restored: null, watermark: null };
+const NOBODY: TaskReport = { owner: null, state: 'unassigned', restored: null, watermark: null, notes: [] };
 
 await answer(main);

@@ -94,6 +94,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
           format,
         ),
       );
+      if (format === 'table') for (const note of notesOf(rows)) console.out(note);
     });
   common(
     stream
@@ -196,4 +197,10 @@ function effectOf(committed: number | null, low: number, start: number): string 
   return [lost > 0 ? `${lost} lost to retention` : '', skipped > 0 ? `${skipped} skipped` : '']
     .filter((text) => text !== '')
     .join(', ');
+}
+
+/** What tasks say of themselves, once for each, whatever the number of their inputs. */
+function notesOf(rows: readonly TopologyProgress[]): string[] {
+  const notes = rows.flatMap(({ topology, task, notes: own }) => own.map((note) => `${topology} ${task}: ${note}`));
+  return [...new Set(notes)];
 }

@@ -37,6 +37,7 @@ export class TaskRunner {
   /** Where the replay of the newest recovery started. */
   private restoredFrom: ReadonlyMap<string, number> = new Map();
   private watermarkValue: number | null = null;
+  private notes: readonly string[] = [];
   /** Of the newest recovery, once its replay is over. */
   private liveTask: LiveTask | null = null;
   /** Of the newest recovery. */
@@ -68,6 +69,7 @@ export class TaskRunner {
       restoredFrom: this.restoredFrom,
       watermark: this.watermarkValue,
       waitingRows: this.liveTask?.waitingRows ?? 0,
+      notes: this.notes,
     });
   }
 
@@ -228,6 +230,7 @@ export class TaskRunner {
     }
     task.committed(committed);
     this.watermarkValue = task.watermark;
+    this.notes = task.notes ?? [];
     this.context.options.onEvent?.({
       kind: 'recovered',
       task: this.id,
@@ -253,6 +256,7 @@ export class TaskRunner {
       committed: (offsets, watermark) => {
         this.committedOffsets = offsets;
         this.watermarkValue = watermark;
+        this.notes = recovery.task.notes ?? [];
       },
     };
     const task = new LiveTask(this.context, recovery, this.inputs, settings, host);

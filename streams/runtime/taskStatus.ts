@@ -16,6 +16,8 @@ export interface TaskStatus {
   readonly restored: number;
   /** Records that are folded and wait to be answered, in ordered mode. */
   readonly waitingRows: number;
+  /** What an operator should know of its state, in sentences. */
+  readonly notes: readonly string[];
   readonly inputs: readonly InputStatus[];
 }
 
@@ -40,6 +42,7 @@ export function taskStatus({
   restoredFrom,
   watermark,
   waitingRows,
+  notes,
 }: {
   readonly task: string;
   readonly state: TaskState;
@@ -49,6 +52,7 @@ export function taskStatus({
   readonly restoredFrom: ReadonlyMap<string, number>;
   readonly watermark: number | null;
   readonly waitingRows: number;
+  readonly notes: readonly string[];
 }): TaskStatus {
   let wanted = 0;
   let done = 0;
@@ -67,6 +71,7 @@ export function taskStatus({
     replayed,
     restored: state === 'live' ? 1 : share,
     waitingRows,
+    notes,
     inputs: inputs.inputs.map((input) => ({
       topic: input.topic,
       partition: input.partition,

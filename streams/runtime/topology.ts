@@ -143,6 +143,8 @@ export interface StreamTask {
   readonly timers?: TaskTimers | undefined;
   /** How far it is in the source that it reads, where the topology's tasks keep together. */
   readonly standing?: Omit<SourceStanding, 'task'> | undefined;
+  /** What an operator should know of its state, in sentences: for status. @default nothing */
+  readonly notes?: readonly string[];
   /** Watermark of the task as event time, where it has one: for status. */
   readonly watermark: number | null;
 }

@@ -11,6 +11,7 @@ import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord } from '../../runtime/topology.js';
 import { AnswerTurns } from './answerTurns.js';
+import { feedNotes } from './feedNotes.js';
 import type { HopWriter } from './hopWriter.js';
 import type { PredictionWriter } from './predictionWriter.js';
 import { ScoreTask, type EventContent, type ScoreTaskOptions } from './scoreTask.js';
@@ -222,6 +223,10 @@ export class HopTask extends ScoreTask implements TaskTimers {
       isFeed: false,
       sourceRange: null,
     };
+  }
+
+  get notes(): readonly string[] {
+    return feedNotes(this.stage, this.ranges.wholeSince, this.requestWatermark);
   }
 
   get timers(): TaskTimers {

@@ -153,6 +153,14 @@ function checkKeys(model: CompiledModel, request: CompiledStream, input: Compile
       { view: view.name, stream: view.stream.name, key: by, topicKey },
     );
   }
+  // A stream is read by one stage. Views are looked up by the field that their key is named like, so nothing that is declared gets here.
+  if (!isOwn && fieldName(request, requestKey) !== fieldName(view.stream, view.key)) {
+    const [by, lookup] = [fieldName(view.stream, view.key), fieldName(request, requestKey)];
+    throw new TidemillError('TOPOLOGY_UNSUPPORTED', `${where} is keyed by ${by}, and looked up by ${lookup}`, {
+      view: view.name,
+      stream: view.stream.name,
+    });
+  }
   // A request goes to the tasks of an entity once: what it is counted under and what it looks up must be the same there.
   if (isOwn && requestKey !== view.key) {
     const [key, lookup] = [fieldName(request, view.key), fieldName(request, requestKey)];

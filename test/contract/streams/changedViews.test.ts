@@ -63,6 +63,8 @@ describe('a score topology whose views change', () => {
   let log: Log;
   let id: number;
   let at: number;
+  /** What the tasks of the last run said of themselves. */
+  let notes: readonly string[];
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'tidemill-changed-'));
     log = createMemoryLog({ clock: () => Date.parse('2026-01-01') });
@@ -110,6 +112,7 @@ describe('a score topology whose views change', () => {
     await send(300);
     while (fatal === null && (await predictions()).length < id) await sleep(10);
     await running.stop();
+    notes = running.status.flatMap((task) => task.notes);
     if (fatal !== null) throw fatal as Error;
     return events;
   }
@@ -166,10 +169,23 @@ describe('a score topology whose views change', () => {
     ['and its stage stays', modelOf(moment, customerSpending, terminalRisk)],
   ])('says in each cut what a view was not fed while nothing read it, %s', async (_, without) => {
     const withIt = modelOf(moment, customerSpending, visits);
+    const isInterrupted = without.service.inputs.length === 2;
     await run(withIt);
     await run(without, [without]);
+    expect(notes).toEqual([]);
+    const gapEnds = at;
     await run(withIt, [without]);
-    await run(withIt, [without]);
+    const found = notes.filter((note) => note.startsWith('visits lacks requests of before '));
+    expect(found.length).toBe(isInterrupted ? PARTITIONS : 0);
+    if (isInterrupted) {
+      const since = new Date(/before (\S+):/.exec(found[0] ?? '')?.[1] ?? '').getTime();
+      // The blocks that end the gap come with the first commit after it.
+      expect(since).toBeGreaterThanOrEqual(gapEnds - 1);
+      expect(since).toBeLessThan(at);
+    }
+    // The windows reach five days back, and a run is of two.
+    for (let more = 0; more < 4; more++) await run(withIt, [without]);
+    expect(notes).toEqual([]);
     await audit(withIt, without);
   });
 

@@ -36,6 +36,11 @@ describe('views over the requests that are keyed by another entity', () => {
         const cuts = await driver.cuts(refusal);
         const begun = cuts.flatMap(({ requests }) => Object.values(requests?.['driver'] ?? {}).map(([from]) => from));
         expect(Math.min(...begun)).toBeGreaterThan(0);
+        const notes = driver.tasks.flatMap(({ task }) => task.notes ?? []);
+        for (const view of ['driver_rides', 'zone_rides'])
+          expect(notes).toContainEqual(
+            expect.stringMatching(new RegExp(`^${view} lacks requests of before 2026-01-02T`)),
+          );
       },
     });
     expect(report.vectors).toBeGreaterThan(5 * 35);

@@ -9,7 +9,7 @@ import { groupId, hopTopic, outcomesTopic, predictionsTopic, reportsTopic } from
 import { fraud } from '../../../examples/fraud/project.js';
 import { seededRandom } from '../../../models/statistics/random.js';
 import type { LogProducer, OutgoingRecord } from '../../../stores/log/log.js';
-import { expectedReports } from '../../support/expectedReports.js';
+import { expectedReports, type ExpectedReport } from '../../support/expectedReports.js';
 import { hasCaughtUp } from '../../support/caughtUp.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { predictionOf } from '../../support/predictions.js';
@@ -22,6 +22,7 @@ const identity = { project, name: 'monitor.fraud', generation: 1 };
 const predictions = predictionsTopic(project, 'fraud');
 const outcomes = outcomesTopic(project, 'fraud');
 const START = Date.parse('2026-01-01T00:00:00Z');
+const SILENT_MINUTES = 20 * 60;
 
 let kafka: TestKafka;
 let configuration: Configuration;
@@ -60,10 +61,24 @@ function made(length: number): OutgoingRecord[] {
     const records = [prediction, outcome, ...(random.next() < 0.05 ? [revised] : [])];
     return records.map((record) => ({
       topic: 'knownAt' in record ? outcomes : predictions,
-      key: String(id),
+      // Of the last hours all comes in one partition, and the others fall silent.
+      key: id < length - SILENT_MINUTES ? String(id) : 'last',
       value: JSON.stringify(record),
     }));
   }).flat();
+}
+
+async function told(): Promise<ReportRecord[]> {
+  return (await readTopic(kafka.log, reportsTopic(project, 'fraud'))).map((each) => jsonOf<ReportRecord>(each));
+}
+
+/** Is the newest report of each hour on as many rows as it has to be? */
+function isTold(reports: readonly ReportRecord[], expected: readonly ExpectedReport[]): boolean {
+  const newest = new Map(reports.map((report) => [report.from, report]));
+  return expected.every(({ from, predictions: said, outcomes: known }) => {
+    const report = newest.get(from);
+    return report?.predictions?.rows === said?.rows && report?.outcomes?.rows === known?.rows;
+  });
 }
 
 test('reports are told exactly once through kill -9, and say what the records say', { timeout: 240_000 }, async () => {
@@ -88,23 +103,23 @@ test('reports are told exactly once through kill -9, and say what the records sa
   }
   const read = [predictions, outcomes, hopTopic(identity, 'counts'), hopTopic(identity, 'losses')];
   while (!(await hasCaughtUp(kafka.log, groupId(identity), read))) await sleep(200);
+  const input = [...(await readTopic(kafka.log, predictions)), ...(await readTopic(kafka.log, outcomes))];
+  const expected = expectedReports(project, fraud.compiled, input, PARTITIONS, HOUR);
+  // Once those who are silent have said so.
+  while (!isTold(await told(), expected)) await sleep(200);
   expect(await first.stop()).toMatchObject({ code: 0 });
   expect(await second.stop()).toMatchObject({ code: 0 });
 
-  const input = [...(await readTopic(kafka.log, predictions)), ...(await readTopic(kafka.log, outcomes))];
-  const expected = expectedReports(project, fraud.compiled, input, PARTITIONS, HOUR);
-  const reports = (await readTopic(kafka.log, reportsTopic(project, 'fraud'))).map((each) =>
-    jsonOf<ReportRecord>(each),
-  );
+  const reports = await told();
   const byBucket = new Map<number, ReportRecord[]>();
   for (const report of reports) byBucket.set(report.from, [...(byBucket.get(report.from) ?? []), report]);
   expect(expected.length).toBeGreaterThan(100);
   expect(byBucket.size).toBe(expected.length);
   expect(reports.length).toBeGreaterThan(2 * expected.length);
   for (const { from, predictions: said, outcomes: known } of expected) {
-    const told = byBucket.get(from) as ReportRecord[];
-    expect(told.map(({ revision }) => revision)).toEqual(told.map((_, at) => at));
-    const newest = told.at(-1);
+    const revisions = byBucket.get(from) as ReportRecord[];
+    expect(revisions.map(({ revision }) => revision)).toEqual(revisions.map((_, at) => at));
+    const newest = revisions.at(-1);
     expect(newest?.predictions?.rows).toBe(said?.rows);
     expect(newest?.outcomes?.rows).toBe(known?.rows);
     expect(newest?.outcomes?.positives).toBe(known?.positives);

@@ -14,6 +14,8 @@ import { isTidemillError } from '../../../contracts/errors.js';
 import { featureService, type ServiceInput } from '../../../features/authoring/featureService.js';
 import type { CompiledService } from '../../../features/compiledView.js';
 import { viewIdentity } from '../../../features/vectorLayout.js';
+import { createFallbackScorer } from '../../../scoring/fallbackScorer.js';
+import { scoreTopology } from '../../../streams/topologies/score/scoreTopology.js';
 import { planScore, type ScorePlan } from '../../../streams/topologies/score/scorePlan.js';
 
 const serviceOf = (...inputs: readonly ServiceInput[]): CompiledService =>
@@ -44,6 +46,34 @@ describe('the plan of a model', () => {
     const one = planScore(modelOf(terminalRisk, customerSpending));
     const other = planScore(modelOf(customerSpending, terminalRisk));
     expect(one.stages.map(({ name }) => name)).toEqual(other.stages.map(({ name }) => name));
+  });
+
+  test('reads each topic in one stage, whatever the inputs: a view is looked up by the field that its key is named like', () => {
+    const alike = featureView('alike', {
+      entity: terminal,
+      from: labels,
+      key: 'terminal',
+      features: () => ({ labels_1d: count().over('1d') }),
+    });
+    const model = modelOf(customerSpending, terminalRisk, alike);
+    const topology = scoreTopology({
+      project: 'p',
+      model,
+      generation: 1,
+      partitions: 2,
+      scorer: createFallbackScorer(fraud.compiled),
+    });
+    const read = topology.stages.flatMap(({ reads }) => reads);
+    expect(read).toHaveLength(3);
+    expect(new Set(read).size).toBe(read.length);
+    // By another field the labels would have to come to two stages.
+    const customerField = transactions.compiled.topicKey;
+    const inputs = model.service.inputs.map((input) =>
+      input.view.name === 'alike' ? { ...input, requestKey: customerField } : input,
+    );
+    expect(() => planScore({ ...model, service: { ...model.service, inputs } })).toThrow(
+      /view alike is keyed by terminal, and looked up by customer/,
+    );
   });
 
   test('keeps a hop that nothing needs any more while rows may be on it', () => {

@@ -17,6 +17,7 @@ function running(more: Partial<RunningTopology> = {}, task: Partial<TaskStatus> 
     watermark: null,
     replayed: 0,
     waitingRows: 0,
+    notes: [],
     restored: 1,
     inputs: [],
   };
