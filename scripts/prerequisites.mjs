@@ -29,7 +29,7 @@ export function installDependencies() {
     process.exit(2);
   }
   console.error('installing dependencies (npm install)');
-  // Not `npm ci`: it refuses a lock file without the optional packages of other platforms. What is locked is installed.
+  // Not `npm ci`, which would install everything anew for each change of the lock. What is locked is installed.
   run('npm', ['install', '--no-audit', '--no-fund'], { stdio: ['ignore', 2, 2] });
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, lock);

@@ -1,3 +1,5 @@
+import { leastActive } from '../../features/progress.js';
+import { finiteOrNull } from '../runtime/finiteOrNull.js';
 import type { BlockHeader } from './block.js';
 
 /** What one upstream task has last said of itself. */
@@ -68,8 +70,8 @@ export class Upstreams {
 
   encode(): readonly StoredUpstream[] {
     return this.all.map(({ watermark, progress, isIdle, isLagging }) => [
-      Number.isFinite(watermark) ? watermark : null,
-      Number.isFinite(progress) ? progress : null,
+      finiteOrNull(watermark),
+      finiteOrNull(progress),
       isIdle,
       isLagging,
     ]);
@@ -90,9 +92,4 @@ const unknown = Number.NEGATIVE_INFINITY;
 
 function unheard(): Upstream {
   return { watermark: unknown, progress: unknown, isIdle: false, isLagging: true };
-}
-
-function leastActive(all: readonly Upstream[], of: (upstream: Upstream) => number): number {
-  const active = all.filter(({ isIdle }) => !isIdle);
-  return active.length === 0 ? Math.max(...all.map(of)) : Math.min(...active.map(of));
 }

@@ -34,11 +34,15 @@ export class DriftWatch {
   private readonly stopped = new AbortController();
   private readonly reading: Promise<void>;
 
-  /** @param onNews called whenever somebody may go on who could not before. */
+  /**
+   * @param onNews called whenever somebody may go on who could not before.
+   * @param onUnread where the topic cannot be read for now: without news the pace is that of the news of before.
+   */
   constructor(
     private readonly log: Log,
     private readonly spec: DriftSpec,
     private readonly onNews: () => void,
+    private readonly onUnread: (error: unknown) => void,
   ) {
     this.reading = this.follow();
   }
@@ -68,8 +72,9 @@ export class DriftWatch {
     while (!signal.aborted) {
       try {
         await this.read(signal);
-      } catch {
-        // Without news the pace is that of the news of before.
+      } catch (error) {
+        if (signal.aborted) return;
+        this.onUnread(error);
         await sleep(READ_ANEW_MS, undefined, { signal }).catch(() => undefined);
       }
     }

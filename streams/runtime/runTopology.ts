@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { TidemillError } from '../../contracts/errors.js';
+import { messageOf, TidemillError } from '../../contracts/errors.js';
 import { deadLetterTopic, groupId, type TopologyIdentity } from '../../contracts/topics.js';
 import type { Assignment, GroupMember, TopicPartition } from '../../stores/log/log.js';
 import { DriftWatch } from './drift.js';
@@ -37,7 +37,8 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
   const wakeAll = (): void => {
     for (const runner of runners.values()) runner.reconsider();
   };
-  const drift = topology.drift === undefined ? null : new DriftWatch(options.log, topology.drift, wakeAll);
+  const unread = (error: unknown): void => options.onEvent?.({ kind: 'standingsUnread', reason: messageOf(error) });
+  const drift = topology.drift === undefined ? null : new DriftWatch(options.log, topology.drift, wakeAll, unread);
   let member: GroupMember | null = null;
   let early: Assignment | null = null;
   let stopped = false;

@@ -61,6 +61,8 @@ export type TaskEvent =
     }
   | { readonly kind: 'rebuild'; readonly task: string; readonly error: unknown }
   | { readonly kind: 'lost'; readonly task: string }
+  /** How far the tasks of other processes are could not be read; it is tried again. */
+  | { readonly kind: 'standingsUnread'; readonly reason: string }
   /** The task was assigned without some of its inputs, and waits for another assignment. */
   | { readonly kind: 'incomplete'; readonly task: string };
 

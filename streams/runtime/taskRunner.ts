@@ -2,24 +2,12 @@ import { isTidemillError } from '../../contracts/errors.js';
 import type { GroupMember, LogRecord, TopicPartition } from '../../stores/log/log.js';
 import { ArchivedFeed } from './archivedFeed.js';
 import { processClock, type RuntimeClock } from './clock.js';
-import { commit, sendEarly, TransactionOutputs } from './commit.js';
-import { deadLetterOf, foldLive, foldSilently } from './foldRecord.js';
-import { POISON_LIMIT, PoisonBreaker } from './poisonBreaker.js';
+import { foldSilently } from './foldRecord.js';
+import { LiveTask, type LiveHost } from './liveTask.js';
 import { isHealing, recover, type Recovery } from './recover.js';
-import { SnapshotWriter } from './snapshotWriter.js';
 import type { TaskContext } from './taskContext.js';
-import type { SourceStanding } from './drift.js';
 import { TaskInputs } from './taskInputs.js';
 import { taskStatus, type TaskState, type TaskStatus } from './taskStatus.js';
-import type { Output } from './topology.js';
-
-/** Folded records between two looks at the clock and the event loop. */
-const RECORDS_PER_TURN = 128;
-/** A transaction's outputs are sent at the latest at this size. */
-const MAX_OUTPUT_BYTES = 4 * 2 ** 20;
-
-/** Time between two looks at a store outside of the log while nothing comes in. */
-const SETTLE_INTERVAL_MS = 1_000;
 
 const DEFAULTS = {
   commitIntervalMs: 100,
@@ -29,8 +17,8 @@ const DEFAULTS = {
 } as const;
 
 /**
- * Runs one task from its assignment until it is lost or stopped: recover, replay, then fold and commit. A failure whose
- * outcome is unknown ends in a new recovery; one that cannot heal ends the topology.
+ * Runs one task from its assignment until it is lost or stopped: recover (recover.ts), replay, then fold and commit
+ * (liveTask.ts). A failure whose outcome is unknown ends in a new recovery; one that cannot heal ends the topology.
  */
 export class TaskRunner {
   private inputs: TaskInputs;
@@ -49,7 +37,8 @@ export class TaskRunner {
   /** Where the replay of the newest recovery started. */
   private restoredFrom: ReadonlyMap<string, number> = new Map();
   private watermarkValue: number | null = null;
-  private waitingRows = 0;
+  /** Of the newest recovery, once its replay is over. */
+  private liveTask: LiveTask | null = null;
   /** Of the newest recovery. */
   private replayedRecords = 0;
 
@@ -78,7 +67,7 @@ export class TaskRunner {
       committed: this.committedOffsets,
       restoredFrom: this.restoredFrom,
       watermark: this.watermarkValue,
-      waitingRows: this.waitingRows,
+      waitingRows: this.liveTask?.waitingRows ?? 0,
     });
   }
 
@@ -223,8 +212,7 @@ export class TaskRunner {
       !this.stopping &&
       inputs.inputs.some((input) => inputs.nextOffset(input) < (committed.get(input.name) as number))
     ) {
-      this.hasNews = false;
-      feed.check();
+      this.look();
       const next = inputs.takeBelow(committed);
       if (next === null) {
         await this.signal();
@@ -250,104 +238,32 @@ export class TaskRunner {
   }
 
   private async live(recovery: Recovery): Promise<void> {
-    const { task, producer, highWatermarks } = recovery;
-    const { options } = this.context;
-    const { inputs } = this;
     this.state = 'live';
-    const outputs = new TransactionOutputs();
-    const output: Output = {
-      emit: (record) => outputs.emit(record),
-      deadLetter: (record, error) => outputs.emit(deadLetterOf(this.context.topology.identity.project, record, error)),
+    const settings = {
+      commitIntervalMs: this.setting('commitIntervalMs'),
+      snapshotIntervalMs: this.setting('snapshotIntervalMs'),
+      microBatchRows: this.setting('microBatchRows'),
     };
-    const { counters } = this.context;
-    const breaker = new PoisonBreaker(this.id, { ...POISON_LIMIT, ...options.poisonLimit });
-    /** Records folded and timers fired since the last commit, and how many of them had their outputs sent before it. */
-    let folded = 0;
-    let sentAt = 0;
-    let firstFoldAt = 0;
-    const snapshots = new SnapshotWriter(this.context, recovery, this.clock, this.setting('snapshotIntervalMs'));
-    const { drift } = this.context;
-    const standing = (): SourceStanding | null =>
-      drift === null || task.standing === undefined ? null : { task: this.id, ...task.standing };
-    let told = '';
-    const commitNow = async (): Promise<void> => {
-      const here = standing();
-      if (drift !== null && here !== null && told !== JSON.stringify(here)) {
-        outputs.emit(drift.record(here));
-        told = JSON.stringify(here);
-      }
-      this.committedOffsets = await commit(this.context, producer, task, inputs, outputs, output);
-      this.watermarkValue = task.watermark;
-      folded = 0;
-      sentAt = 0;
-      counters.early += (task.timers?.early ?? 0) - early;
-      early = task.timers?.early ?? 0;
-      snapshots.afterCommit(this.committedOffsets);
-      await settle();
+    const host: LiveHost = {
+      clock: this.clock,
+      isStopping: () => this.stopping,
+      look: () => this.look(),
+      resumeDrained: () => this.resumeDrained(),
+      signal: (withinMs) => this.signal(withinMs),
+      committed: (offsets, watermark) => {
+        this.committedOffsets = offsets;
+        this.watermarkValue = watermark;
+      },
     };
-    let lastSettledAt = 0;
-    const settle = async (): Promise<void> => {
-      const hasCaughtUp = [...highWatermarks].every(([name, end]) => (this.committedOffsets.get(name) ?? 0) >= end);
-      await task.settle?.(this.committedOffsets, hasCaughtUp);
-      lastSettledAt = this.clock.now();
-    };
-    // What the predecessor had committed and not yet brought to its store.
-    await settle();
-    let passedAt = this.clock.now();
-    let early = task.timers?.early ?? 0;
-    /** Lets the task do what time leads to; says when it is to be asked again, ms. */
-    const passTime = (): number => {
-      const { timers } = task;
-      if (timers === undefined) return Number.POSITIVE_INFINITY;
-      const now = this.clock.now();
-      const { againInMs, hasFired } = timers.pass(now - passedAt, inputs.pace(), output);
-      passedAt = now;
-      this.waitingRows = timers.waiting;
-      if (hasFired && folded++ === 0) firstFoldAt = now;
-      return againInMs;
-    };
-    passTime();
+    const task = new LiveTask(this.context, recovery, this.inputs, settings, host);
+    this.liveTask = task;
+    await task.run();
+    if (!this.lost) await task.finish();
+  }
 
-    while (!this.stopping) {
-      let taken = 0;
-      this.hasNews = false;
-      this.feed?.check();
-      const here = standing();
-      const isAhead = here !== null && drift?.isAhead(here) === true;
-      while (!isAhead && taken < RECORDS_PER_TURN && task.pendingRows < this.setting('microBatchRows')) {
-        const next = inputs.take();
-        if (next === null) break;
-        if (folded++ === 0) firstFoldAt = this.clock.now();
-        taken++;
-        foldLive(task, next, output, breaker);
-      }
-      counters.folded += taken;
-      this.resumeDrained();
-      const timerIn = passTime();
-      if (task.pendingRows >= this.setting('microBatchRows')) await task.drain(output);
-      const dueIn =
-        folded === 0 ? Number.POSITIVE_INFINITY : firstFoldAt + this.setting('commitIntervalMs') - this.clock.now();
-      if (dueIn <= 0 || outputs.bytes >= MAX_OUTPUT_BYTES) await commitNow();
-      else if (taken === 0) {
-        if (options.processing === 'at-least-once' && folded > sentAt) {
-          await sendEarly(this.context, producer, task, inputs, outputs, output);
-          sentAt = folded;
-          continue;
-        }
-        const isIdle = folded === 0;
-        if (isIdle) snapshots.writeDue(this.committedOffsets);
-        const settleIn =
-          isIdle && task.settle !== undefined
-            ? lastSettledAt + SETTLE_INTERVAL_MS - this.clock.now()
-            : Number.POSITIVE_INFINITY;
-        const snapshotIn = isIdle ? snapshots.dueInMs : Number.POSITIVE_INFINITY;
-        if (settleIn <= 0) await settle();
-        else await this.signal(Math.min(dueIn, settleIn, timerIn, snapshotIn));
-      } else await this.clock.turn();
-    }
-    if (this.lost) return;
-    if (folded > 0) await commitNow();
-    await snapshots.finish(this.committedOffsets);
+  private look(): void {
+    this.hasNews = false;
+    this.feed?.check();
   }
 
   private resumeDrained(): void {

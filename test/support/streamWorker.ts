@@ -5,11 +5,26 @@ import { environmentOf, type Configuration } from '../../contracts/configuration
 import { onlineStoreIn } from '../../contracts/onlineAddress.js';
 import { registryIn } from '../../contracts/registryAddress.js';
 
-/** Settings of workers of the fraud project that need no Temporal; everything of theirs is below `home`. */
+/** Settings of workers of the fraud project. */
 export function fraudConfiguration(project: string, broker: string, home: string): Configuration {
+  return workerConfiguration(project, exampleModule('fraud'), broker, home);
+}
+
+/** The compiled project of an example. */
+export function exampleModule(name: 'fraud' | 'sales'): string {
+  return join(process.cwd(), 'dist', 'examples', name, 'project.js');
+}
+
+/** Settings of workers that need no Temporal; everything of theirs is below `home`. */
+export function workerConfiguration(
+  project: string,
+  projectModule: string,
+  broker: string,
+  home: string,
+): Configuration {
   return {
     project,
-    projectModule: join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js'),
+    projectModule,
     kafkaBrokers: [broker],
     temporalAddress: '127.0.0.1:1',
     temporalNamespace: 'default',

@@ -7,6 +7,7 @@ import { createViewOperator } from '../../../features/operator/createViewOperato
 import type { ViewOperator } from '../../../features/operator/viewOperator.js';
 import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import { partitionName } from '../../runtime/taskInputs.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { SourceProgress } from '../score/sourceProgress.js';
@@ -67,7 +68,7 @@ export class MaterializeTask implements StreamTask {
   }
 
   get watermark(): number | null {
-    return Number.isFinite(this.progress.watermark) ? this.progress.watermark : null;
+    return finiteOrNull(this.progress.watermark);
   }
 
   parse(record: LogRecord): ParsedRecord<Content | null> {

@@ -7,8 +7,10 @@ import { compileAdoption, type AdoptLayout } from '../../blocks/adoptLayout.js';
 import { decodeBlock, type Block, type BlockRow } from '../../blocks/block.js';
 import { SourceRanges } from '../../blocks/sourceRanges.js';
 import { Upstreams } from '../../blocks/upstreams.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord } from '../../runtime/topology.js';
+import { AnswerTurns } from './answerTurns.js';
 import type { HopWriter } from './hopWriter.js';
 import type { PredictionWriter } from './predictionWriter.js';
 import { ScoreTask, type EventContent, type ScoreTaskOptions } from './scoreTask.js';
@@ -25,13 +27,7 @@ interface BlockContent {
  * A later stage: rows come in blocks, and they and events of other streams feed the windows. A block is taken by its
  * greatest time, after every event up to it that is there.
  *
- * In `arrival` mode a row is inserted and answered in its turn. In `ordered` mode it is inserted, and waits:
- *
- *   horizon P   the least progress of the upstream tasks, and of the partitions of other streams
- *   fired F     event time up to which rows were let go because of time that passed; committed with the offsets
- *   answered    a row is answered as soon as, and only if, its time <= max(P, F)
- *
- * P is a function of the offsets, so whoever takes over knows from offsets and F what has been answered.
+ * In `arrival` mode a row is inserted and answered in its turn. In `ordered` mode it is inserted, and waits for its turn.
  */
 export class HopTask extends ScoreTask implements TaskTimers {
   private readonly topic: string;
@@ -47,20 +43,11 @@ export class HopTask extends ScoreTask implements TaskTimers {
   private readonly upstreams = new Map<string, Upstreams>();
   private readonly ranges = new SourceRanges();
   private readonly waitingRows: WaitingRows;
-  /** Greatest progress that the upstream tasks have had together: who wakes late does not take it back. */
-  private horizon = Number.NEGATIVE_INFINITY;
-  /** Greatest time of a row; rows of before it was kept are at most so late. */
+  private readonly turns: AnswerTurns;
+  /** Greatest time of a row. */
   private greatest = Number.NEGATIVE_INFINITY;
   /** The block read last: how a block of this task's own is headed. */
   private newest: Block | null = null;
-  /** F; undefined in `arrival` mode, in which nothing waits. */
-  private fired: number | undefined;
-  /** What was committed, from the start of a recovery until it is over. */
-  private committedFired: number | null | undefined;
-  private isLive = false;
-  /** Wall time in which nobody had more to read, ms. */
-  private quietMs = 0;
-  private wasQuiet = false;
   early = 0;
 
   constructor(
@@ -79,7 +66,7 @@ export class HopTask extends ScoreTask implements TaskTimers {
     this.waitingRows = new WaitingRows((row) => this.timeOf(row));
     for (const stage of new Set([this.first, this.before]))
       this.upstreams.set(stage, new Upstreams(options.partitions));
-    if (options.ordering !== null) this.fired = Number.NEGATIVE_INFINITY;
+    this.turns = new AnswerTurns(options.ordering !== null);
   }
 
   parse(record: LogRecord): ParsedRecord<BlockContent | EventContent> {
@@ -111,11 +98,11 @@ export class HopTask extends ScoreTask implements TaskTimers {
 
   private foldBlock(block: Block, record: LogRecord, time: number, output: Output, replay: boolean): void {
     this.upstreamsOf(block.stage).observe(block);
-    this.horizon = Math.max(this.horizon, this.waitedFor.progress);
+    this.turns.observe(this.waitedFor.progress);
     this.greatest = Math.max(this.greatest, time);
     const isFresh = block.stage === this.first && this.stage.hasOwn;
-    if (isFresh) this.ranges.observe(block);
-    if (!this.waits) {
+    if (isFresh) this.ranges.observe(block, block.progress);
+    if (!this.turns.waits) {
       if (!block.isFeed && !replay) this.answerInTurn(block, record.offset, isFresh, output);
       else if (isFresh) for (const row of block.rows) this.insert(block, row);
       return;
@@ -131,11 +118,6 @@ export class HopTask extends ScoreTask implements TaskTimers {
     this.release(output, replay);
     this.newest = block;
     if (!replay) this.announce(output);
-  }
-
-  /** Do rows wait? In `arrival` mode those alone do that had waited when the mode was another one. */
-  private get waits(): boolean {
-    return this.fired !== undefined || (!this.isLive && this.committedFired !== undefined);
   }
 
   private insert({ sourcePartition }: Block, row: BlockRow): void {
@@ -158,22 +140,16 @@ export class HopTask extends ScoreTask implements TaskTimers {
 
   /** Up to this time every row has been answered. */
   private get answeredThrough(): number {
-    if (!this.waits) return Number.POSITIVE_INFINITY;
-    let horizon = this.horizon;
-    for (const stream of this.stage.streams) horizon = Math.min(horizon, this.state.progressOf(stream).progress);
-    if (this.isLive) return Math.max(horizon, this.fired as number);
-    // Before there was such a time everything that had been read was answered.
-    return Math.max(
-      horizon,
-      this.committedFired === undefined ? Number.POSITIVE_INFINITY : (this.committedFired ?? horizon),
-    );
+    let ofStreams = Number.POSITIVE_INFINITY;
+    for (const stream of this.stage.streams) ofStreams = Math.min(ofStreams, this.state.progressOf(stream).progress);
+    return this.turns.answeredThrough(ofStreams);
   }
 
   /** Answers the rows whose time has come. In silent replay they have been answered. Says whether there were any. */
   private release(output: Output, replay: boolean): boolean {
     const taken = this.waitingRows.take(this.answeredThrough);
     if (replay || taken.length === 0) return false;
-    for (const each of taken) this.answer(each, this.horizon, output);
+    for (const each of taken) this.answer(each, this.turns.horizon, output);
     return true;
   }
 
@@ -253,7 +229,7 @@ export class HopTask extends ScoreTask implements TaskTimers {
   }
 
   get firedThrough(): number | null | undefined {
-    return this.fired === undefined || Number.isFinite(this.fired) ? this.fired : null;
+    return this.turns.firedThrough;
   }
 
   get waiting(): number {
@@ -261,24 +237,20 @@ export class HopTask extends ScoreTask implements TaskTimers {
   }
 
   resume(firedThrough: number | null | undefined): void {
-    this.committedFired = firedThrough;
+    this.turns.resume(firedThrough);
   }
 
   pass(elapsedMs: number, inputs: readonly InputPace[], output: Output): Passed {
-    if (!this.isLive) return { ...NOTHING_DUE, hasFired: this.goLive(output) };
+    if (!this.turns.isLive) return { ...NOTHING_DUE, hasFired: this.goLive(output) };
     const { ordering } = this.options;
-    if (ordering === null || this.fired === undefined) return NOTHING_DUE;
-    const isOwnQuiet = inputs.every(({ hasMore }) => !hasMore);
-    // A stream of few events must not hold up anybody: what it has is folded, and nothing more is there.
+    if (ordering === null) return NOTHING_DUE;
+    const isQuiet = inputs.every(({ hasMore }) => !hasMore) && !this.waitedFor.isLagging;
     const isFed =
       this.stage.streams.length > 0 && inputs.every(({ topic, hasMore }) => topic === this.topic || !hasMore);
-    if (isFed) this.fired = Math.max(this.fired, this.horizon);
-    const isQuiet = isOwnQuiet && !this.waitedFor.isLagging;
-    if (isQuiet && this.wasQuiet) this.quietMs += elapsedMs;
-    this.wasQuiet = isQuiet;
+    const quietMs = this.turns.pass(elapsedMs, { isQuiet, isFed });
     if (this.waitingRows.count === 0) return NOTHING_DUE;
-    const { through, nextInMs } = this.waitingRows.waited(this.quietMs, ordering.maxWaitMs);
-    if (isQuiet) this.fired = Math.max(this.fired, through);
+    const { through, nextInMs } = this.waitingRows.waited(quietMs, ordering.maxWaitMs);
+    if (isQuiet) this.turns.fire(through);
     const hasFired = this.release(output, false);
     if (hasFired) this.announce(output);
     return { againInMs: isQuiet ? nextInMs : Number.POSITIVE_INFINITY, hasFired };
@@ -287,16 +259,12 @@ export class HopTask extends ScoreTask implements TaskTimers {
   /** From here on rows are answered: those that wait have not been, all others have. */
   private goLive(output: Output): boolean {
     this.dropAnswered();
-    this.isLive = true;
-    if (this.fired !== undefined) {
-      const before = this.committedFired === undefined ? this.greatest : this.committedFired;
-      this.fired = Math.max(this.fired, before ?? Number.NEGATIVE_INFINITY);
-    }
+    this.turns.goLive(this.greatest);
     return this.release(output, false);
   }
 
   private dropAnswered(): void {
-    if (!this.isLive) this.waitingRows.take(this.answeredThrough);
+    if (!this.turns.isLive) this.waitingRows.take(this.answeredThrough);
   }
 
   get pendingRows(): number {
@@ -355,7 +323,7 @@ export class HopTask extends ScoreTask implements TaskTimers {
     }
     const { block } = typed;
     if (block.stage !== this.first || !this.stage.hasOwn) return;
-    this.ranges.observe(block);
+    this.ranges.observe(block, block.progress);
     for (const row of block.rows)
       if (!isLateReplay(row)) this.lacking?.insert(this.request, this.eventAt(row), block.sourcePartition, row.offset);
   }
@@ -384,7 +352,7 @@ export class HopTask extends ScoreTask implements TaskTimers {
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([stage, each]) => [stage, each.encode()]),
       ranges: this.ranges.encode(),
-      horizon: finiteOrNull(this.horizon),
+      horizon: finiteOrNull(this.turns.horizon),
       greatest: finiteOrNull(this.greatest),
     };
   }
@@ -393,15 +361,11 @@ export class HopTask extends ScoreTask implements TaskTimers {
     const { upstreams, ranges, horizon, greatest } = decodeHopMeta(stored, this.request.allowedLatenessMs);
     for (const [stage, each] of upstreams) this.upstreamsOf(stage).decode(each);
     this.ranges.decode(ranges);
-    this.horizon = horizon ?? Number.NEGATIVE_INFINITY;
+    this.turns.decode(horizon);
     this.greatest = greatest ?? Number.NEGATIVE_INFINITY;
   }
 }
 
 function isLateReplay({ replay }: BlockRow): boolean {
   return replay?.late === true;
-}
-
-function finiteOrNull(time: number | null): number | null {
-  return time !== null && Number.isFinite(time) ? time : null;
 }

@@ -7,6 +7,7 @@ import type { OrderingSpec } from '../../../models/definition.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
 import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import type { NeededHistory, Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { InputPace } from '../../runtime/taskTimers.js';
 import { LackingViews } from './lackingViews.js';
@@ -94,7 +95,7 @@ export abstract class ScoreTask implements StreamTask {
   }
 
   get watermark(): number | null {
-    return Number.isFinite(this.requestWatermark) ? this.requestWatermark : null;
+    return finiteOrNull(this.requestWatermark);
   }
 
   protected get project(): string {

@@ -1,4 +1,5 @@
 import type { CompiledStream } from '../../../features/compiledView.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 
 /**
  * Progress of one source partition: driven by its events alone, so that late or not is a function of offsets.
@@ -32,7 +33,7 @@ export class SourceProgress {
   }
 
   encode(): readonly [greatest: number | null, folded: number] {
-    return [Number.isFinite(this.greatest) ? this.greatest : null, this.folded];
+    return [finiteOrNull(this.greatest), this.folded];
   }
 
   decode([greatest, folded]: readonly [number | null, number]): void {

@@ -5,12 +5,13 @@ import type { EventId, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { decodeBlock, type Block, type BlockRow } from '../../blocks/block.js';
 import { Upstreams } from '../../blocks/upstreams.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { createWindowState } from '../../windows/createWindowState.js';
 import type { WindowState } from '../../windows/windowState.js';
 import { emitLate } from '../score/setAside.js';
 import { ResultWriter } from './resultWriter.js';
-import { decodeMeta, encodeMeta, finiteOrNull, META_KEY, windowEntries } from './taskState.js';
+import { decodeMeta, encodeMeta, META_KEY, windowEntries } from './taskState.js';
 import type { WindowPlan } from './windowPlan.js';
 
 /**

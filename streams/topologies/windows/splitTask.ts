@@ -4,11 +4,12 @@ import type { Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { partitionOf } from '../../../stores/log/partitioner.js';
 import { encodeBlock, type BlockRow } from '../../blocks/block.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import { Idleness } from '../../runtime/idleness.js';
 import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { Intake } from './intake.js';
-import { decodeMeta, encodeMeta, finiteOrNull, META_KEY } from './taskState.js';
+import { decodeMeta, encodeMeta, META_KEY } from './taskState.js';
 import type { WindowPlan } from './windowPlan.js';
 
 /** A block of so many rows goes at once: far below the broker's limit of a record. */

@@ -13,11 +13,6 @@ export interface TaskMeta {
 
 export const META_KEY = 'm';
 
-/** Event times in JSON: what is not known yet is null. */
-export function finiteOrNull(time: number): number | null {
-  return Number.isFinite(time) ? time : null;
-}
-
 export function encodeMeta(meta: TaskMeta): Uint8Array {
   return Buffer.from(JSON.stringify(meta), 'utf8');
 }

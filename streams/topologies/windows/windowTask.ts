@@ -1,12 +1,13 @@
 import { hashOf } from '../../../features/hash.js';
 import type { Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { createWindowState } from '../../windows/createWindowState.js';
 import type { WindowState } from '../../windows/windowState.js';
 import { Intake } from './intake.js';
 import { ResultWriter } from './resultWriter.js';
-import { decodeMeta, encodeMeta, finiteOrNull, META_KEY, windowEntries } from './taskState.js';
+import { decodeMeta, encodeMeta, META_KEY, windowEntries } from './taskState.js';
 import type { WindowPlan } from './windowPlan.js';
 
 /** Windows of a stream whose topic is keyed as they are: events come in and results go out. */

@@ -6,28 +6,25 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import { REPLAY_HEADER, type ReplayMark } from '../../../contracts/deadLetters.js';
-import { TidemillError } from '../../../contracts/errors.js';
 import type { PredictionRecord } from '../../../contracts/records.js';
 import { groupId, hopTopic, predictionsTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
 import { createFallbackScorer } from '../../../scoring/fallbackScorer.js';
-import type { Log, OutgoingRecord } from '../../../stores/log/log.js';
+import type { OutgoingRecord } from '../../../stores/log/log.js';
 import { createMemoryLog } from '../../../stores/log/memoryLog.js';
 import { initialiseGroup } from '../../../streams/runtime/initialiseGroup.js';
 import { runTopology, type RunningTopology } from '../../../streams/runtime/runTopology.js';
-import type { FailPoint } from '../../../streams/runtime/taskContext.js';
 import { scoreTopology } from '../../../streams/topologies/score/scoreTopology.js';
+import { hasCaughtUp } from '../../support/caughtUp.js';
+import { FailingSteps, STEPS } from '../../support/failingSteps.js';
 import { labelRecord, paymentRecord, payments, randomNumbers } from '../../support/payments.js';
 
 const project = 'memory';
 const PARTITIONS = 3;
-const POINTS: readonly FailPoint[] = [
-  'after-fence',
-  'before-begin',
-  'after-begin',
-  'after-outputs',
-  'after-offsets',
-  'after-commit',
+const READ = [
+  `${project}.transactions`,
+  hopTopic({ project, name: 'score.fraud', generation: 1 }, 'terminal'),
+  `${project}.fraud-labels`,
 ];
 
 describe('the score topology on the log in memory', () => {
@@ -36,22 +33,6 @@ describe('the score topology on the log in memory', () => {
     folder = await mkdtemp(join(tmpdir(), 'tidemill-memory-'));
   });
   afterAll(() => rm(folder, { recursive: true }));
-
-  async function caughtUp(log: Log, group: string): Promise<boolean> {
-    for (const topic of [
-      `${project}.transactions`,
-      hopTopic({ project, name: 'score.fraud', generation: 1 }, 'terminal'),
-      `${project}.fraud-labels`,
-    ]) {
-      const ends = await log.offsets(topic);
-      const committed = await log.committed(
-        group,
-        ends.map(({ partition }) => ({ topic, partition })),
-      );
-      if (ends.some(({ high }, at) => (committed[at]?.offset ?? 0) < high)) return false;
-    }
-    return true;
-  }
 
   test.each([
     [1, 'exactly-once'],
@@ -85,8 +66,7 @@ describe('the score topology on the log in memory', () => {
         (await log.offsets(`${project}.transactions`)).map(({ partition, high }) => [partition, high]),
       );
 
-      let failures = 0;
-      const reached = new Map<FailPoint, number>();
+      const steps = new FailingSteps(random);
       const fatal: unknown[] = [];
       const start = (instance: string): Promise<RunningTopology> =>
         runTopology(topology, {
@@ -96,16 +76,7 @@ describe('the score topology on the log in memory', () => {
           processing,
           commitIntervalMs: 5,
           snapshotIntervalMs: 20,
-          reach: (point) => {
-            // Whatever the step: afterwards nobody knows whether the transaction happened.
-            if (!POINTS.includes(point)) return;
-            const times = (reached.get(point) ?? 0) + 1;
-            reached.set(point, times);
-            // Every step fails once for certain, and now and then by chance.
-            if (times !== 3 && random() > 0.04) return;
-            failures++;
-            throw new TidemillError('PRODUCER_UNUSABLE', `injected ${point}`);
-          },
+          reach: steps.reach,
           onFatal: (error) => fatal.push(error),
         });
       const running = [await start('one')];
@@ -137,7 +108,7 @@ describe('the score topology on the log in memory', () => {
         if (at === 1_000) running.push(await start('two'));
         if (at === 2_400) await running.shift()?.stop();
       }
-      while (fatal.length === 0 && !(await caughtUp(log, groupId(topology.identity)))) await sleep(20);
+      while (fatal.length === 0 && !(await hasCaughtUp(log, groupId(topology.identity), READ))) await sleep(20);
       expect(fatal).toEqual([]);
       for (const each of running) await each.stop();
 
@@ -156,7 +127,7 @@ describe('the score topology on the log in memory', () => {
       );
       expect(late.length).toBeGreaterThan(10);
       expect(audit.vectorsCompared).toBe(audit.predictions - late.length);
-      expect(failures).toBeGreaterThanOrEqual(POINTS.length);
+      expect(new Set(steps.failures).size).toBe(STEPS.length);
     },
   );
 });

@@ -17,6 +17,7 @@ import { openRedisOnlineStore } from '../../../stores/online/redisOnlineStore.js
 import { runTopology, type RunningTopology } from '../../../streams/runtime/runTopology.js';
 import type { FailPoint } from '../../../streams/runtime/taskContext.js';
 import { materializeTopology } from '../../../streams/topologies/materialize/materializeTopology.js';
+import { FailingSteps } from '../../support/failingSteps.js';
 import { eventsInLog, interpreted } from '../../support/materialized.js';
 import { paymentRecord, payments, randomNumbers, START, type Payment } from '../../support/payments.js';
 import { hasRedis, startTestRedis, type TestRedis } from '../../support/redis.js';
@@ -147,17 +148,8 @@ describe.each(adapters)('materialization to %s', (name, open) => {
     async (seed) => {
       const world = await World.create(`${name}-failures-${seed}`, store);
       const random = randomNumbers(seed * 77);
-      const reached = new Map<FailPoint, number>();
-      const failures: FailPoint[] = [];
-      const reach = (point: FailPoint): void => {
-        if (point.endsWith('snapshot') || point === 'in-replay') return;
-        const times = (reached.get(point) ?? 0) + 1;
-        reached.set(point, times);
-        if (times !== 3 && random() > 0.05) return;
-        failures.push(point);
-        throw new TidemillError('PRODUCER_UNUSABLE', `injected ${point}`);
-      };
-      await world.start('one', 1, reach);
+      const steps = new FailingSteps(random, 0.05);
+      await world.start('one', 1, steps.reach);
       const live = payments(3_000, { seed, everyMs: 300_000 });
       for (let at = 0; at < live.length; at += 300) {
         const part = live.slice(at, at + 300);
@@ -167,11 +159,11 @@ describe.each(adapters)('materialization to %s', (name, open) => {
         await world.send(part.slice(0, 5).map((each) => ({ ...each, id: each.id + 90_000, at: each.at - 3 * DAY })));
         await world.producer.send([{ topic: `${world.project}.transactions`, key: '1', value: '{' }]);
         await sleep(15);
-        if (at === 1_500) await world.start('two', 1, reach);
+        if (at === 1_500) await world.start('two', 1, steps.reach);
       }
       await world.caughtUp();
       await world.expectParity();
-      expect(new Set(failures).size).toBeGreaterThan(3);
+      expect(new Set(steps.failures).size).toBeGreaterThan(3);
       await world.stop();
       expect(world.fatal).toEqual([]);
     },

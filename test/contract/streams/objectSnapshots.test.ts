@@ -195,10 +195,11 @@ describe('a task with a snapshot of its own', () => {
     await run('a');
     await send(200);
     await run('b');
-    const newest = (await stored()).at(-1);
+    // Two copies may be as far as one another.
+    const newest = offsetOf((await stored()).at(-1)?.uri ?? '');
     await run('a');
-    expect(fetched().at(-1)).toBe(newest?.uri);
-    expect(recovery().replayed).toBe(300 - offsetOf(newest?.uri ?? ''));
+    expect(offsetOf(fetched().at(-1) ?? '')).toBe(newest);
+    expect(recovery().replayed).toBe(300 - newest);
   });
 });
 

@@ -3,17 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { TidemillError } from '../../../contracts/errors.js';
+import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import { groupId } from '../../../contracts/topics.js';
 import type { CompiledWindows } from '../../../features/compiledWindows.js';
 import { count, eventStream, last, max, mean, sum, t, windowed } from '../../../index.js';
-import type { Log, LogRecord, OutgoingRecord } from '../../../stores/log/log.js';
+import type { OutgoingRecord } from '../../../stores/log/log.js';
 import { createMemoryLog } from '../../../stores/log/memoryLog.js';
 import { partitionOf } from '../../../stores/log/partitioner.js';
 import { runTopology, type RunningTopology } from '../../../streams/runtime/runTopology.js';
-import type { FailPoint } from '../../../streams/runtime/taskContext.js';
-import type { Topology } from '../../../streams/runtime/topology.js';
 import { windowTopology } from '../../../streams/topologies/windows/windowTopology.js';
+import { hasCaughtUp } from '../../support/caughtUp.js';
+import { FailingSteps, STEPS } from '../../support/failingSteps.js';
 import { randomNumbers } from '../../support/payments.js';
 import {
   expectedWindows,
@@ -27,15 +27,6 @@ import {
 const project = 'memory';
 const PARTITIONS = 3;
 const START = Date.parse('2026-01-01T00:00:00Z');
-const POINTS: readonly FailPoint[] = [
-  'after-fence',
-  'before-begin',
-  'after-begin',
-  'after-outputs',
-  'after-offsets',
-  'after-commit',
-];
-
 const orders = eventStream('orders', {
   schema: {
     id: t.int(),
@@ -101,23 +92,6 @@ function made(seed: number, length: number): OutgoingRecord[] {
   });
 }
 
-async function readAll(log: Log, topic: string): Promise<LogRecord[]> {
-  const records: LogRecord[] = [];
-  for (const { partition, low, high } of await log.offsets(topic))
-    for await (const batch of log.read({ topic, partition, from: low, to: high })) records.push(...batch);
-  return records;
-}
-
-async function caughtUp(log: Log, { identity, sources }: Topology): Promise<boolean> {
-  for (const { topic } of sources) {
-    const ends = await log.offsets(topic);
-    const places = ends.map(({ partition }) => ({ topic, partition }));
-    const committed = await log.committed(groupId(identity), places);
-    if (ends.some(({ high }, at) => (committed[at]?.offset ?? 0) < high)) return false;
-  }
-  return true;
-}
-
 describe.each(Object.entries(definitions))('windows %s', (_, windows) => {
   let folder: string;
   beforeAll(async () => {
@@ -131,8 +105,7 @@ describe.each(Object.entries(definitions))('windows %s', (_, windows) => {
     await log.ensureTopics([{ topic: `${project}.orders`, partitions: PARTITIONS }]);
     const topology = windowTopology({ project, windows, generation: 1, partitions: PARTITIONS, setsAside: true });
     const producer = await log.producer();
-    let failures = 0;
-    const reached = new Map<FailPoint, number>();
+    const steps = new FailingSteps(random);
     const fatal: unknown[] = [];
     const start = (instance: string): Promise<RunningTopology> =>
       runTopology(topology, {
@@ -141,16 +114,7 @@ describe.each(Object.entries(definitions))('windows %s', (_, windows) => {
         directory: join(folder, `${seed}`, instance),
         commitIntervalMs: 5,
         snapshotIntervalMs: 20,
-        reach: (point) => {
-          // Whatever the step: afterwards nobody knows whether the transaction happened.
-          if (!POINTS.includes(point)) return;
-          const times = (reached.get(point) ?? 0) + 1;
-          reached.set(point, times);
-          // Every step fails once for certain, and now and then by chance.
-          if (times !== 3 && random() > 0.04) return;
-          failures++;
-          throw new TidemillError('PRODUCER_UNUSABLE', `injected ${point}`);
-        },
+        reach: steps.reach,
         onFatal: (error) => fatal.push(error),
       });
     const running = [await start('one')];
@@ -161,13 +125,14 @@ describe.each(Object.entries(definitions))('windows %s', (_, windows) => {
       if (at === 800) running.push(await start('two'));
       if (at === 1_600) await running.shift()?.stop();
     }
-    while (fatal.length === 0 && !(await caughtUp(log, topology))) await sleep(20);
+    const read = topology.sources.map(({ topic }) => topic);
+    while (fatal.length === 0 && !(await hasCaughtUp(log, groupId(topology.identity), read))) await sleep(20);
     expect(fatal).toEqual([]);
     for (const each of running) await each.stop();
 
-    const records = await readAll(log, `${project}.orders`);
+    const records = await readTopic(log, `${project}.orders`);
     const expected = expectedWindows(windows, records);
-    const told = (await readAll(log, `${project}.out`)).map(({ value }) => JSON.parse(String(value)) as WindowText);
+    const told = (await readTopic(log, `${project}.out`)).map((each) => jsonOf<WindowText>(each));
     const { latest, problems } = latestResults(told);
     expect(problems).toEqual([]);
     // Each task of windows that are keyed as the topic has the watermark of its own partition.
@@ -191,13 +156,13 @@ describe.each(Object.entries(definitions))('windows %s', (_, windows) => {
     if (windows.emit === 'onClose' && windows.reviseMs === 0) expect(told.length).toBe(settled.length);
 
     // What did not count ended once, too.
-    const ended = async (topic: string): Promise<number> => (await readAll(log, `${project}.${topic}`)).length;
+    const ended = async (topic: string): Promise<number> => (await readTopic(log, `${project}.${topic}`)).length;
     const counted = (outcome: string): number => expected.outcomes.filter((each) => each === outcome).length;
     expect([await ended('late'), await ended('duplicates'), await ended('dead-letters')]).toEqual([
       counted('late'),
       counted('duplicate'),
       counted('deadLetter'),
     ]);
-    expect(failures).toBeGreaterThanOrEqual(POINTS.length);
+    expect(new Set(steps.failures).size).toBe(STEPS.length);
   });
 });

@@ -3,15 +3,17 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import { environmentOf, type Configuration } from '../../../contracts/configuration.js';
 import type { ReplayReport } from '../../../contracts/replayReport.js';
 import { groupId, hopTopic, predictionsTopic, streamTopic } from '../../../contracts/topics.js';
 import { sales, spendPerCustomer } from '../../../examples/sales/project.js';
-import type { LogProducer, LogRecord } from '../../../stores/log/log.js';
+import type { LogProducer } from '../../../stores/log/log.js';
 import { partitionOf } from '../../../stores/log/partitioner.js';
+import { hasCaughtUp } from '../../support/caughtUp.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { paymentRecord, payments, randomNumbers } from '../../support/payments.js';
-import { fraudConfiguration, StreamWorker } from '../../support/streamWorker.js';
+import { exampleModule, fraudConfiguration, StreamWorker, workerConfiguration } from '../../support/streamWorker.js';
 import { expectedWindows, lineOf, valuesOf, type WindowText } from '../../support/windowOracle.js';
 
 const run = promisify(execFile);
@@ -35,28 +37,8 @@ describe('tidemill replay', () => {
     const { stdout } = await run(process.execPath, [cli, '--home', configuration.home, ...args, '--json'], { env });
     return JSON.parse(stdout) as ReplayReport;
   };
-  /** Waits until a group has read topics to their ends, but for the markers of transactions. */
   const caughtUp = async (group: string, topics: readonly string[]): Promise<void> => {
-    for (;;) {
-      let left = 0;
-      for (const topic of topics) {
-        const ends = (await kafka.log.partitionCount(topic)) === null ? [] : await kafka.log.offsets(topic);
-        if (ends.length === 0) left = Number.POSITIVE_INFINITY;
-        const committed = await kafka.log.committed(
-          group,
-          ends.map(({ partition }) => ({ topic, partition })),
-        );
-        for (const [at, { high }] of ends.entries()) left += Math.max(0, high - (committed[at]?.offset ?? 0) - 1);
-      }
-      if (left === 0) return;
-      await sleep(200);
-    }
-  };
-  const readAll = async (topic: string): Promise<LogRecord[]> => {
-    const records: LogRecord[] = [];
-    for (const { partition, low, high } of await kafka.log.offsets(topic))
-      for await (const batch of kafka.log.read({ topic, partition, from: low, to: high })) records.push(...batch);
-    return records;
+    while (!(await hasCaughtUp(kafka.log, group, topics))) await sleep(200);
   };
 
   test(
@@ -64,10 +46,12 @@ describe('tidemill replay', () => {
     { timeout: 240_000 },
     async () => {
       const project = 'shopreplay';
-      const configuration: Configuration = {
-        ...fraudConfiguration(project, kafka.broker, join(kafka.directory, 'shop')),
-        projectModule: join(process.cwd(), 'dist', 'examples', 'sales', 'project.js'),
-      };
+      const configuration = workerConfiguration(
+        project,
+        exampleModule('sales'),
+        kafka.broker,
+        join(kafka.directory, 'shop'),
+      );
       const source = streamTopic(project, sales.compiled.name);
       await kafka.log.ensureTopics([{ topic: source, partitions: PARTITIONS }]);
       const random = randomNumbers(8);
@@ -109,11 +93,11 @@ describe('tidemill replay', () => {
       await caughtUp(groupOf(2), [source]);
       expect(await second.stop()).toMatchObject({ code: 0 });
 
-      const expected = expectedWindows(spendPerCustomer.compiled, await readAll(source));
+      const expected = expectedWindows(spendPerCustomer.compiled, await readTopic(kafka.log, source));
       const isClosed = ({ key, end }: { readonly key: unknown; readonly end: number }): boolean =>
         end <= (expected.watermarks.get(partitionOf(String(key), PARTITIONS)) as number);
-      const told = (await readAll(`${project}.${spendPerCustomer.compiled.to}`)).map(
-        ({ value }) => JSON.parse(String(value)) as WindowText,
+      const told = (await readTopic(kafka.log, `${project}.${spendPerCustomer.compiled.to}`)).map((each) =>
+        jsonOf<WindowText>(each),
       );
       expect(told.map((each) => lineOf(each, valuesOf(each))).sort()).toEqual(
         expected.windows
@@ -144,7 +128,7 @@ describe('tidemill replay', () => {
       await new StreamWorker(configuration, [...args, '--initialise', 'start']).end();
       const worker = new StreamWorker(configuration, args);
       await caughtUp(groupId(score), [streamTopic(project, 'transactions'), hopTopic(score, 'terminal')]);
-      const answered = (await readAll(predictionsTopic(project, 'fraud'))).length;
+      const answered = (await readTopic(kafka.log, predictionsTopic(project, 'fraud'))).length;
       const replayed = await tidemill(configuration, 'replay', 'score', '--model', 'fraud');
       expect(replayed).toMatchObject({ state: 'replayed', generation: { running: 1, replayed: 2 } });
       const predictions = replayed.comparisons.find(({ topic }) => topic === predictionsTopic(project, 'fraud'));
@@ -154,7 +138,7 @@ describe('tidemill replay', () => {
       const dropped = await tidemill(configuration, 'replay', 'score', '--model', 'fraud', '--drop');
       expect(dropped.state).toBe('dropped');
       expect(await kafka.log.partitionCount(predictions?.replayed ?? '')).toBeNull();
-      expect(await readAll(predictionsTopic(project, 'fraud'))).toHaveLength(answered);
+      expect(await readTopic(kafka.log, predictionsTopic(project, 'fraud'))).toHaveLength(answered);
       expect(await worker.stop()).toMatchObject({ code: 0 });
     },
   );

@@ -5,12 +5,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { TopologyProgress } from '../../../contracts/topologyProgress.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import type { TopologyReset } from '../../../contracts/topologyReset.js';
 import type * as program from '../../../cli/program.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
-import { StreamWorker } from '../../support/streamWorker.js';
+import { StreamWorker, workerConfiguration } from '../../support/streamWorker.js';
 
 const run = promisify(execFile);
 const cli = join(process.cwd(), 'dist', 'cli', 'main.js');
@@ -132,19 +130,12 @@ describe('stream run and stream status', () => {
   });
 
   test('reset is refused while a worker runs the topology, and names it', async () => {
-    const worker = new StreamWorker(
-      {
-        project: 'spending',
-        projectModule,
-        kafkaBrokers: [kafka.broker],
-        temporalAddress: '127.0.0.1:1',
-        temporalNamespace: 'default',
-        home,
-        registry: registryIn(home),
-        online: onlineStoreIn(home),
-      },
-      ['--model', 'fraud', '--instance', 'worker-7'],
-    );
+    const worker = new StreamWorker(workerConfiguration('spending', projectModule, kafka.broker, home), [
+      '--model',
+      'fraud',
+      '--instance',
+      'worker-7',
+    ]);
     const members = (): Promise<readonly unknown[]> => kafka.log.groupMembers('spending.score.fraud.g4');
     await vi.waitFor(async () => expect(await members()).toHaveLength(1), { timeout: 60_000, interval: 200 });
     const failed = await tidemill('stream', 'reset', 'score', '--yes').catch((reason: unknown) => reason);

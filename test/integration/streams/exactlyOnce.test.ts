@@ -5,7 +5,8 @@ import { verifyServed } from '../../../activities/audit/verifyServed.js';
 import type { Configuration } from '../../../contracts/configuration.js';
 import { groupId, hopTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
-import type { LogProducer, OutgoingRecord, TopicPartition } from '../../../stores/log/log.js';
+import type { LogProducer, OutgoingRecord } from '../../../stores/log/log.js';
+import { hasCaughtUp } from '../../support/caughtUp.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { labelRecord, paymentRecord, payments, randomNumbers, type Payment } from '../../support/payments.js';
 import { fraudConfiguration, StreamWorker } from '../../support/streamWorker.js';
@@ -30,24 +31,8 @@ afterAll(async () => {
   await kafka.stop();
 });
 
-/** Has the group committed everything there is, requests first, then what they became? */
-async function caughtUp(): Promise<boolean> {
-  for (const topic of [
-    `${identity.project}.transactions`,
-    hopTopic(identity, 'terminal'),
-    `${identity.project}.fraud-labels`,
-  ]) {
-    if ((await kafka.log.partitionCount(topic)) === null) return false;
-    const ends = await kafka.log.offsets(topic);
-    const places: TopicPartition[] = ends.map(({ partition }) => ({ topic, partition }));
-    const committed = await kafka.log.committed(groupId(identity), places);
-    if (
-      ends.some(({ partition, high }) => (committed.find((each) => each.partition === partition)?.offset ?? 0) < high)
-    )
-      return false;
-  }
-  return true;
-}
+/** Requests first, then what they became. */
+const READ = [`${identity.project}.transactions`, hopTopic(identity, 'terminal'), `${identity.project}.fraud-labels`];
 
 /** Payments with everything that goes wrong: broken records, repeats, old news, clocks that run ahead. */
 function disordered(live: readonly Payment[], seed: number): OutgoingRecord[] {
@@ -120,7 +105,7 @@ describe('the score topology', () => {
           second = start('second');
         }
       }
-      while (!(await caughtUp())) await sleep(200);
+      while (!(await hasCaughtUp(kafka.log, groupId(identity), READ))) await sleep(200);
       expect(await first.stop()).toMatchObject({ code: 0 });
       expect(await second.stop()).toMatchObject({ code: 0 });
 

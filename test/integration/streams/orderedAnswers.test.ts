@@ -3,17 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import { verifyServed, type ServedAudit } from '../../../activities/audit/verifyServed.js';
-import type { Configuration } from '../../../contracts/configuration.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import type { PredictionRecord } from '../../../contracts/records.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import { predictionsTopic } from '../../../contracts/topics.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { OutgoingRecord } from '../../../stores/log/log.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { randomNumbers } from '../../support/payments.js';
 import { writeRidesModule } from '../../support/ridesModule.js';
-import { StreamWorker } from '../../support/streamWorker.js';
+import { StreamWorker, workerConfiguration } from '../../support/streamWorker.js';
 
 const PARTITIONS = 3;
 const RIDES = 12_000;
@@ -38,20 +35,10 @@ function history(project: string): OutgoingRecord[] {
 
 /** Replays the history at full speed with two workers, one of which is killed on the way, and audits what they answered. */
 async function replay(id: string, answer: string): Promise<{ audit: ServedAudit; predictions: PredictionRecord[] }> {
-  const home = join(kafka.directory, id);
   const file = join(kafka.directory, `${id}.mjs`);
   const project = await writeRidesModule(file, id, answer);
   const [model] = project.models as readonly [CompiledModel];
-  const configuration: Configuration = {
-    project: id,
-    projectModule: file,
-    kafkaBrokers: [kafka.broker],
-    temporalAddress: '127.0.0.1:1',
-    temporalNamespace: 'default',
-    home,
-    registry: registryIn(home),
-    online: onlineStoreIn(home),
-  };
+  const configuration = workerConfiguration(id, file, kafka.broker, join(kafka.directory, id));
   await kafka.log.ensureTopics(
     ['rides', 'complaints'].map((name) => ({ topic: `${id}.${name}`, partitions: PARTITIONS })),
   );

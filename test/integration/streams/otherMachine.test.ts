@@ -3,13 +3,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Configuration } from '../../../contracts/configuration.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import { registryIn } from '../../../contracts/registryAddress.js';
 import { groupId } from '../../../contracts/topics.js';
 import { sales, spendPerCustomer } from '../../../examples/sales/project.js';
 import type { LogProducer } from '../../../stores/log/log.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
-import { StreamWorker } from '../../support/streamWorker.js';
+import { exampleModule, StreamWorker, workerConfiguration } from '../../support/streamWorker.js';
 import type { WindowText } from '../../support/windowOracle.js';
 
 const PARTITIONS = 2;
@@ -41,14 +40,8 @@ async function machine(name: string): Promise<Configuration> {
   await mkdir(home, { recursive: true });
   await symlink(join(shared, 'objects'), join(home, 'objects'));
   return {
-    project,
-    projectModule: join(process.cwd(), 'dist', 'examples', 'sales', 'project.js'),
-    kafkaBrokers: [kafka.broker],
-    temporalAddress: '127.0.0.1:1',
-    temporalNamespace: 'default',
-    home,
+    ...workerConfiguration(project, exampleModule('sales'), kafka.broker, home),
     registry: registryIn(shared),
-    online: onlineStoreIn(home),
   };
 }
 

@@ -1,19 +1,19 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import type { Configuration } from '../../../contracts/configuration.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
 import type { ReportRecord } from '../../../contracts/performanceReport.js';
 import type { OutcomeRecord } from '../../../contracts/records.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import { groupId, hopTopic, outcomesTopic, predictionsTopic, reportsTopic } from '../../../contracts/topics.js';
 import { fraud } from '../../../examples/fraud/project.js';
 import { seededRandom } from '../../../models/statistics/random.js';
-import type { LogProducer, LogRecord, OutgoingRecord } from '../../../stores/log/log.js';
+import type { LogProducer, OutgoingRecord } from '../../../stores/log/log.js';
 import { expectedReports } from '../../support/expectedReports.js';
+import { hasCaughtUp } from '../../support/caughtUp.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { predictionOf } from '../../support/predictions.js';
-import { StreamWorker } from '../../support/streamWorker.js';
+import { fraudConfiguration, StreamWorker } from '../../support/streamWorker.js';
 
 const PARTITIONS = 4;
 const HOUR = 3_600_000;
@@ -30,17 +30,7 @@ let producer: LogProducer;
 beforeAll(async () => {
   kafka = await startTestKafka();
   producer = await kafka.log.producer();
-  const home = join(kafka.directory, 'home');
-  configuration = {
-    project,
-    projectModule: join(process.cwd(), 'dist', 'examples', 'fraud', 'project.js'),
-    kafkaBrokers: [kafka.broker],
-    temporalAddress: '127.0.0.1:1',
-    temporalNamespace: 'default',
-    home,
-    registry: registryIn(home),
-    online: onlineStoreIn(home),
-  };
+  configuration = fraudConfiguration(project, kafka.broker, join(kafka.directory, 'home'));
   const topics = [`${project}.transactions`, `${project}.fraud-labels`, predictions, outcomes];
   await kafka.log.ensureTopics(topics.map((topic) => ({ topic, partitions: PARTITIONS })));
 });
@@ -76,26 +66,6 @@ function made(length: number): OutgoingRecord[] {
   }).flat();
 }
 
-async function readAll(topic: string): Promise<LogRecord[]> {
-  const records: LogRecord[] = [];
-  for (const { partition, low, high } of await kafka.log.offsets(topic))
-    for await (const batch of kafka.log.read({ topic, partition, from: low, to: high })) records.push(...batch);
-  return records;
-}
-
-async function caughtUp(): Promise<boolean> {
-  for (const topic of [predictions, outcomes, hopTopic(identity, 'counts'), hopTopic(identity, 'losses')]) {
-    if ((await kafka.log.partitionCount(topic)) === null) return false;
-    const ends = await kafka.log.offsets(topic);
-    const committed = await kafka.log.committed(
-      groupId(identity),
-      ends.map(({ partition }) => ({ topic, partition })),
-    );
-    if (ends.some(({ high }, at) => (committed[at]?.offset ?? 0) < high)) return false;
-  }
-  return true;
-}
-
 test('reports are told exactly once through kill -9, and say what the records say', { timeout: 240_000 }, async () => {
   const start = (name: string, env = {}): StreamWorker =>
     new StreamWorker(configuration, ['--topologies', 'monitor', '--model', 'fraud', '--instance', name], env);
@@ -116,14 +86,15 @@ test('reports are told exactly once through kill -9, and say what the records sa
       second = start('second');
     }
   }
-  while (!(await caughtUp())) await sleep(200);
+  const read = [predictions, outcomes, hopTopic(identity, 'counts'), hopTopic(identity, 'losses')];
+  while (!(await hasCaughtUp(kafka.log, groupId(identity), read))) await sleep(200);
   expect(await first.stop()).toMatchObject({ code: 0 });
   expect(await second.stop()).toMatchObject({ code: 0 });
 
-  const input = [...(await readAll(predictions)), ...(await readAll(outcomes))];
+  const input = [...(await readTopic(kafka.log, predictions)), ...(await readTopic(kafka.log, outcomes))];
   const expected = expectedReports(project, fraud.compiled, input, PARTITIONS, HOUR);
-  const reports = (await readAll(reportsTopic(project, 'fraud'))).map(
-    ({ value }) => JSON.parse(String(value)) as ReportRecord,
+  const reports = (await readTopic(kafka.log, reportsTopic(project, 'fraud'))).map((each) =>
+    jsonOf<ReportRecord>(each),
   );
   const byBucket = new Map<number, ReportRecord[]>();
   for (const report of reports) byBucket.set(report.from, [...(byBucket.get(report.from) ?? []), report]);

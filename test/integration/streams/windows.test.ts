@@ -1,16 +1,16 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { jsonOf, readTopic } from '../../../activities/audit/readTopic.js';
 import type { Configuration } from '../../../contracts/configuration.js';
-import { onlineStoreIn } from '../../../contracts/onlineAddress.js';
-import { registryIn } from '../../../contracts/registryAddress.js';
 import { groupId, hopTopic } from '../../../contracts/topics.js';
 import { sales, salesPerCity, spendPerCustomer } from '../../../examples/sales/project.js';
-import type { LogProducer, LogRecord, OutgoingRecord } from '../../../stores/log/log.js';
+import type { LogProducer, OutgoingRecord } from '../../../stores/log/log.js';
 import { partitionOf } from '../../../stores/log/partitioner.js';
+import { hasCaughtUp } from '../../support/caughtUp.js';
 import { startTestKafka, type TestKafka } from '../../support/kafka.js';
 import { randomNumbers } from '../../support/payments.js';
-import { StreamWorker } from '../../support/streamWorker.js';
+import { exampleModule, StreamWorker, workerConfiguration } from '../../support/streamWorker.js';
 import {
   expectedWindows,
   latestResults,
@@ -34,17 +34,7 @@ let producer: LogProducer;
 beforeAll(async () => {
   kafka = await startTestKafka();
   producer = await kafka.log.producer();
-  const home = join(kafka.directory, 'home');
-  configuration = {
-    project,
-    projectModule: join(process.cwd(), 'dist', 'examples', 'sales', 'project.js'),
-    kafkaBrokers: [kafka.broker],
-    temporalAddress: '127.0.0.1:1',
-    temporalNamespace: 'default',
-    home,
-    registry: registryIn(home),
-    online: onlineStoreIn(home),
-  };
+  configuration = workerConfiguration(project, exampleModule('sales'), kafka.broker, join(kafka.directory, 'home'));
   await kafka.log.ensureTopics([{ topic: source, partitions: PARTITIONS }]);
 });
 afterAll(async () => {
@@ -73,28 +63,9 @@ function made(length: number): OutgoingRecord[] {
   });
 }
 
-async function readAll(topic: string): Promise<LogRecord[]> {
-  const records: LogRecord[] = [];
-  for (const { partition, low, high } of await kafka.log.offsets(topic))
-    for await (const batch of kafka.log.read({ topic, partition, from: low, to: high })) records.push(...batch);
-  return records;
-}
-
-async function hasCaughtUp(group: string, topic: string): Promise<boolean> {
-  if ((await kafka.log.partitionCount(topic)) === null) return false;
-  const ends = await kafka.log.offsets(topic);
-  const places = ends.map(({ partition }) => ({ topic, partition }));
-  const committed = await kafka.log.committed(group, places);
-  return ends.every(({ high }, at) => (committed[at]?.offset ?? 0) >= high);
-}
-
-async function caughtUp(): Promise<boolean> {
-  return (
-    (await hasCaughtUp(groupId(perCustomer), source)) &&
-    (await hasCaughtUp(groupId(perCity), source)) &&
-    (await hasCaughtUp(groupId(perCity), hopTopic(perCity, 'city')))
-  );
-}
+const caughtUp = async (): Promise<boolean> =>
+  (await hasCaughtUp(kafka.log, groupId(perCustomer), [source])) &&
+  (await hasCaughtUp(kafka.log, groupId(perCity), [source, hopTopic(perCity, 'city')]));
 
 describe('windows', () => {
   test('tell every result exactly once through kill -9, with a hop and without', { timeout: 240_000 }, async () => {
@@ -126,9 +97,9 @@ describe('windows', () => {
     expect(await first.stop()).toMatchObject({ code: 0 });
     expect(await second.stop()).toMatchObject({ code: 0 });
 
-    const input = await readAll(source);
+    const input = await readTopic(kafka.log, source);
     const results = async ({ compiled }: typeof spendPerCustomer): Promise<WindowText[]> =>
-      (await readAll(`${project}.${compiled.to}`)).map(({ value }) => JSON.parse(String(value)) as WindowText);
+      (await readTopic(kafka.log, `${project}.${compiled.to}`)).map((each) => jsonOf<WindowText>(each));
     const linesOf = (told: readonly WindowText[]): string[] => told.map((each) => lineOf(each, valuesOf(each))).sort();
     const expectedLines = (windows: readonly ExpectedWindow[]): string[] =>
       windows.map((each) => lineOf(each, each.values)).sort();
@@ -149,7 +120,7 @@ describe('windows', () => {
 
     // What did not count ended once, although two topologies read it.
     const counted = (outcome: string): number => closing.outcomes.filter((each) => each === outcome).length;
-    const ended = async (topic: string): Promise<number> => (await readAll(`${project}.${topic}`)).length;
+    const ended = async (topic: string): Promise<number> => (await readTopic(kafka.log, `${project}.${topic}`)).length;
     expect([await ended('late'), await ended('duplicates'), await ended('dead-letters')]).toEqual([
       counted('late'),
       counted('duplicate'),

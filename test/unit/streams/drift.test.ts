@@ -3,13 +3,14 @@ import { createMemoryLog } from '../../../stores/log/memoryLog.js';
 import { DriftWatch, type SourceStanding } from '../../../streams/runtime/drift.js';
 
 const HOUR = 3_600_000;
+const never = (error: unknown): void => expect.unreachable(String(error));
 
 test('who is too far ahead of the slowest waits; the slowest and the idle hold up nobody else', async () => {
   const log = createMemoryLog({ clock: () => 0 });
   await log.ensureTopics([{ topic: 'progress', partitions: 1 }]);
   const producer = await log.producer();
   let heard: () => void = () => undefined;
-  const watch = new DriftWatch(log, { topic: 'progress', maxDriftMs: HOUR }, () => heard());
+  const watch = new DriftWatch(log, { topic: 'progress', maxDriftMs: HOUR }, () => heard(), never);
   const tell = async (...standings: readonly SourceStanding[]): Promise<void> => {
     const news = new Promise<void>((resolve) => (heard = resolve));
     await producer.send(standings.map((each) => watch.record(each)));
@@ -31,5 +32,35 @@ test('who is too far ahead of the slowest waits; the slowest and the idle hold u
   expect(watch.isAhead(at('a', 3))).toBe(false);
   await tell(at('b', 2));
   expect([watch.isAhead(at('a', 3)), watch.isAhead(at('a', 3.5))]).toEqual([false, true]);
+  await watch.stop();
+});
+
+test('a topic that cannot be read is said, and read anew', async () => {
+  const log = createMemoryLog({ clock: () => 0 });
+  await log.ensureTopics([{ topic: 'progress', partitions: 1 }]);
+  let isAway = true;
+  const flaky = Object.create(log, {
+    offsets: {
+      value: async (topic: string) => {
+        if (isAway) throw new Error('the broker is away');
+        return log.offsets(topic);
+      },
+    },
+  }) as typeof log;
+  let said: (error: unknown) => void = () => undefined;
+  let heard: () => void = () => undefined;
+  const problem = new Promise<unknown>((resolve) => (said = resolve));
+  const news = new Promise<void>((resolve) => (heard = resolve));
+  const watch = new DriftWatch(
+    flaky,
+    { topic: 'progress', maxDriftMs: HOUR },
+    () => heard(),
+    (error) => said(error),
+  );
+  expect(await problem).toMatchObject({ message: 'the broker is away' });
+  isAway = false;
+  await (await log.producer()).send([watch.record({ task: 'b', time: 0, isIdle: false })]);
+  await news;
+  expect(watch.isAhead({ task: 'a', time: 2 * HOUR, isIdle: false })).toBe(true);
   await watch.stop();
 });
