@@ -142,6 +142,12 @@ export const ERROR_CODES = {
     summary: 'A replayed generation of a topology cannot take over yet.',
     action: 'Let the workers finish what is in internal topics, stop them, and run `tidemill replay --switch` again.',
   },
+  REPLAY_UNSUPPORTED: {
+    status: 422,
+    exit: 2,
+    summary: 'The history of this topology is not run again by `tidemill replay`.',
+    action: 'Do what the message names instead; the guide to replaying has it for each topology.',
+  },
   OFFSET_LOST: {
     status: 410,
     exit: 1,

@@ -27,6 +27,7 @@ import { approvalIssuersFrom } from '../contracts/approvalIssuer.js';
 import { configurationFrom } from '../contracts/configuration.js';
 import { isTidemillError, messageOf } from '../contracts/errors.js';
 import { monitoringAddressFrom } from '../contracts/monitoring.js';
+import { startWaitFrom } from '../contracts/startWait.js';
 import { deploymentsTopic } from '../contracts/topics.js';
 import { lifecycleQueue, trainingQueue } from '../contracts/workflows.js';
 import { findXgboostLibrary } from '../infra/xgboostLibrary.js';
@@ -38,6 +39,7 @@ import type { OnlineStore } from '../stores/online/onlineStore.js';
 import { openOnlineStore } from '../stores/online/openOnlineStore.js';
 import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { Registry } from '../stores/registry/registry.js';
+import { createReachServer } from './awaitServers.js';
 import { failPointFrom } from './failPoint.js';
 import { loadProject } from './loadProject.js';
 import { createLifecycleMonitoring, type LifecycleMonitoring } from './monitoring/lifecycleMonitoring.js';
@@ -81,13 +83,20 @@ async function main(): Promise<void> {
   const log = await openLog(configuration.kafkaBrokers, `lifecycle-${hostname()}`, (level, text) =>
     logger[level]({ source: 'kafka' }, text),
   );
-  await log.ensureTopics([{ topic: deploymentsTopic(id), partitions: 1, compacted: true }]);
-  const registry = await openRegistry(configuration);
-  const lifecycle = await LifecycleClient.connect({
-    address: configuration.temporalAddress,
-    namespace: configuration.temporalNamespace,
-    project: id,
+  const reachServer = createReachServer({
+    waitMs: startWaitFrom(process.env),
+    onWaiting: (waiting) => logger.warn(waiting, 'waiting for a server'),
   });
+  await reachServer('Kafka', () => log.partitionCount(deploymentsTopic(id)));
+  await log.ensureTopics([{ topic: deploymentsTopic(id), partitions: 1, compacted: true }]);
+  const registry = await reachServer('registry', () => openRegistry(configuration));
+  const lifecycle = await reachServer('Temporal', () =>
+    LifecycleClient.connect({
+      address: configuration.temporalAddress,
+      namespace: configuration.temporalNamespace,
+      project: id,
+    }),
+  );
   await ensureSearchAttributes(lifecycle.temporal);
   const offline = await openDuckdbStore({ memoryLimit: '2GB' });
   let online: OnlineStore | null = null;

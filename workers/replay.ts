@@ -6,8 +6,9 @@ import { compareOutputs, outputEnds } from '../streams/replay/compareOutputs.js'
 import { dropReplay, replayTopology, switchReplay, type ReplayOptions } from '../streams/replay/replayTopology.js';
 import { answer } from './answer.js';
 import { inspectTopologies } from './inspectTopologies.js';
+import { replayableName } from './replayable.js';
 import { SnapshotChecker } from './snapshotChecker.js';
-import { settingsOf, topologyNames, type TopologyName } from './topologies.js';
+import { settingsOf, topologyNames } from './topologies.js';
 
 /**
  * Replays one topology into a generation beside the running one, compares what both told, and switches to it or drops it;
@@ -29,12 +30,7 @@ async function main(): Promise<ReplayReport> {
       drop: { type: 'boolean', default: false },
     },
   });
-  const [name, ...others] = topologyNames(values.topology);
-  if (name === undefined || others.length > 0 || !isReplayable(name)) {
-    throw new TidemillError('CONFIGURATION_INVALID', 'one topology is replayed at a time: score or window.NAME', {
-      topology: values.topology,
-    });
-  }
+  const name = replayableName(topologyNames(values.topology));
   const from = values.from === undefined ? null : timeFrom(values.from);
   return inspectTopologies(values.model, 'replay', async ({ log, registry, key, topology, archive, scorer, home }) => {
     const id = key(name);
@@ -102,11 +98,6 @@ function reportOf(
     comparisons,
     state,
   };
-}
-
-/** What others tell must not be told twice: the outputs of the rest go to other stores, or are signals. */
-function isReplayable(name: TopologyName): boolean {
-  return name === 'score' || name.startsWith('window.');
 }
 
 function timeFrom(text: string): number {

@@ -8,7 +8,8 @@ import { monitoringAddressFrom } from '../contracts/monitoring.js';
 import { objectSnapshotsFrom } from '../contracts/objectSnapshots.js';
 import { poisonLimitFrom } from '../contracts/poisonLimit.js';
 import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
-import { streamTopic } from '../contracts/topics.js';
+import { startWaitFrom } from '../contracts/startWait.js';
+import { deploymentsTopic, streamTopic } from '../contracts/topics.js';
 import type { CompiledStream } from '../features/compiledView.js';
 import { modelOf, streamsOf } from '../models/project.js';
 import { openArchivedInput } from '../stores/archive/archivedInput.js';
@@ -23,6 +24,7 @@ import { initialiseGroup } from '../streams/runtime/initialiseGroup.js';
 import { runTopology, type RunningTopology } from '../streams/runtime/runTopology.js';
 import { isFailedCommit } from '../streams/runtime/snapshotStore.js';
 import type { RuntimeOptions } from '../streams/runtime/taskContext.js';
+import { createReachServer } from './awaitServers.js';
 import { failPointFrom } from './failPoint.js';
 import { withFailPoints } from './failingOnlineStore.js';
 import { loadProject } from './loadProject.js';
@@ -31,6 +33,7 @@ import { measuredScorer } from './monitoring/measuredScorer.js';
 import { openMonitoring } from './monitoring/monitoringServer.js';
 import { createStreamMonitoring } from './monitoring/streamMonitoring.js';
 import { openLog } from './openLog.js';
+import { processingOf } from './processing.js';
 import { ScoreHost } from './scoreHost.js';
 import { scoringParts } from './scoringParts.js';
 import { SnapshotChecker } from './snapshotChecker.js';
@@ -85,7 +88,12 @@ async function main(): Promise<void> {
     logger[level]({ source: 'kafka' }, text),
   );
 
-  const registry = await openRegistry(configuration);
+  const reachServer = createReachServer({
+    waitMs: values.initialise === undefined ? startWaitFrom(process.env) : 0,
+    onWaiting: (waiting) => logger.warn(waiting, 'waiting for a server'),
+  });
+  await reachServer('Kafka', () => log.partitionCount(deploymentsTopic(id)));
+  const registry = await reachServer('registry', () => openRegistry(configuration));
   const objects = openDiskObjectStore(join(home, 'objects'));
   const scoring = scoringParts({ model, registry, objects, log });
   const scorer = scoring.scorer === null ? null : measuredScorer(scoring.scorer, monitoring.scored, monitoring.onBatch);
@@ -115,6 +123,10 @@ async function main(): Promise<void> {
       })),
     generation: (topology: string) => registry.generation(topology),
   };
+  if (names.includes('materialize')) {
+    // Any question will do; a store that goes away later is written when it is back.
+    await reachServer('online store', () => parts.online().serving({ project: id, name: '', hash: '' }));
+  }
   const archive = openArchivedInput({
     log,
     objects,
@@ -269,14 +281,6 @@ async function main(): Promise<void> {
     },
     'running',
   );
-}
-
-function processingOf(text: string): 'exactly-once' | 'at-least-once' {
-  if (text === 'exactly-once' || text === 'at-least-once') return text;
-  throw new TidemillError('CONFIGURATION_INVALID', `--processing ${text} is neither exactly-once nor at-least-once`, {
-    option: 'processing',
-    value: text,
-  });
 }
 
 function report(error: unknown): void {

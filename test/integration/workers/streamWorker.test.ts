@@ -24,7 +24,8 @@ const isPostgresHere = await hasPostgres();
 describe('a stream worker that cannot start', () => {
   test('says that no broker answers', async () => {
     const home = await mkdtemp(join(tmpdir(), 'tidemill-worker-'));
-    const worker = new StreamWorker(settings('127.0.0.1:1', home), ['--model', 'fraud']);
+    const noWait = { TIDEMILL_START_WAIT: 'off' };
+    const worker = new StreamWorker(settings('127.0.0.1:1', home), ['--model', 'fraud'], noWait);
     expect(await worker.end()).toMatchObject({ code: 5 });
     expect(worker.lines.some((line) => line['code'] === 'LOG_UNAVAILABLE')).toBe(true);
     await rm(home, { recursive: true, force: true });

@@ -662,6 +662,29 @@ export function describeRegistry(name: string, create: () => RegistryUnderTest):
         expect(await registry.generation('score.fraud')).toBe(2);
         expect(await registry.issueGeneration('score.fraud')).toBe(5);
       });
+
+      test('of several who replay a topology at once all get one number, and one of those who end it does', async () => {
+        const other = await store.open();
+        const both = [registry, other, registry, other];
+        try {
+          const issued = await Promise.all(both.map((each) => each.issueReplay('score.fraud')));
+          expect(issued).toEqual([2, 2, 2, 2]);
+          const ended = await Promise.all(both.map((each) => each.endReplay('score.fraud', 2, 'adopt')));
+          expect(ended.filter((has) => has)).toHaveLength(1);
+          expect(await other.generation('score.fraud')).toBe(2);
+          expect(await other.nextGeneration('score.fraud')).toBe(3);
+        } finally {
+          await other.close();
+        }
+      });
+
+      test('a replay is that of one topology: others, and those without one, do not hear of it', async () => {
+        expect(await registry.issueReplay('score.fraud')).toBe(2);
+        expect(await registry.replayGeneration('score.churn')).toBeNull();
+        expect(await registry.nextGeneration('score.churn')).toBe(2);
+        expect(await registry.endReplay('score.churn', 2, 'drop')).toBe(false);
+        expect(await registry.replayGeneration('score.fraud')).toBe(2);
+      });
     });
 
     test('what one process wrote another reads, and projects do not see each other', async () => {
