@@ -51,7 +51,8 @@ export class TaskRunner {
       throw new Error('invariant broken: a record before recovery');
     });
     this.clock = context.options.clock ?? processClock;
-    this.done = this.run();
+    // Whoever waits for the end must see it, and what nobody waits for must not take the process down.
+    this.done = this.run().catch((error: unknown) => context.options.onFatal(error));
   }
 
   get id(): string {
@@ -166,7 +167,8 @@ export class TaskRunner {
       await recovery.snapshots.reset(this.context.owner, recovery.task.stateIdentity);
     }
     await recovery.snapshots.close();
-    await recovery.producer.close();
+    // A successor fences it: whether its connection could be closed does not matter.
+    await recovery.producer.close().catch(() => undefined);
   }
 
   /** Steps 1 to 4 are in recover.ts; here 5 seek, 6 replay silently to the committed offsets. */
@@ -215,6 +217,8 @@ export class TaskRunner {
       this.look();
       const next = inputs.takeBelow(committed);
       if (next === null) {
+        // What was paused for its size may be all that is missing.
+        this.resumeDrained();
         await this.signal();
         continue;
       }
@@ -222,6 +226,7 @@ export class TaskRunner {
       this.replayedRecords = replayed + 1;
       if (++replayed % 1_000 === 0) {
         this.context.options.reach?.('in-replay', this.id);
+        task.forget?.();
         this.resumeDrained();
         await this.clock.turn();
       }

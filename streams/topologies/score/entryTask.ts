@@ -244,6 +244,10 @@ export class EntryTask extends ScoreTask implements TaskTimers {
   override committed(offsets: ReadonlyMap<string, number>): void {
     super.committed(offsets);
     this.written = this.state.progressOf(this.request).greatest;
+  }
+
+  override forget(): void {
+    super.forget();
     this.seen.evict(this.requestWatermark);
   }
 

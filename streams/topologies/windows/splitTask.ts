@@ -123,6 +123,10 @@ export class SplitTask implements StreamTask, TaskTimers {
   }
 
   committed(): void {
+    this.forget();
+  }
+
+  forget(): void {
     this.intake.forget();
   }
 
