@@ -188,7 +188,7 @@ export class TaskRunner {
 
   private async replay(recovery: Recovery, started: number): Promise<void> {
     const { task, from, committed } = recovery;
-    const inputs = new TaskInputs(this.context.partitions, (record) => task.parse(record));
+    const inputs = new TaskInputs(this.context.partitions, (record) => task.parse(record), this.context.options.goesOn);
     this.inputs = inputs;
     this.committedOffsets = committed;
     this.restoredFrom = from;

@@ -182,7 +182,9 @@ export class EntryTask extends ScoreTask implements TaskTimers {
       this.cutNumber = null;
       return;
     }
-    this.isLagging = inputs.some(({ topic, hasMore }) => topic === this.requestTopic && hasMore);
+    this.isLagging = inputs.some(
+      ({ topic, hasMore, goesOn }) => topic === this.requestTopic && (hasMore || goesOn === true),
+    );
     this.flushRows(output);
   }
 
