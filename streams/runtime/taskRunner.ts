@@ -91,23 +91,19 @@ export class TaskRunner {
       input.isPaused = true;
       this.member.pause([input]);
     }
-    this.news();
+    this.reconsider();
   }
 
   advance(partition: TopicPartition, position: number, highWatermark: number, epoch: number): void {
     if (epoch !== this.epoch || this.lost) return;
     this.inputs.advance(partition, position, highWatermark);
-    this.news();
+    this.reconsider();
   }
 
-  private news(): void {
+  /** Something that it may have waited for has changed: its inputs, or what is outside of them. */
+  reconsider(): void {
     this.hasNews = true;
     this.wake();
-  }
-
-  /** Something outside of its inputs has changed that it may have waited for. */
-  reconsider(): void {
-    this.news();
   }
 
   /** The task belongs to somebody else: what was not committed is dropped. */
@@ -146,8 +142,7 @@ export class TaskRunner {
         await this.closeAfterFailure(recovery, error);
         recovery = null;
         // A zombie must not fence the rightful owner: only who is confirmed takes the task back.
-        if (isTidemillError(error, 'PRODUCER_FENCED') && !(await this.member.confirmAssigned(this.epoch)) && this.lost)
-          break;
+        if (isTidemillError(error, 'PRODUCER_FENCED') && !(await this.isConfirmed()) && this.lost) break;
         await this.clock.wait(Math.min(5_000, 50 * 2 ** Math.min(attempt, 7))).over;
       } finally {
         if (recovery !== null) await this.closeAfterFailure(recovery);
@@ -155,6 +150,16 @@ export class TaskRunner {
     }
     this.state = 'stopped';
     if (this.lost) options.onEvent?.({ kind: 'lost', task: this.id });
+  }
+
+  /** Is the task still assigned here? A stop ends the wait for the answer. */
+  private isConfirmed(): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.wake = () => {
+        if (this.stopping) resolve(false);
+      };
+      this.member.confirmAssigned(this.epoch).then(resolve, reject);
+    });
   }
 
   private async closeAfterFailure(recovery: Recovery | null, error?: unknown): Promise<void> {
@@ -197,7 +202,7 @@ export class TaskRunner {
       inputs,
       clock: this.clock,
       maxQueueBytes: this.setting('maxQueueBytes'),
-      news: () => this.news(),
+      news: () => this.reconsider(),
       goOn: (input) => {
         if (!this.lost) this.member.seekAndResume(input, input.position);
       },
