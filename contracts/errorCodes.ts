@@ -155,6 +155,14 @@ export const ERROR_CODES = {
     action:
       'Raise the retention of the topic, or archive it; where the lost records do not matter, `tidemill stream reset` goes on without them.',
   },
+  OFFSET_AHEAD: {
+    status: 409,
+    exit: 1,
+    summary:
+      'A committed offset lies behind the end of its topic: the topic was deleted and created anew, or restored from an older copy.',
+    action:
+      'Nothing that the topic holds now has been processed as what it is: say where to go on with `tidemill stream reset --to`.',
+  },
   PRODUCER_FENCED: {
     status: 409,
     exit: 1,

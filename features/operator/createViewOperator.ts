@@ -61,7 +61,7 @@ class IncrementalOperator implements ViewOperator {
     partition: number,
     offset: number,
   ): InsertResult {
-    if (key === null) return 'expired';
+    if (key === null || time <= this.watermark - this.view.keepMs) return 'expired';
     let state = this.states.get(key);
     if (state === undefined) {
       state = new KeyState(this.layout);

@@ -57,6 +57,9 @@ const TLS_PROBLEM =
 
 /** Turns errors of the client library into coded ones: refused, fenced, or unreachable; anything else stays itself. */
 export function codedError(error: unknown, what: string): unknown {
+  // What ends a consumer comes out of the library wrapped.
+  const { cause } = error as { cause?: unknown };
+  if (cause instanceof TidemillError) return cause;
   // Of several topics each has its own error.
   const type = protocolType((error as { errors?: readonly unknown[] }).errors?.[0] ?? error);
   if (['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'INVALID_PRODUCER_ID_MAPPING'].includes(type)) {

@@ -29,6 +29,8 @@ export async function standOf(log: Log, topology: Topology): Promise<Place[]> {
  * at the first record that the log took at `from` or later. What lies before is replayed silently.
  *
  * @param from log time, ms; null for the beginning.
+ * @param stand of the running generation: a replay starts there at the latest, or what that has not answered yet would be
+ *   answered by nobody once the replay takes over.
  * @throws TidemillError OFFSET_LOST
  */
 export async function startReplay(
@@ -36,6 +38,7 @@ export async function startReplay(
   topology: Topology,
   archive: ArchivedInput | undefined,
   from: number | null,
+  stand: readonly Place[],
 ): Promise<void> {
   const group = groupId(topology.identity);
   const missing: Place[] = [];
@@ -55,7 +58,8 @@ export async function startReplay(
       let offset = from === null ? begin : inLog;
       if (from !== null && archive !== undefined && begin < low && inLog <= low)
         offset = (await firstSince(archive, place, begin, low, from)) ?? low;
-      missing.push({ ...place, offset });
+      const latest = stand.find((each) => each.topic === topic && each.partition === partition)?.offset ?? offset;
+      missing.push({ ...place, offset: Math.min(offset, latest) });
     }
   }
   if (missing.length > 0) await log.commitOffsets(group, missing);
@@ -106,6 +110,19 @@ async function hasRecords(log: Log, place: TopicPartition, from: number, to: num
   for await (const batch of log.read({ ...place, from, to: Math.min(to, range.high) }))
     if (batch.length > 0) return true;
   return false;
+}
+
+/** Partitions, by name, that hold records behind where a replay of them ends. */
+export async function goingOn(log: Log, places: readonly Place[]): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  for (const topic of new Set(places.map((place) => place.topic))) {
+    for (const { partition, high } of await log.offsets(topic)) {
+      const place = places.find((each) => each.topic === topic && each.partition === partition);
+      if (place === undefined || high <= place.offset) continue;
+      if (await hasRecords(log, place, place.offset, high)) found.add(partitionName(place));
+    }
+  }
+  return found;
 }
 
 /** Places as ends by partition name. */

@@ -4,10 +4,11 @@ import { groupId } from '../../contracts/topics.js';
 import type { Log } from '../../stores/log/log.js';
 import { processClock } from '../runtime/clock.js';
 import { runTopology } from '../runtime/runTopology.js';
+import { partitionName } from '../runtime/taskInputs.js';
 import type { RuntimeOptions } from '../runtime/taskContext.js';
 import type { Topology } from '../runtime/topology.js';
 import { boundedLog } from './boundedLog.js';
-import { behind, endsOf, standOf, startReplay, undrained, type Place } from './replayBounds.js';
+import { behind, endsOf, goingOn, standOf, startReplay, undrained, type Place } from './replayBounds.js';
 import { replayTopic } from './replayNames.js';
 
 export interface ReplayOptions {
@@ -53,7 +54,7 @@ export async function replayTopology(options: ReplayOptions): Promise<ReplayProg
   const { log, current, next } = options;
   await refuseWhileRun(log, next);
   // 1 start
-  await startReplay(log, next, options.runtime.archive, options.from);
+  await startReplay(log, next, options.runtime.archive, options.from, await standOf(log, current));
   const clock = options.runtime.clock ?? processClock;
   const startedAt = clock.now();
   let progress: ReplayProgress = { records: 0, eventTime: null, rate: 0, behind: 0, leftMs: null };
@@ -93,8 +94,10 @@ async function runRound(
 ): Promise<ReplayProgress> {
   const clock = runtime.clock ?? processClock;
   let failure: { readonly error: unknown } | null = null;
+  const beyond = await goingOn(log, places);
   const running = await runTopology(next, {
     ...runtime,
+    goesOn: (place) => beyond.has(partitionName(place)),
     log: boundedLog(log, { ends: endsOf(places), redirect: (topic) => replayTopic(next, topic) }),
     onFatal: (error) => {
       failure ??= { error };

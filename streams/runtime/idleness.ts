@@ -5,7 +5,7 @@ export const IDLE_AFTER_MS = 1_000;
 
 /**
  * Is a source partition idle? Nothing has come for a while, and there is nothing that could be read: a partition that is
- * behind, or whose reading is paused, is not idle, however long it takes.
+ * behind, whose reading is paused, or which goes on behind the end of a replay, is not idle, however long it takes.
  */
 export class Idleness {
   private quietMs = 0;
@@ -26,7 +26,7 @@ export class Idleness {
 
   /** How long until it is idle, where nothing comes: 0 says that it has just become so. */
   pass(elapsedMs: number, inputs: readonly InputPace[]): number {
-    const isQuiet = inputs.every(({ topic, hasMore }) => topic !== this.topic || !hasMore);
+    const isQuiet = inputs.every(({ topic, hasMore, goesOn }) => topic !== this.topic || !(hasMore || goesOn === true));
     if (isQuiet && this.wasQuiet) this.quietMs += elapsedMs;
     else this.quietMs = 0;
     this.wasQuiet = isQuiet;

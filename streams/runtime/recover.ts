@@ -44,7 +44,7 @@ export interface Recovery {
  *   4. check that what is needed is still in the log, or before it in the archive
  *   (the runner then replays S to C silently, for what is built from the start on, and goes live)
  *
- * @throws TidemillError GROUP_NOT_INITIALISED, OFFSETS_MISSING, OFFSET_LOST
+ * @throws TidemillError GROUP_NOT_INITIALISED, OFFSETS_MISSING, OFFSET_AHEAD, OFFSET_LOST
  */
 export async function recover(context: TaskContext, commitOffsets: CommitOffsets): Promise<Recovery> {
   const { topology, options, id, partitions, owner } = context;

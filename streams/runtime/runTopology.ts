@@ -95,7 +95,7 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
     }
   };
 
-  member = await options.log.join({
+  const joining = options.log.join({
     group: groupId(topology.identity),
     topics: topology.sources.map(({ topic }) => topic),
     memberName: options.instance,
@@ -112,6 +112,12 @@ export async function runTopology(topology: Topology, options: RuntimeOptions): 
       runners.get(topology.taskOf(partition))?.advance(partition, position, highWatermark, epoch),
     onError: options.onFatal,
   });
+  try {
+    member = await joining;
+  } catch (error) {
+    await drift?.stop();
+    throw error;
+  }
   if (early !== null) assign(early);
 
   const joined = member;

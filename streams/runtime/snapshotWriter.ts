@@ -41,15 +41,25 @@ export class SnapshotWriter {
    * @throws as `afterCommit`
    */
   writeDue(offsets: ReadonlyMap<string, number>): void {
-    if (this.failure !== null) throw this.failure.error;
+    this.refuseAfterFailure();
     if (this.writing === null && this.dueInMs === 0) this.write(offsets);
   }
 
-  /** The last one: what was committed by the end is in it. */
+  /**
+   * The last one: what was committed by the end is in it.
+   *
+   * @throws as `afterCommit`: after one that was not written, none is. It would lack what had changed before.
+   */
   async finish(offsets: ReadonlyMap<string, number>): Promise<void> {
     await this.writing;
+    this.refuseAfterFailure();
     this.write(offsets);
     await this.writing;
+    this.refuseAfterFailure();
+  }
+
+  private refuseAfterFailure(): void {
+    if (this.failure !== null) throw this.failure.error;
   }
 
   private write(offsets: ReadonlyMap<string, number>): void {

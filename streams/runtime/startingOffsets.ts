@@ -8,7 +8,7 @@ import { partitionName } from './taskInputs.js';
  * The committed offsets of a task by partition name; a partition that has none starts where its source says.
  *
  * @param held offsets of the newest snapshot: where there is one, offsets that are missing were lost.
- * @throws TidemillError GROUP_NOT_INITIALISED, OFFSETS_MISSING
+ * @throws TidemillError GROUP_NOT_INITIALISED, OFFSETS_MISSING, OFFSET_AHEAD
  */
 export async function startingOffsets(
   context: TaskContext,
@@ -21,6 +21,7 @@ export async function startingOffsets(
   for (const { topic, partition, offset } of found) {
     const name = partitionName({ topic, partition });
     if (offset !== null) {
+      requireReached(name, offset, ranges.get(name)?.high);
       committed.set(name, offset);
       continue;
     }
@@ -45,6 +46,20 @@ export async function startingOffsets(
     committed.set(name, ranges.get(name)?.low ?? 0);
   }
   return committed;
+}
+
+/**
+ * Reading would begin at an offset that the topic does not have yet, and what it has by then would be passed over.
+ *
+ * @throws TidemillError OFFSET_AHEAD
+ */
+function requireReached(name: string, offset: number, high: number | undefined): void {
+  if (high === undefined || offset <= high) return;
+  throw new TidemillError('OFFSET_AHEAD', `${name}: offset ${offset} is committed, the topic ends at ${high}`, {
+    name,
+    offset,
+    high,
+  });
 }
 
 /** Does the group have offsets of the topology's main source? */

@@ -99,6 +99,10 @@ export interface RuntimeOptions {
   readonly clock?: RuntimeClock;
   /** Opens a task's snapshots. @default LMDB in a folder below `directory` */
   readonly openSnapshots?: (folder: string, onDiscard: (reason: string) => void) => Promise<Snapshots>;
+  /**
+   * Does a partition go on behind the end that this run sees? It is not idle then. @default none: what is there is read
+   */
+  readonly goesOn?: (partition: TopicPartition) => boolean;
   /** Input that the log no longer holds. @default none */
   readonly archive?: ArchivedInput;
   /** Copies of snapshots for other machines. @default none */

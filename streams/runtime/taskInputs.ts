@@ -41,6 +41,8 @@ export class TaskInputs {
   constructor(
     partitions: readonly TopicPartition[],
     private readonly parse: (record: LogRecord) => ParsedRecord,
+    /** Does a partition go on behind what there is to read? @see RuntimeOptions.goesOn */
+    private readonly goesOn: (partition: TopicPartition) => boolean = () => false,
   ) {
     this.inputs = partitions.map(({ topic, partition }, at) => {
       const name = partitionName({ topic, partition });
@@ -99,7 +101,9 @@ export class TaskInputs {
   /** How each input stands. */
   pace(): InputPace[] {
     return this.inputs.map((input) => {
-      return { topic: input.topic, partition: input.partition, hasMore: this.nextOffset(input) < input.highWatermark };
+      const { topic, partition } = input;
+      const hasMore = this.nextOffset(input) < input.highWatermark;
+      return { topic, partition, hasMore, goesOn: this.goesOn(input) };
     });
   }
 

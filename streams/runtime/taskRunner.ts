@@ -52,7 +52,8 @@ export class TaskRunner {
       throw new Error('invariant broken: a record before recovery');
     });
     this.clock = context.options.clock ?? processClock;
-    this.done = this.run();
+    // Whoever waits for the end must see it, and what nobody waits for must not take the process down.
+    this.done = this.run().catch((error: unknown) => context.options.onFatal(error));
   }
 
   get id(): string {
@@ -92,23 +93,19 @@ export class TaskRunner {
       input.isPaused = true;
       this.member.pause([input]);
     }
-    this.news();
+    this.reconsider();
   }
 
   advance(partition: TopicPartition, position: number, highWatermark: number, epoch: number): void {
     if (epoch !== this.epoch || this.lost) return;
     this.inputs.advance(partition, position, highWatermark);
-    this.news();
+    this.reconsider();
   }
 
-  private news(): void {
+  /** Something that it may have waited for has changed: its inputs, or what is outside of them. */
+  reconsider(): void {
     this.hasNews = true;
     this.wake();
-  }
-
-  /** Something outside of its inputs has changed that it may have waited for. */
-  reconsider(): void {
-    this.news();
   }
 
   /** The task belongs to somebody else: what was not committed is dropped. */
@@ -147,8 +144,7 @@ export class TaskRunner {
         await this.closeAfterFailure(recovery, error);
         recovery = null;
         // A zombie must not fence the rightful owner: only who is confirmed takes the task back.
-        if (isTidemillError(error, 'PRODUCER_FENCED') && !(await this.member.confirmAssigned(this.epoch)) && this.lost)
-          break;
+        if (isTidemillError(error, 'PRODUCER_FENCED') && !(await this.isConfirmed()) && this.lost) break;
         await this.clock.wait(Math.min(5_000, 50 * 2 ** Math.min(attempt, 7))).over;
       } finally {
         if (recovery !== null) await this.closeAfterFailure(recovery);
@@ -156,6 +152,16 @@ export class TaskRunner {
     }
     this.state = 'stopped';
     if (this.lost) options.onEvent?.({ kind: 'lost', task: this.id });
+  }
+
+  /** Is the task still assigned here? A stop ends the wait for the answer. */
+  private isConfirmed(): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.wake = () => {
+        if (this.stopping) resolve(false);
+      };
+      this.member.confirmAssigned(this.epoch).then(resolve, reject);
+    });
   }
 
   private async closeAfterFailure(recovery: Recovery | null, error?: unknown): Promise<void> {
@@ -168,7 +174,8 @@ export class TaskRunner {
       await recovery.snapshots.reset(this.context.owner, recovery.task.stateIdentity);
     }
     await recovery.snapshots.close();
-    await recovery.producer.close();
+    // A successor fences it: whether its connection could be closed does not matter.
+    await recovery.producer.close().catch(() => undefined);
   }
 
   /** Steps 1 to 4 are in recover.ts; here 5 seek, 6 replay silently to the committed offsets. */
@@ -188,7 +195,7 @@ export class TaskRunner {
 
   private async replay(recovery: Recovery, started: number): Promise<void> {
     const { task, from, committed } = recovery;
-    const inputs = new TaskInputs(this.context.partitions, (record) => task.parse(record));
+    const inputs = new TaskInputs(this.context.partitions, (record) => task.parse(record), this.context.options.goesOn);
     this.inputs = inputs;
     this.committedOffsets = committed;
     this.restoredFrom = from;
@@ -197,7 +204,7 @@ export class TaskRunner {
       inputs,
       clock: this.clock,
       maxQueueBytes: this.setting('maxQueueBytes'),
-      news: () => this.news(),
+      news: () => this.reconsider(),
       goOn: (input) => {
         if (!this.lost) this.member.seekAndResume(input, input.position);
       },
@@ -217,6 +224,8 @@ export class TaskRunner {
       this.look();
       const next = inputs.takeBelow(committed);
       if (next === null) {
+        // What was paused for its size may be all that is missing.
+        this.resumeDrained();
         await this.signal();
         continue;
       }
@@ -224,6 +233,7 @@ export class TaskRunner {
       this.replayedRecords = replayed + 1;
       if (++replayed % 1_000 === 0) {
         this.context.options.reach?.('in-replay', this.id);
+        task.forget?.();
         this.resumeDrained();
         await this.clock.turn();
       }

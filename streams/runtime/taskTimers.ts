@@ -6,6 +6,8 @@ export interface InputPace {
   readonly partition: number;
   /** There is something to fold that has not been folded: in memory, or still in the log. */
   readonly hasMore: boolean;
+  /** It goes on behind what this run is given to fold: it is not idle, however long nothing comes. @default false */
+  readonly goesOn?: boolean;
 }
 
 /** What came of the time that passed. */

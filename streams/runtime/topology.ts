@@ -101,6 +101,11 @@ export interface StreamTask {
   /** After a successful commit: `offsets` are the next offsets by `topic-partition`. Evicts by the watermark. */
   committed(offsets: ReadonlyMap<string, number>): void;
   /**
+   * Called now and then in a silent replay, which has no commits: gives up what no later record can need, so that a long
+   * history takes no more memory than a short one. @default everything is held until the replay is over
+   */
+  forget?(): void;
+  /**
    * Brings a store outside of the log to the state at the committed offsets. Called after a recovery, after every commit, and
    * about once a second while there is nothing to commit; nothing is folded meanwhile, so the state is exactly theirs. What
    * cannot be written now is left to a later call; an error that it throws ends the topology or starts a new recovery.

@@ -5,6 +5,7 @@ import { encodeProduce, type ProduceRequest } from './encodeProduce.js';
 import { FetchedBatch } from './fetchedBatch.js';
 import type { FetchedRecord } from './fetchedRecord.js';
 import { repairReadCommitted } from './hideAborted.js';
+import { refuseLostOffsets } from './refuseLostOffsets.js';
 
 /**
  * The client library, with four of its private modules replaced before it is loaded: they cost more than all that a stream
@@ -97,5 +98,6 @@ function groupByPartition<M>({ topic, partitionMetadata, messages, partitioner }
 
 const library = require('kafkajs') as typeof Library;
 repairReadCommitted();
+refuseLostOffsets();
 
 export const { AssignerProtocol, Kafka, Partitioners, logLevel } = library;

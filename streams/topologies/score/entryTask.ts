@@ -187,7 +187,9 @@ export class EntryTask extends ScoreTask implements TaskTimers {
       this.cutNumber = null;
       return;
     }
-    this.isLagging = inputs.some(({ topic, hasMore }) => topic === this.requestTopic && hasMore);
+    this.isLagging = inputs.some(
+      ({ topic, hasMore, goesOn }) => topic === this.requestTopic && (hasMore || goesOn === true),
+    );
     // What is no request has been gone through, too: the ranges leave out nothing.
     const next = offsets.get(this.source);
     const from = this.range?.[0] ?? this.told;
@@ -256,6 +258,10 @@ export class EntryTask extends ScoreTask implements TaskTimers {
     super.committed(offsets);
     this.told = offsets.get(this.source) ?? this.told;
     this.written = this.state.progressOf(this.request).greatest;
+  }
+
+  override forget(): void {
+    super.forget();
     this.seen.evict(this.requestWatermark);
   }
 

@@ -144,6 +144,10 @@ export abstract class ScoreTask implements StreamTask {
   }
 
   committed(_offsets: ReadonlyMap<string, number>): void {
+    this.forget();
+  }
+
+  forget(): void {
     this.state.evict(this.requestWatermark);
   }
 

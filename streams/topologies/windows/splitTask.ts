@@ -74,7 +74,7 @@ export class SplitTask implements StreamTask, TaskTimers {
   /** Blocks of all partitions with rows; and of the others, too, where progress must be announced. */
   flush(output: Output, _offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void {
     const { isIdle } = this.idleness;
-    this.isLagging = inputs.some(({ hasMore }) => hasMore);
+    this.isLagging = inputs.some(({ hasMore, goesOn }) => hasMore || goesOn === true);
     const isNews = this.intake.watermark > this.announced || isIdle !== this.announcedIdle;
     for (const [partition, rows] of this.rows.entries()) if (rows.length > 0 || isNews) this.emit(partition, output);
     this.announced = this.intake.watermark;
@@ -123,6 +123,10 @@ export class SplitTask implements StreamTask, TaskTimers {
   }
 
   committed(): void {
+    this.forget();
+  }
+
+  forget(): void {
     this.intake.forget();
   }
 

@@ -53,6 +53,10 @@ export class WindowTask implements StreamTask {
   }
 
   committed(): void {
+    this.forget();
+  }
+
+  forget(): void {
     this.intake.forget();
   }
 

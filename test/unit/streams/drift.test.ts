@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest';
+import { TidemillError } from '../../../contracts/errors.js';
+import type { Log, ReadRange } from '../../../stores/log/log.js';
 import { createMemoryLog } from '../../../stores/log/memoryLog.js';
 import { DriftWatch, type SourceStanding } from '../../../streams/runtime/drift.js';
+import { runTopology } from '../../../streams/runtime/runTopology.js';
+import { idleTopology, onlyPartition } from '../../support/idleTopology.js';
 
 const HOUR = 3_600_000;
 const never = (error: unknown): void => expect.unreachable(String(error));
@@ -33,6 +37,23 @@ test('who is too far ahead of the slowest waits; the slowest and the idle hold u
   await tell(at('b', 2));
   expect([watch.isAhead(at('a', 3)), watch.isAhead(at('a', 3.5))]).toEqual([false, true]);
   await watch.stop();
+});
+
+test('where the group cannot be joined nobody goes on reading', async () => {
+  const log = createMemoryLog({ clock: () => 0 });
+  await log.ensureTopics([{ ...onlyPartition, partitions: 1 }]);
+  let reading: AbortSignal | undefined;
+  const alone = Object.assign(Object.create(log) as Log, {
+    join: () => Promise.reject(new TidemillError('LOG_UNAVAILABLE', 'nobody is there')),
+    read: (range: ReadRange) => {
+      reading = range.signal;
+      return log.read(range);
+    },
+  });
+  const options = { log: alone, instance: 'one', directory: 'one', onFatal: never };
+  const topology = { ...idleTopology, drift: { topic: onlyPartition.topic, maxDriftMs: HOUR } };
+  await expect(runTopology(topology, options)).rejects.toMatchObject({ code: 'LOG_UNAVAILABLE' });
+  expect(reading?.aborted).toBe(true);
 });
 
 test('a topic that cannot be read is said, and read anew', async () => {

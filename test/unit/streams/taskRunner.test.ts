@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { TidemillError } from '../../../contracts/errors.js';
 import { groupId } from '../../../contracts/topics.js';
 import type { GroupMember, TopicPartition } from '../../../stores/log/log.js';
 import { createMemoryLog } from '../../../stores/log/memoryLog.js';
@@ -69,5 +70,38 @@ test('a task that is assigned again before its first record is there reads on fr
   runner.reassigned(2);
   expect(member.seeks).toEqual([0, 0]);
   await scheduler.until(runner.stop());
+  expect(fatal).toEqual([]);
+});
+
+test('a task that waits to be confirmed by a group that is silent can be stopped', async () => {
+  const scheduler = new Scheduler(0);
+  const actor = { name: 'one', state: 'running' as const };
+  const inner = createMemoryLog({ clock: () => 0 });
+  await inner.ensureTopics([{ topic: onlyPartition.topic, partitions: 1 }]);
+  const log = Object.assign(Object.create(inner) as typeof inner, {
+    transactionalProducer: () => Promise.reject(new TidemillError('PRODUCER_FENCED', 'a successor took over')),
+  });
+  const member = new NotingMember();
+  // No heartbeat is answered any more.
+  member.confirmAssigned = () => new Promise(() => undefined);
+  const fatal: unknown[] = [];
+  const options: TaskContext['options'] = {
+    log,
+    instance: 'one',
+    directory: 'one',
+    clock: scheduler.clockOf(actor),
+    openSnapshots: async (folder) => new SnapshotShelf(scheduler).open(actor, folder),
+    onFatal: (error) => fatal.push(error),
+  };
+  const counters = new TopologyCounters('unit');
+  const context = { topology, options, id: 'only', partitions: [onlyPartition], owner: 'one/1', drift: null, counters };
+  const runner = new TaskRunner(context, member, 1);
+  await scheduler.rest();
+  // News of its inputs confirms nothing.
+  runner.reconsider();
+  await scheduler.rest();
+  expect(runner.status.state).toBe('recovering');
+  await scheduler.until(runner.stop());
+  expect(runner.status.state).toBe('stopped');
   expect(fatal).toEqual([]);
 });

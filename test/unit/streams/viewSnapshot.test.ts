@@ -45,6 +45,14 @@ function heldOf(operator: ViewOperator, key: number, since: number): Uint8Array 
   return operator.encodeRange(key, since, Number.POSITIVE_INFINITY) ?? Buffer.alloc(0);
 }
 
+test('an event that no request can see any more leaves nothing behind, not even its key', () => {
+  const operator = createViewOperator(view);
+  operator.evict(START + 10 * view.keepMs);
+  expect(operator.insert(HOT, START, 1, [1, START, HOT, 1, 1], 0, 1)).toBe('expired');
+  expect(operator.size).toEqual({ keys: 0, events: 0 });
+  expect([...operator.takeChanges()]).toEqual([]);
+});
+
 test('a restored snapshot holds every key as it was, through late events, evictions and restarts', () => {
   const random = randomNumbers(11);
   const shelf = new Shelf();
