@@ -1,3 +1,4 @@
+import { isTidemillError } from '../contracts/errors.js';
 import type { RolloutFence, RolloutPlan } from '../contracts/rollout.js';
 import type { Verdict } from '../models/gates/verdict.js';
 import type { Fence, ModelVersion } from '../stores/registry/registry.js';
@@ -66,13 +67,20 @@ export function createDeploymentActivities(dependencies: ActivityDependencies) {
 
     /**
      * Takes back a promotion that its evidence spoke against: the predecessor serves again, the version is withdrawn. Where
-     * there is no predecessor the fallback rules serve.
+     * there is no predecessor the fallback rules serve. That is done once it is deployed: an instance that does not follow
+     * is named in the journal, and says by itself what it lacks.
      */
     async takeBack(fence: Fence, version: number, predecessor: number | null, reason: string): Promise<void> {
       await journaled(dependencies, fence, 'takeBack', { version, predecessor }, async () => {
         const { epoch } = await change(fence, 'takeBack', { ...ALONE, champion: predecessor }, reason, null, version);
         await registry.withdrawVersion(fence.model, version, reason, fence);
-        return { epoch, instances: await awaitInstances(fence.model, epoch, 'activeEpoch', true) };
+        try {
+          return { epoch, instances: await awaitInstances(fence.model, epoch, 'activeEpoch', true) };
+        } catch (error) {
+          if (!isTidemillError(error, 'INSTANCES_BEHIND')) throw error;
+          const { there, behind } = error.details;
+          return { epoch, instances: there, behind };
+        }
       });
     },
 

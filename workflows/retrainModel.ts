@@ -181,7 +181,9 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
         done('prepare', `ready on ${ready.instances.length} instances`);
 
         enter('commit');
-        epoch = await rollouts().commitVersion(fence, version, verdicts, plan);
+        const commit = rollouts().commitVersion.bind(null, fence, version, verdicts, plan);
+        // Cancelled in its midst, nobody would know on which side of the commit point it is.
+        epoch = await (patched('committed-wholly') ? wholly(commit) : commit());
         const active = await rollouts().awaitActive(fence, epoch, allowNoInstances);
         done('commit', `epoch ${epoch}, active on ${active.length} instances`);
         if (plan === null) await rollouts().skipSteps(fence, FIRST_RELEASE_SKIPPED.slice(4));
@@ -254,7 +256,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
     return found.approved ? null : `rejected by ${found.by}: ${found.reason}`;
   }
 
-  /** The decision as the registry has it: a signal can be sent by anybody, and is a reason to look there, no more. */
+  /** The decision as the registry has it: a signal, which anybody can send, is a reason to look there, no more. */
   async function decided(until: number): Promise<ApprovalDecision | null> {
     for (;;) {
       const isTold = await condition(() => decision !== null, until - Date.now());
