@@ -1,15 +1,20 @@
-import type { RolloutFence, RolloutPlan } from '../contracts/rollout.js';
+import { isTidemillError } from '../contracts/errors.js';
+import type { RolloutFence, RolloutPlan, RolloutStep } from '../contracts/rollout.js';
 import type { Verdict } from '../models/gates/verdict.js';
-import type { Fence, ModelVersion } from '../stores/registry/registry.js';
+import type { Fence } from '../stores/registry/registry.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { ALONE, deploymentChanges } from './deploymentChanges.js';
 import { withFailures } from './failures.js';
 import { journaled } from './journal.js';
+import { registeredBy } from './registeredBy.js';
 
 export interface FollowResult {
   readonly epoch: number;
   readonly instances: readonly string[];
 }
+
+/** Steps before the commit point, but for those of a canary, that may change what is deployed. */
+const DEPLOYING: ReadonlySet<string> = new Set<RolloutStep>(['readyFeatures', 'shadow', 'prepare']);
 
 /** What serves: every change of the deployment that a rollout makes, and takes back. */
 export function createDeploymentActivities(dependencies: ActivityDependencies) {
@@ -66,33 +71,38 @@ export function createDeploymentActivities(dependencies: ActivityDependencies) {
 
     /**
      * Takes back a promotion that its evidence spoke against: the predecessor serves again, the version is withdrawn. Where
-     * there is no predecessor the fallback rules serve.
+     * there is no predecessor the fallback rules serve. That is done once it is deployed: an instance that does not follow
+     * is named in the journal, and says by itself what it lacks.
      */
     async takeBack(fence: Fence, version: number, predecessor: number | null, reason: string): Promise<void> {
       await journaled(dependencies, fence, 'takeBack', { version, predecessor }, async () => {
         const { epoch } = await change(fence, 'takeBack', { ...ALONE, champion: predecessor }, reason, null, version);
         await registry.withdrawVersion(fence.model, version, reason, fence);
-        return { epoch, instances: await awaitInstances(fence.model, epoch, 'activeEpoch', true) };
+        try {
+          return { epoch, instances: await awaitInstances(fence.model, epoch, 'activeEpoch', true) };
+        } catch (error) {
+          if (!isTidemillError(error, 'INSTANCES_BEHIND')) throw error;
+          const { there, behind } = error.details;
+          return { epoch, instances: there, behind };
+        }
       });
     },
 
     /**
-     * Takes back what a rollout did before its commit point, as far as its journal says that it did it.
+     * Takes back what a rollout did before its commit point: what its journal says that it set out to do, and the versions
+     * that carry its token, whether it could write down that they were registered or not.
      *
      * @param of token of the rollout; another one than the fence's where it is recovered.
      */
     async compensateRollout(fence: Fence, reason: string, of = fence.token): Promise<void> {
       const journal = await registry.journal(fence.model, of);
-      const registered = journal.find(({ step }) => step === 'register')?.result as ModelVersion | null | undefined;
-      const hasDeployed = journal.some(
-        ({ step }) => step === 'prepare' || step === 'shadow' || step.startsWith('canary/'),
-      );
+      const hasDeployed = journal.some(({ step }) => DEPLOYING.has(step) || step.startsWith('canary/'));
       const head = await registry.deployment(fence.model);
       if (hasDeployed && head !== null && (head.prepare !== null || head.mode !== 'single'))
         await change(fence, 'abort', ALONE, reason, null);
-      if (registered === undefined || registered === null) return;
       const mark = journal.some(({ step }) => step === 'takeBack') ? 'withdrawVersion' : 'rejectVersion';
-      await registry[mark](fence.model, registered.version, reason, fence);
+      for (const version of await registeredBy(registry, fence.model, of))
+        await registry[mark](fence.model, version, reason, fence);
     },
   });
 }

@@ -1,10 +1,11 @@
 import { TidemillError } from '../contracts/errors.js';
 import type { RollbackInput, RollbackIntent } from '../contracts/rollout.js';
 import { streamTopic } from '../contracts/topics.js';
-import type { Fence, JournalEntry, ModelVersion, Registry, Rollout } from '../stores/registry/registry.js';
+import type { Fence, JournalEntry, Registry, Rollout } from '../stores/registry/registry.js';
 import type { ActivityDependencies } from './dependencies.js';
 import { ALONE, deploymentChanges } from './deploymentChanges.js';
 import { journaled, journalEntry } from './journal.js';
+import { registeredBy } from './registeredBy.js';
 
 export type BegunRollback =
   | {
@@ -64,14 +65,19 @@ export function rollbackSteps(dependencies: ActivityDependencies): {
     return registry.journal(model, token);
   };
 
+  /** A take-back that was recovered is closed as any rollout that was undone: its journal says to whom it went. */
+  const hasTakenBack = async (last: Rollout, champion: number): Promise<boolean> => {
+    const takeBack = (await journalOf(last)).find(({ step }) => step === 'takeBack')?.intent;
+    const { predecessor } = (takeBack ?? {}) as { readonly predecessor?: number | null };
+    return last.closedAt !== null && predecessor === champion;
+  };
+
   /** A rollout that was fenced leaves a version that nobody will promote. */
   const rejectCandidate = async (fence: Fence, of: Rollout, reason: string): Promise<void> => {
-    const journal = await journalOf(of);
-    if (journal.some(({ step }) => step === 'commit')) return;
-    const registered = journal.find(({ step }) => step === 'register')?.result as ModelVersion | null | undefined;
-    if (registered === undefined || registered === null) return;
-    if ((await registry.version(fence.model, registered.version))?.status === 'registered')
-      await registry.rejectVersion(fence.model, registered.version, reason, fence);
+    const { model, token } = await rolloutOrigin(registry, of);
+    if ((await registry.journal(model, token)).some(({ step }) => step === 'commit')) return;
+    for (const version of await registeredBy(registry, model, token))
+      await registry.rejectVersion(model, version, reason, fence);
   };
 
   return {
@@ -108,7 +114,8 @@ export function rollbackSteps(dependencies: ActivityDependencies): {
         return { from, to, isServing: false };
       }
       // Taken back by its own evidence: that has been carried out, and nothing was promoted since.
-      if (last?.outcome?.startsWith('rolled back') === true) return { from, to: from, isServing: true };
+      if (last?.outcome?.startsWith('rolled back') === true || (last !== null && (await hasTakenBack(last, from))))
+        return { from, to: from, isServing: true };
       for (const { version } of former) {
         if ((await registry.version(model, version))?.status === 'registered')
           return { from, to: version, isServing: false };

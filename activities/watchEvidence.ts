@@ -74,7 +74,9 @@ export function outcomeWatch(
   const { absence, horizonMs } = model.label;
   const outcomes: OutcomeRecord[] = [];
   /** Where no label means a negative, positives come first: requests count once their negatives would be there, too. */
-  const waiting: OutcomeRecord[] = [];
+  let waiting: OutcomeRecord[] = [];
+  /** Before, none of those that wait is to be counted. */
+  let nextAt = Number.POSITIVE_INFINITY;
   let knownUpTo = Number.NEGATIVE_INFINITY;
   let positives = 0;
   const count = (record: OutcomeRecord): void => {
@@ -89,7 +91,8 @@ export function outcomeWatch(
       return positives;
     },
     observe: (record) => {
-      if (record.source === 'censored') return;
+      // One that turned out to be censored takes the place of what was believed of it.
+      if (record.source === 'censored' && record.revision === 0) return;
       if (record.epoch < epoch) return;
       const isScoredBy = (wanted: number): boolean =>
         record.version === wanted || record.others.some(({ version }) => version === wanted);
@@ -99,12 +102,14 @@ export function outcomeWatch(
         return;
       }
       waiting.push(record);
+      nextAt = Math.min(nextAt, record.at + horizonMs);
       if (record.knownAt <= knownUpTo) return;
       knownUpTo = record.knownAt;
+      if (nextAt > knownUpTo) return;
       const isMature = ({ at }: OutcomeRecord): boolean => at + horizonMs <= knownUpTo;
       const mature = waiting.filter(isMature);
-      if (mature.length === 0) return;
-      waiting.splice(0, waiting.length, ...waiting.filter((each) => !isMature(each)));
+      waiting = waiting.filter((each) => !isMature(each));
+      nextAt = waiting.reduce((least, { at }) => Math.min(least, at + horizonMs), Number.POSITIVE_INFINITY);
       for (const each of mature) count(each);
     },
     judge: (look) =>

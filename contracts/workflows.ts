@@ -123,6 +123,14 @@ export interface LifecycleCarried {
   readonly paused?: Paused | null;
   /** Rollbacks that have not closed. */
   readonly rollbacks?: readonly RollbackBegun[];
+  readonly displaced?: readonly Displaced[];
+}
+
+/** A workflow that waited for the lease until another one superseded all before it. */
+export interface Displaced {
+  readonly workflowId: string;
+  /** Id of who waits in its place. */
+  readonly by: string;
 }
 
 /** Nothing starts by itself while a model is paused; a person may still roll out. */

@@ -1,4 +1,5 @@
 import { ActivityFailure, ApplicationFailure, CancelledFailure, ChildWorkflowFailure } from '@temporalio/workflow';
+import type { SaidVerdict } from '../contracts/rollout.js';
 import type { DriftCase, LifecycleStatus, RetrainResult } from '../contracts/workflows.js';
 
 /** A table for the UI: what has been done, and what is being done. */
@@ -9,6 +10,12 @@ export function describeSteps(
 ): string {
   const rows = steps.map(({ step, result }) => `| ${step} | ${result} |`);
   return [`**${model}**: ${phase}`, '', '| step | result |', '| --- | --- |', ...rows].join('\n');
+}
+
+/** Gates that did not pass, and why. */
+export function describeOpen(verdicts: readonly SaidVerdict[]): string {
+  const open = verdicts.filter(({ verdict }) => verdict !== 'pass');
+  return open.map(({ gate, verdict, reason }) => `${gate} ${verdict} (${reason})`).join('; ');
 }
 
 /** What went wrong, as its innermost message. */

@@ -3,9 +3,11 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   ParentClosePolicy,
+  patched,
   startChild,
 } from '@temporalio/workflow';
 import { recoverId } from '../contracts/rollout.js';
+import { SIGNAL_GRANTED } from '../contracts/workflows.js';
 import { waiting } from './activityProxies.js';
 import { recoverRollout } from './recoverRollout.js';
 import type { RolloutLease } from './rolloutLease.js';
@@ -22,7 +24,7 @@ export interface WatchedLease {
 
 /** Who rolls out, or back, is watched: whatever ends without a word is recovered. Runs until the lifecycle's run ends. */
 export function leaseWatches({ model, project, lease, show, nextChild }: WatchedLease): {
-  /** Watches whoever holds the lease, and tells it where it is superseded. */
+  /** Watches whoever holds the lease, and tells it where it is superseded, and who waited where it is displaced. */
   readonly watchHolders: () => void;
   readonly watchRollback: (workflowId: string) => void;
 } {
@@ -59,6 +61,25 @@ export function leaseWatches({ model, project, lease, show, nextChild }: Watched
     }
   };
 
+  /** Tells who waited, and was displaced, to ask again: it is refused, and need not wait for ever. */
+  const tellDisplaced = async (): Promise<void> => {
+    for (;;) {
+      await condition(() => lease.untold.length > 0);
+      const { untold } = lease;
+      lease.untold = [];
+      // Runs of before told nobody.
+      if (!patched('displaced-are-told')) continue;
+      for (const target of untold) {
+        try {
+          await getExternalWorkflowHandle(target).signal(SIGNAL_GRANTED);
+        } catch {
+          // It has ended: nobody asks any more.
+          lease.forget(target);
+        }
+      }
+    }
+  };
+
   /** A rollback that ends without closing is finished, and so is whoever finishes it. */
   const finishRollback = async (begun: string): Promise<void> => {
     for (let watched = begun; ;) {
@@ -87,6 +108,7 @@ export function leaseWatches({ model, project, lease, show, nextChild }: Watched
     watchHolders: () => {
       untilTheEnd(recoverHolders());
       untilTheEnd(tellSuperseded());
+      untilTheEnd(tellDisplaced());
     },
     watchRollback: (workflowId) => {
       untilTheEnd(finishRollback(workflowId));

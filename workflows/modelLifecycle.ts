@@ -78,6 +78,7 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     carried?.queued ?? null,
     carried?.paused ?? null,
     carried?.rollbacks,
+    carried?.displaced,
   );
   const history: CaseDesk['history'] = {
     decidedAt: carried?.decidedAt ?? null,
@@ -250,7 +251,8 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     carried: { sources: Object.fromEntries(sources), cases, ...history, ...carriedLease() },
   });
 
-  function carriedLease(): Pick<LifecycleCarried, 'holder' | 'queued' | 'paused' | 'rollbacks'> {
-    return { holder: lease.holder, queued: lease.queued, paused: lease.paused, rollbacks: lease.rollbacks };
+  function carriedLease(): Pick<LifecycleCarried, 'holder' | 'queued' | 'paused' | 'rollbacks' | 'displaced'> {
+    const { holder, queued, paused, rollbacks, displaced } = lease;
+    return { holder, queued, paused, rollbacks, displaced };
   }
 }

@@ -18,7 +18,6 @@ import {
   type ApprovalRequest,
   type RolloutPlan,
   type RolloutStep,
-  type SaidVerdict,
   type Settled,
   type WatchResult,
 } from '../contracts/rollout.js';
@@ -36,7 +35,7 @@ import {
 } from '../contracts/workflows.js';
 import { compensations, features, heavy, rollouts, validation } from './activityProxies.js';
 import { canaryRollout } from './canaryRollout.js';
-import { describeFailure, describeSteps, isFenced } from './describe.js';
+import { describeFailure, describeOpen, describeSteps, isFenced } from './describe.js';
 import { executeWatch } from './executeWatch.js';
 import { settlePromotion } from './settlePromotion.js';
 import { shadowTest } from './shadowTest.js';
@@ -108,7 +107,8 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
 
   enter('lease');
   const holder = { workflowId, trigger: trigger.kind, ...(input.supersede === true ? { supersede: true } : {}) };
-  let lease = await wholly(() => rollouts().acquireRollout(model, holder));
+  const acquire = () => wholly(() => rollouts().acquireRollout(model, holder));
+  let lease = await acquire();
   if (lease.answer.kind === 'queued') {
     enter('queued');
     try {
@@ -118,7 +118,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
       enter('done');
       return { outcome: 'refused', reason: 'cancelled while it waited' };
     }
-    lease = await wholly(() => rollouts().acquireRollout(model, holder));
+    lease = await acquire();
   }
   if (lease.answer.kind !== 'granted' || lease.token === null) {
     enter('done');
@@ -148,7 +148,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
     enter('dataGates');
     const data = await heavy().judgeDataset(fence, dataset);
     done('dataGates', describeVerdicts(data.verdicts));
-    if (!data.allowed) notPromoted = `the data gates say no: ${failures(data.verdicts)}`;
+    if (!data.allowed) notPromoted = `the data gates say no: ${describeOpen(data.verdicts)}`;
 
     if (notPromoted === null) {
       enter('evaluationFit');
@@ -167,7 +167,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
       const verdicts = [...data.verdicts, ...judgement.verdicts];
       version = await rollouts().registerVersion(fence, release, dataset, trigger.kind, judgement.metrics, verdicts);
       done('register', `version ${version}`);
-      if (!judgement.allowed) notPromoted = `the gates say no: ${failures(judgement.verdicts)}`;
+      if (!judgement.allowed) notPromoted = `the gates say no: ${describeOpen(judgement.verdicts)}`;
 
       const isInFull = patched('rollout-in-full');
       if (notPromoted === null && isInFull) {
@@ -181,7 +181,9 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
         done('prepare', `ready on ${ready.instances.length} instances`);
 
         enter('commit');
-        epoch = await rollouts().commitVersion(fence, version, verdicts, plan);
+        // Cancelled in its midst, nobody would know on which side of the commit point it is.
+        const commit = rollouts().commitVersion.bind(null, fence, version, verdicts, plan);
+        epoch = await (patched('committed-wholly') ? wholly(commit) : commit());
         const active = await rollouts().awaitActive(fence, epoch, allowNoInstances);
         done('commit', `epoch ${epoch}, active on ${active.length} instances`);
         if (plan === null) await rollouts().skipSteps(fence, FIRST_RELEASE_SKIPPED.slice(4));
@@ -239,7 +241,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
       const result: WatchResult = await executeWatch(child, `${workflowId}/${step}`, input);
       done(step, `${result.decision} on ${result.seen} requests: ${result.reason}`);
       if (result.decision !== 'pass')
-        return `${step} ${result.decision}: ${failures(result.verdicts) || result.reason}`;
+        return `${step} ${result.decision}: ${describeOpen(result.verdicts) || result.reason}`;
     }
     if (asked.approval === 'automatic') {
       await rollouts().skipStep(fence, 'approval', 'automatic');
@@ -254,7 +256,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
     return found.approved ? null : `rejected by ${found.by}: ${found.reason}`;
   }
 
-  /** The decision as the registry has it: a signal can be sent by anybody, and is a reason to look there, no more. */
+  /** The decision as the registry has it: a signal, which anybody can send, is a reason to look there, no more. */
   async function decided(until: number): Promise<ApprovalDecision | null> {
     for (;;) {
       const isTold = await condition(() => decision !== null, until - Date.now());
@@ -291,9 +293,4 @@ function normalised(input: RetrainInput): {
     allowNoInstances: input.allowNoInstances ?? false,
     requestedBy: input.requestedBy ?? null,
   };
-}
-
-function failures(verdicts: readonly SaidVerdict[]): string {
-  const open = verdicts.filter(({ verdict }) => verdict !== 'pass');
-  return open.map(({ gate, verdict, reason }) => `${gate} ${verdict} (${reason})`).join('; ');
 }

@@ -1,5 +1,5 @@
 import type { RollbackBegun } from '../contracts/rollout.js';
-import type { AcquireAnswer, Holder, Paused } from '../contracts/workflows.js';
+import type { AcquireAnswer, Displaced, Holder, Paused } from '../contracts/workflows.js';
 
 /**
  * Who may roll out: one holds the lease, one may wait for it, further triggers merge into the waiting one. A rollback asks
@@ -8,12 +8,16 @@ import type { AcquireAnswer, Holder, Paused } from '../contracts/workflows.js';
 export class RolloutLease {
   /** A holder that somebody asked to step aside, until it has been told. */
   superseding: string | null = null;
+  /** Those that waited and were displaced, until they have been told to ask again. */
+  untold: readonly string[] = [];
 
   constructor(
     public holder: Holder | null,
     public queued: Holder | null,
     public paused: Paused | null,
     public rollbacks: readonly RollbackBegun[] = [],
+    /** Who waited until another one took its place: refused when it asks again. */
+    public displaced: readonly Displaced[] = [],
   ) {}
 
   /** Nobody holds the lease, and nobody rolls back. */
@@ -25,6 +29,11 @@ export class RolloutLease {
     const { holder, queued, paused } = this;
     const isAutomatic = asking.trigger === 'drift' || asking.trigger === 'schedule';
     if (paused !== null && isAutomatic) return { kind: 'refused', reason: `paused by ${paused.by}: ${paused.reason}` };
+    const displaced = this.displaced.find(({ workflowId }) => workflowId === asking.workflowId);
+    if (displaced !== undefined) {
+      this.forget(asking.workflowId);
+      return { kind: 'refused', reason: `${displaced.by} took its place` };
+    }
     if (this.isFree || holder?.workflowId === asking.workflowId) {
       this.holder = asking;
       if (queued?.workflowId === asking.workflowId) this.queued = null;
@@ -33,6 +42,10 @@ export class RolloutLease {
     if (asking.supersede === true) {
       // The holder undoes itself, or finishes where it has committed; then the next one is granted.
       this.superseding = holder?.workflowId ?? null;
+      if (queued !== null && queued.workflowId !== asking.workflowId) {
+        this.untold = [...this.untold, queued.workflowId];
+        this.displaced = [...this.displaced, { workflowId: queued.workflowId, by: asking.workflowId }];
+      }
       this.queued = asking;
       return { kind: 'queued' };
     }
@@ -43,6 +56,11 @@ export class RolloutLease {
     const busy =
       holder === null ? `${this.rollbacks[0]?.workflowId} is rolling back` : `${holder.workflowId} is rolling out`;
     return { kind: 'refused', reason: `${busy} and ${queued.workflowId} waits already` };
+  }
+
+  /** A displaced one has asked, or has ended. */
+  forget(workflowId: string): void {
+    this.displaced = this.displaced.filter((each) => each.workflowId !== workflowId);
   }
 
   /** A rollback has begun; one that says so again may have found another version to go back to. */

@@ -1,4 +1,4 @@
-import { ChildWorkflowFailure, isCancellation, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, ChildWorkflowFailure, isCancellation, patched, workflowInfo } from '@temporalio/workflow';
 import type { RolloutFence, RolloutPlan, RolloutStep, Settled, WatchResult } from '../contracts/rollout.js';
 import { compensations, rollouts } from './activityProxies.js';
 import { describeFailure } from './describe.js';
@@ -78,6 +78,9 @@ async function takeBack(
   progress: SettleProgress,
 ): Promise<Settled> {
   progress.enter('commit');
-  await compensations().takeBack(fence, version, plan.predecessor, reason);
+  const takingBack = (): Promise<void> => compensations().takeBack(fence, version, plan.predecessor, reason);
+  // What its evidence speaks against is taken back, whoever wants to be next.
+  if (patched('taken-back-wholly')) await CancellationScope.nonCancellable(takingBack);
+  else await takingBack();
   return { outcome: 'rolledBack', probation: 'failed', reason };
 }

@@ -23,7 +23,8 @@ export const PROBATION_SHARES: readonly number[] = [1 / 3, 2 / 3, 1];
 export const DEFAULT_PROBATION_MARGIN = 0.02;
 
 /**
- * The outcomes that both versions scored, once each with the newest revision of their label, in the order of the requests:
+ * The outcomes that both versions scored, once each with the newest revision of their label, in the order of the requests,
+ * but for those whose newest label is not to be trusted:
  * whoever reads the same topic, in whatever order, gets the same rows.
  */
 export function pairedOutcomes(
@@ -37,6 +38,7 @@ export function pairedOutcomes(
   }
   const paired: PairedOutcome[] = [];
   for (const outcome of newest.values()) {
+    if (outcome.source === 'censored') continue;
     const champion = scoreOf(outcome, versions.champion);
     const predecessor = scoreOf(outcome, versions.predecessor);
     if (champion === null || predecessor === null) continue;

@@ -32,15 +32,17 @@ const NO_WATCHES: CompiledModel['rollout'] = { shadow: null, canary: null, bakeM
 
 /** Labels come days later than this. */
 const TOO_SHORT: CompiledModel['rollout'] = { ...NO_WATCHES, probation: { positives: 10, atMostMs: 1 } };
+const BAKED: CompiledModel['rollout'] = { ...NO_WATCHES, bakeMs: 1 };
 /** Models like the fraud model, and what they ask for before and after a promotion. */
 const LIKE_FRAUD = new Map<string, Pick<CompiledModel, 'approval' | 'rollout'>>([
   ['fraud', { approval: 'human', rollout: NO_WATCHES }],
   ['automatic', { approval: 'automatic', rollout: NO_WATCHES }],
   ['never-promoted', { approval: 'automatic', rollout: NO_WATCHES }],
+  ['baked', { approval: 'automatic', rollout: BAKED }],
   ['unreachable', { approval: 'automatic', rollout: TOO_SHORT }],
 ]);
 
-/** The fraud model, promoted only by a person; and some like it that are promoted without. None is watched. */
+/** The fraud model, promoted only by a person; and some like it that are promoted without. One is watched, and found bad. */
 function testModelOf(name: string): CompiledModel {
   const like = LIKE_FRAUD.get(name);
   return { ...modelOf(project, like === undefined ? name : 'fraud'), name, ...like };
@@ -148,6 +150,9 @@ export class RolloutServer {
       fitEvaluation: async () => fit(),
       fitRelease: async () => fit(),
       judgeModel: async () => ({ allowed: true, verdicts: [PASSED], metrics: { auc: 0.9123 } }),
+      beginWatch: async () => ({ epoch: 0, from: {}, since: null, finished: null }),
+      awaitEvidence: async () => ({ decision: 'fail', seen: 1, verdicts: [], reason: 'errors' }),
+      finishWatch: async () => undefined,
     };
   }
 

@@ -40,6 +40,20 @@ describe('the lease of a model’s rollout', () => {
     expect(one.queued?.workflowId).toBe('c');
   });
 
+  test('refuses who was displaced by name, once it asks again, and then knows it no more', () => {
+    const one = lease();
+    one.ask(asking('a'));
+    one.ask(asking('b'));
+    one.ask(asking('c', { supersede: true }));
+    one.ask(asking('c', { supersede: true }));
+    expect(one.untold).toEqual(['b']);
+    one.close('a');
+    // Free, but not for who was displaced.
+    expect(one.ask(asking('b'))).toEqual({ kind: 'refused', reason: 'c took its place' });
+    expect(one.displaced).toEqual([]);
+    expect(one.ask(asking('c'))).toEqual({ kind: 'granted' });
+  });
+
   test('is kept from what starts by itself while the model is paused, not from people', () => {
     const one = new RolloutLease(null, null, { by: 'ann', reason: 'migration' });
     expect(one.ask(asking('a', { trigger: 'drift' }))).toEqual({ kind: 'refused', reason: 'paused by ann: migration' });
