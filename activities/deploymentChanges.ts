@@ -6,7 +6,7 @@ import type { Fence, InstanceLease } from '../stores/registry/registry.js';
 import type { ActivityDependencies } from './dependencies.js';
 
 /** How long instances may take to load a version, and to switch. */
-const FOLLOW_TIMEOUT_MS = 120_000;
+export const FOLLOW_TIMEOUT_MS = 120_000;
 
 /** A deployment of nothing but a champion. */
 export const ALONE = { mode: 'single', challenger: null, share: 0, salt: '', prepare: null } as const;

@@ -14,6 +14,7 @@ import { hashOf } from '../features/hash.js';
 import type { CompiledModel } from '../models/definition.js';
 import type { Verdict } from '../models/gates/verdict.js';
 import { marginOf } from '../models/operationalGates.js';
+import { serviceOfVersion } from '../scoring/versionServices.js';
 import { SkewAudit, type SkewFrame } from './audit/skewAudit.js';
 import { checkpointOf } from './checkpoint.js';
 import type { ActivityDependencies } from './dependencies.js';
@@ -79,7 +80,7 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
         watch.kind === 'probation'
           ? outcomeWatch(compiled, watch, begun.epoch, fence.token, look === LOOKS ? null : due)
           : operationalWatch(compiled, watch, begun.epoch);
-      const audit = skewAudit(fence, compiled, watch, begun, look);
+      const audit = await skewAudit(fence, compiled, watch, begun, look);
       let time = begun.since ?? Number.NEGATIVE_INFINITY;
       let since = begun.since;
       const tail = await tailTopic(log, topicOf(watch, model), begun.from, (logged) => {
@@ -140,17 +141,18 @@ export function createWatchActivities(dependencies: ActivityDependencies) {
   });
 
   /** The audit of a look; null where the model does not ask for one, or labels decide. */
-  function skewAudit(
+  async function skewAudit(
     { model: name, token }: RolloutFence,
     model: CompiledModel,
     watch: Watch,
     { epoch, from }: BegunWatch,
     look: number,
-  ): SkewAudit | null {
+  ): Promise<SkewAudit | null> {
     const gate = model.gates.operational.find(({ kind }) => kind === 'skew');
     if (gate === undefined || watch.kind === 'probation') return null;
     const earlier = Context.current().info.heartbeatDetails as { readonly frame?: SkewFrame | null } | null | undefined;
-    return new SkewAudit(dependencies, model, marginOf(gate), {
+    const service = await serviceOfVersion(dependencies, model, watch.version);
+    return new SkewAudit(dependencies, model, service, marginOf(gate), {
       epoch,
       seed: hashOf([name, watch.version, token, watch.step, look, from]),
       requests: watch.wanted ?? BAKE_TUNED_FOR,

@@ -19,6 +19,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   recovery: { files: ['streams/recovery.js'], writesFile: false },
   rollout: { files: ['rollout.js'], writesFile: false },
   scoring: { files: ['scoring.js'], writesFile: false },
+  'snapshot-copies': { files: ['snapshotCopies.js'], writesFile: false },
 };
 
 interface Suite {

@@ -1,7 +1,7 @@
 import { isErrorCode } from '../client/codedErrors.js';
 import { exitCodeOf, type FollowChange } from '../client/followWorkflow.js';
 import type { TidemillClient } from '../client/tidemillClient.js';
-import { auditInWords, type AuditResult } from '../contracts/consistency.js';
+import { auditInWords, serviceInWords, type AuditResult } from '../contracts/consistency.js';
 import { ERROR_CODES } from '../contracts/errorCodes.js';
 import type { HealResult } from '../contracts/healing.js';
 import type { Context } from './program.js';
@@ -128,5 +128,6 @@ function healText({ outcome, view, events, inTime, keys, compared, lost, change 
 /** An audit in a line, and what it found below. */
 export function auditText(result: AuditResult): string {
   const findings = result.outcome === 'inconclusive' ? [] : result.findings;
-  return [auditInWords(result), ...findings.map((finding) => `  ${finding}`)].join('\n');
+  const services = (result.services ?? []).map((each) => `  ${serviceInWords(each)}`);
+  return [auditInWords(result), ...services, ...findings.map((finding) => `  ${finding}`)].join('\n');
 }

@@ -21,6 +21,14 @@ export interface PredictionLineage {
     readonly request: SourcePosition;
     /** Offset after the last record that was known, by topic and partition; null where it is in no place any more. */
     readonly folded: Readonly<Record<string, Readonly<Record<string, number>>>> | null;
+    /**
+     * Where windows over the requests are keyed by another field than their topic: the offsets [from, to) of the request topic
+     * that they had counted, by that field and by partition, in one range or more, the request itself included. Empty where there are no such windows;
+     * null where the cut is in no place any more.
+     */
+    readonly requests: Readonly<
+      Record<string, Readonly<Record<string, readonly (readonly [from: number, to: number])[]>>>
+    > | null;
   };
   /** Null where the model's rules served. */
   readonly version: VersionLineage | null;

@@ -106,8 +106,13 @@ export interface CutRecord {
   readonly requests?: Readonly<Record<string, FoldedRequests>>;
 }
 
-/** By source partition: offsets in [from, to) had been folded; `to` is null for everything up to the request, it included. */
-export type FoldedRequests = Readonly<Record<string, readonly [from: number, to: number | null]>>;
+/**
+ * By source partition: offsets in [from, to) had been folded; `to` is null for everything up to the request, it included. What
+ * follows are gaps within, [from, to) each, of requests that never came to the stage: no plan in use then had such a view.
+ */
+export type FoldedRequests = Readonly<
+  Record<string, readonly [from: number, to: number | null, ...gaps: (readonly [from: number, to: number])[]]>
+>;
 
 /** A record that can never be processed. The value holds the original bytes; the rest is in headers of the same names. */
 export interface DeadLetterHeaders {

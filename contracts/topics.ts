@@ -20,6 +20,17 @@ export function topologyPrefix({ project, name, generation }: TopologyIdentity):
   return `${project}.${name}.g${generation}`;
 }
 
+/**
+ * What `topologyPrefix` was made of.
+ *
+ * @returns null where the text names no topology of the project.
+ */
+export function topologyOf(project: string, prefix: string): TopologyIdentity | null {
+  if (!prefix.startsWith(`${project}.`)) return null;
+  const [, name, generation] = /^(.+)\.g(\d+)$/.exec(prefix.slice(project.length + 1)) ?? [];
+  return name === undefined ? null : { project, name, generation: Number(generation) };
+}
+
 /** Consumer group of a topology. */
 export function groupId(identity: TopologyIdentity): string {
   return topologyPrefix(identity);

@@ -1,4 +1,4 @@
-import { messageOf, TidemillError } from '../contracts/errors.js';
+import { isTidemillError, messageOf, TidemillError } from '../contracts/errors.js';
 import type { CompiledService } from '../features/compiledView.js';
 import { decodeService } from '../features/storedService.js';
 import type { CompiledModel } from '../models/definition.js';
@@ -83,3 +83,52 @@ export async function servicesOf(
   }
   return { services, problems };
 }
+
+/** A service that versions of a model read, or the definition in the code does. */
+export interface KnownService {
+  /** Hash of the service. */
+  readonly hash: string;
+  readonly versions: readonly number[];
+  /** Null where nobody can load it any more; `problem` says why. */
+  readonly service: CompiledService | null;
+  readonly problem: string | null;
+}
+
+/**
+ * Every service under which requests of a model may have been served, whatever became of the versions that read it; that of
+ * the definition first.
+ */
+export async function knownServices(stores: ServiceStores, model: CompiledModel): Promise<readonly KnownService[]> {
+  const readers = new Map<string, ModelVersion[]>([[model.service.hash, []]]);
+  for (const version of await stores.registry.versions(model.name))
+    readers.set(version.service, [...(readers.get(version.service) ?? []), version]);
+  return Promise.all(
+    [...readers].map(async ([hash, found]) => {
+      const versions = found.map(({ version }) => version).sort((a, b) => a - b);
+      return { hash, versions, ...(await loaded(stores.objects, model, hash, found)) };
+    }),
+  );
+}
+
+/** The service as the first version has it from which it can be had. */
+async function loaded(
+  objects: ObjectStore,
+  model: CompiledModel,
+  hash: string,
+  readers: readonly ModelVersion[],
+): Promise<Pick<KnownService, 'service' | 'problem'>> {
+  if (hash === model.service.hash) return { service: model.service, problem: null };
+  let problem: string | null = null;
+  for (const version of readers) {
+    try {
+      return { service: await readService(objects, model, version), problem: null };
+    } catch (error) {
+      // Anything else may pass: whoever asks asks again.
+      if (!LOST.some((code) => isTidemillError(error, code))) throw error;
+      problem ??= messageOf(error);
+    }
+  }
+  return { service: null, problem };
+}
+
+const LOST = ['SERVICE_UNREADABLE', 'OBJECT_NOT_FOUND', 'OBJECT_CORRUPT'] as const;

@@ -1,7 +1,7 @@
 import { archiveFiles, type ArchivedFiles } from '../activities/dataset/archiveFiles.js';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import type { PredictionLineage, VersionLineage } from '../contracts/lineageReport.js';
-import type { CutRecord, PredictionRecord, SourcePosition } from '../contracts/records.js';
+import type { CutRecord, FoldedRequests, PredictionRecord, SourcePosition } from '../contracts/records.js';
 import { cutsTopic, predictionsTopic, streamTopic } from '../contracts/topics.js';
 import type { LoggedEvent, Value } from '../features/types.js';
 import type { CompiledModel } from '../models/definition.js';
@@ -52,7 +52,7 @@ export async function predictionLineage(
     ...rest,
     at: new Date(at).toISOString(),
     model: model.name,
-    cut: { request: source, folded: cut === null ? {} : await foldedOf(parts, model, cut) },
+    cut: await cutOf(parts, model, source, cut),
     version: version === 0 ? null : await versionLineage(parts, model.name, version),
   };
 }
@@ -99,8 +99,32 @@ async function inArchive(parts: LineageParts, model: CompiledModel, id: string):
   };
 }
 
-/** What else had been folded; null where the cut is in no place any more. */
-async function foldedOf(parts: LineageParts, model: CompiledModel, cut: string): Promise<CutRecord['folded'] | null> {
+/** What was known beside the request. */
+async function cutOf(
+  parts: LineageParts,
+  model: CompiledModel,
+  request: SourcePosition,
+  id: string | null,
+): Promise<PredictionLineage['cut']> {
+  if (id === null) return { request, folded: {}, requests: {} };
+  const cut = await cutRecord(parts, model, id);
+  return { request, folded: cut?.folded ?? null, requests: cut === null ? null : countedRequests(cut, request) };
+}
+
+function countedRequests({ requests = {} }: CutRecord, request: SourcePosition) {
+  const ranges = (folded: FoldedRequests) =>
+    Object.entries(folded).map(([partition, [first, last, ...gaps]]) => {
+      const starts = [first, ...gaps.map(([, to]) => to)];
+      const ends = [...gaps.map(([from]) => from), last ?? request.offset + 1];
+      return [partition, starts.map((from, at) => [from, ends[at] as number] as const)];
+    });
+  return Object.fromEntries(
+    Object.entries(requests).map(([field, folded]) => [field, Object.fromEntries(ranges(folded))]),
+  ) as NonNullable<PredictionLineage['cut']['requests']>;
+}
+
+/** Null where it is in no place any more. */
+async function cutRecord(parts: LineageParts, model: CompiledModel, cut: string): Promise<CutRecord | null> {
   const { log, project } = parts;
   const topic = cutsTopic(project, model.name);
   const partitions = await log.partitionCount(topic);
@@ -112,7 +136,7 @@ async function foldedOf(parts: LineageParts, model: CompiledModel, cut: string):
   const text =
     record?.value?.toString('utf8') ??
     (await archivedRow(parts, model, topic, (value) => value('key') === cut))?.value('value');
-  return typeof text === 'string' ? (JSON.parse(text) as CutRecord).folded : null;
+  return typeof text === 'string' ? (JSON.parse(text) as CutRecord) : null;
 }
 
 interface ArchivedRow {

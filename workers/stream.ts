@@ -34,6 +34,7 @@ import { openLog } from './openLog.js';
 import { ScoreHost } from './scoreHost.js';
 import { scoringParts } from './scoringParts.js';
 import { SnapshotChecker } from './snapshotChecker.js';
+import { startSnapshotUpkeep } from './snapshotUpkeep.js';
 import { streamPartitions } from './streamPartitions.js';
 import {
   createTopologies,
@@ -153,6 +154,11 @@ async function main(): Promise<void> {
   }
 
   const snapshots = new SnapshotChecker();
+  const upkeep = startSnapshotUpkeep({
+    ...{ project: id, log, registry, objects, definitions, online: parts.online },
+    directory: join(home, 'streams'),
+    onNote: (text) => logger.info(text),
+  });
   const running: RunningTopology[] = [];
   let host: ScoreHost | null = null;
   let views: MaterializeHost | null = null;
@@ -169,6 +175,7 @@ async function main(): Promise<void> {
       [...running, ...(host === null ? [] : [host]), ...(views === null ? [] : [views])].map((each) => each.stop()),
     );
     snapshots.close();
+    await upkeep.stop();
     await follower?.stop();
     await closeStores();
     await server?.close();

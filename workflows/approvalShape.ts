@@ -1,5 +1,5 @@
-import { ApplicationFailure } from '@temporalio/workflow';
 import type { Holder } from '../contracts/workflows.js';
+import { plainFailure } from './plainFailure.js';
 
 /**
  * Refuses an answer before it is accepted, so that a mistake leaves no trace in the history: is it an answer at all, and
@@ -13,14 +13,10 @@ export function refuseAnswer(model: string, holder: Holder | null, given: unknow
   const isSigned = typeof token === 'string' && token !== '';
   const isNamed = typeof by === 'string' && by !== '' && Number.isInteger(version) && typeof evidence === 'string';
   if ((!isSigned && !isNamed) || (reason !== undefined && typeof reason !== 'string')) {
-    throw failure(
+    throw plainFailure(
       'INPUT_INVALID',
       'an answer is {"token":"…","reason":"…"}, or {"by":"…","version":1,"evidence":"…","reason":"…"} without an issuer',
     );
   }
-  if (holder === null) throw failure('APPROVAL_INVALID', `${model}: nothing waits for an approval`);
-}
-
-function failure(type: string, message: string): ApplicationFailure {
-  return ApplicationFailure.create({ type, message: `${type}: ${message}`, nonRetryable: true });
+  if (holder === null) throw plainFailure('APPROVAL_INVALID', `${model}: nothing waits for an approval`);
 }

@@ -1,5 +1,6 @@
 import type { BackfilledPart, BackfillInput, BackfillResult } from '../contracts/features.js';
 import { backfills, planning, validation } from './activityProxies.js';
+import { plainly } from './plainFailure.js';
 import { showProgress } from './showProgress.js';
 
 /** Parts under way at a time: as many workers as there are share them out. */
@@ -15,7 +16,7 @@ export async function backfillFeatures(input: BackfillInput): Promise<BackfillRe
   const shown = showProgress((input as Partial<BackfillInput> | null)?.view ?? '');
   const checked = await validation().validateBackfill(input);
   shown.enter('plan');
-  const plan = await planning().planBackfill(checked);
+  const plan = await plainly(() => planning().planBackfill(checked));
   const { view, hash, files, parts } = plan;
   shown.done('plan', `${parts.length} parts of ${view} ${hash.slice(0, 12)}`);
 

@@ -1,5 +1,6 @@
 import { isSkewed, type AuditInput, type AuditResult } from '../contracts/consistency.js';
 import { audits, validation } from './activityProxies.js';
+import { plainly } from './plainFailure.js';
 import { showProgress } from './showProgress.js';
 
 /** Holds a sample of what a model served against what its features say: within each vector's cut, and in event time. */
@@ -8,11 +9,11 @@ export async function consistencyAudit(input: AuditInput): Promise<AuditResult> 
   const shown = showProgress((input as AuditInput | null | undefined)?.model ?? 'no model');
   const checked = await validation().validateAudit(input);
   shown.enter('range');
-  const plan = await audits().planAudit(checked);
+  const plan = await plainly(() => audits().planAudit(checked));
   const range = `${new Date(plan.from).toISOString()} to ${new Date(plan.to).toISOString()}`;
   shown.done('range', `requests of ${range}, at most ${plan.sample} of them`);
   shown.enter('recompute');
-  const result = await audits().auditServed(plan);
+  const result = await plainly(() => audits().auditServed(plan));
   shown.done(
     'recompute',
     result.outcome === 'inconclusive' ? 'nothing' : `${result.vectors} vectors of ${result.rows} served requests`,

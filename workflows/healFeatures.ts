@@ -6,6 +6,7 @@ import {
   type HealResult,
 } from '../contracts/healing.js';
 import { correctionsWait, healings, validation } from './activityProxies.js';
+import { plainly } from './plainFailure.js';
 import { showProgress } from './showProgress.js';
 
 /** Partitions under way at a time. */
@@ -20,7 +21,7 @@ export async function healFeatures(input: HealInput): Promise<HealResult> {
   const shown = showProgress((input as Partial<HealInput> | null)?.view ?? '');
   const checked = await validation().validateHeal(input);
   shown.enter('plan');
-  const plan = await healings().planHeal(checked);
+  const plan = await plainly(() => healings().planHeal(checked));
   const { source, parts, corrections, lost } = plan;
   const { view, hash, isPlan } = source;
   const stretch = parts.flat().reduce((sum, { from, to }) => sum + to - from, 0);

@@ -45,6 +45,7 @@ import {
   status,
 } from './lifecycleMessages.js';
 import { leaseWatches } from './leaseWatches.js';
+import { saidPlainly } from './plainFailure.js';
 import { retrainModel } from './retrainModel.js';
 import { rollbackModel } from './rollbackModel.js';
 import { RolloutLease } from './rolloutLease.js';
@@ -196,7 +197,12 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
   });
   // Whose answer it is, and that it is used once, is an activity's to see to; the rollout hears of it and looks for itself.
   const answer = async (approved: boolean, given: ApprovalAnswer): Promise<ApprovalDecision> => {
-    const decision = await recoveries().checkApproval(model, approved, given);
+    let decision: ApprovalDecision;
+    try {
+      decision = await recoveries().checkApproval(model, approved, given);
+    } catch (error) {
+      throw saidPlainly(error);
+    }
     try {
       const waitingFor = lease.holder?.workflowId;
       if (waitingFor !== undefined) await getExternalWorkflowHandle(waitingFor).signal(SIGNAL_APPROVAL, decision);

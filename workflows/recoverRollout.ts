@@ -1,8 +1,9 @@
-import { ApplicationFailure, CancellationScope, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { RecoverInput, RecoverResult, Settled } from '../contracts/rollout.js';
 import { activeOn } from './activeOn.js';
 import { compensations, recoveries } from './activityProxies.js';
 import { describeFailure } from './describe.js';
+import { plainFailure } from './plainFailure.js';
 import { settlePromotion } from './settlePromotion.js';
 import { showProgress } from './showProgress.js';
 
@@ -15,8 +16,7 @@ export async function recoverRollout(input: RecoverInput): Promise<RecoverResult
   const { workflowId } = workflowInfo();
   const given = input as Partial<RecoverInput> | null | undefined;
   if (typeof given?.model !== 'string' || typeof given.workflowId !== 'string') {
-    const message = 'INPUT_INVALID: recoverRollout: {model, workflowId} of the rollout that ended are needed';
-    throw ApplicationFailure.create({ type: 'INPUT_INVALID', message, nonRetryable: true });
+    throw plainFailure('INPUT_INVALID', 'recoverRollout: {model, workflowId} of the rollout that ended are needed');
   }
   const shown = showProgress(input.model);
   const opened = await recoveries().openRecovery(input, workflowId);

@@ -2,6 +2,7 @@ import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { RollbackInput, RollbackResult } from '../contracts/rollout.js';
 import { compensations, recoveries, validation } from './activityProxies.js';
 import { activeOn } from './activeOn.js';
+import { plainly } from './plainFailure.js';
 import { showProgress } from './showProgress.js';
 
 /**
@@ -15,7 +16,7 @@ export async function rollbackModel(input: RollbackInput): Promise<RollbackResul
   const checked = await validation().validateRollback(input);
   return CancellationScope.nonCancellable(async (): Promise<RollbackResult> => {
     shown.enter('rollback');
-    const begun = await recoveries().rollBack(checked, workflowId);
+    const begun = await plainly(() => recoveries().rollBack(checked, workflowId));
     if (begun.outcome === 'alreadyRolledBack') {
       shown.enter('done');
       return begun;

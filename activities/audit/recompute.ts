@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AuditEnds, SkewCause } from '../../contracts/consistency.js';
 import type { CutRecord } from '../../contracts/records.js';
 import { archiveTopic, cutsTopic, predictionsTopic, streamTopic } from '../../contracts/topics.js';
-import type { CompiledService } from '../../features/compiledView.js';
+import type { CompiledService, CompiledStream } from '../../features/compiledView.js';
 import type { LoggedEvent, Value } from '../../features/types.js';
 import type { CompiledModel } from '../../models/definition.js';
 import type { Log } from '../../stores/log/log.js';
@@ -25,7 +25,8 @@ export interface AuditParts {
 /** What recomputing a row found; `missing` says what of it is not there any more. */
 export interface AuditedVector {
   readonly row: ServedRow;
-  readonly request: LoggedEvent | null;
+  /** Value of the model's clustering entity; null where the request is gone, or has none. */
+  readonly entity: number | string | null;
   readonly missing: string | null;
   readonly broken: readonly ColumnDifference[];
   readonly skewed: readonly ColumnDifference[];
@@ -38,9 +39,17 @@ export type Checkpoint = (share: number) => Promise<void>;
 /** Vectors take the event loop for so long at most. */
 const TURN_MS = 10;
 
-/** Where every topic that an audit reads ends now. */
-export async function takeEnds(log: Log, project: string, model: CompiledModel): Promise<AuditEnds> {
-  const topics = topicsOf(project, model);
+/** Where every topic that an audit of vectors of these services reads ends now. */
+export async function takeEnds(
+  log: Log,
+  project: string,
+  model: CompiledModel,
+  services: readonly CompiledService[],
+): Promise<AuditEnds> {
+  const topics = [
+    predictionsTopic(project, model.name),
+    ...new Set(services.flatMap((service) => topicsOf(project, model, service))),
+  ];
   const ends = await Promise.all(
     topics.map(async (topic) => {
       const offsets = (await log.partitionCount(topic)) === null ? [] : await log.offsets(topic);
@@ -53,29 +62,25 @@ export async function takeEnds(log: Log, project: string, model: CompiledModel):
 /** Where the topics of an audit are to be read: the archive, and the log for what is not archived yet. */
 export async function partsOfTopics(
   { log, project }: AuditParts,
-  model: CompiledModel,
   ends: AuditEnds,
-  only: readonly string[] = topicsOf(project, model),
+  topics: readonly string[],
 ): Promise<ReadonlyMap<string, readonly PartitionParts[]>> {
   const hasArchive = (await log.partitionCount(archiveTopic(project))) !== null;
-  const archived = hasArchive ? await archivedRanges(log, project, new Set(only)) : new Map<string, never>();
+  const archived = hasArchive ? await archivedRanges(log, project, new Set(topics)) : new Map<string, never>();
   const parts = await Promise.all(
-    only.map(async (topic) => [topic, await partsOf(log, topic, archived.get(topic), ends[topic] ?? {})] as const),
+    topics.map(async (topic) => [topic, await partsOf(log, topic, archived.get(topic), ends[topic] ?? {})] as const),
   );
   return new Map(parts);
 }
 
-function topicsOf(project: string, model: CompiledModel): string[] {
-  const streams = new Set([model.request.name, ...streamsOfViews(model.service).map(({ name }) => name)]);
-  return [
-    predictionsTopic(project, model.name),
-    cutsTopic(project, model.name),
-    ...[...streams].map((name) => streamTopic(project, name)),
-  ];
+/** What is read to recompute the vectors of a service. */
+function topicsOf(project: string, model: CompiledModel, service: CompiledService): string[] {
+  const streams = new Set([service.request.name, ...streamsOfViews(service).map(({ name }) => name)]);
+  return [cutsTopic(project, model.name), ...[...streams].map((name) => streamTopic(project, name))];
 }
 
 /**
- * Recomputes served vectors: 1 their requests, 2 their cuts, 3 the events of their keys, 4 each vector twice. Only what
+ * Recomputes vectors that were served under one service: 1 their requests, 2 their cuts, 3 the events of their keys, 4 each vector twice. Only what
  * belongs to these rows is held in memory.
  *
  * @throws TidemillError OFFSET_LOST, AUDIT_TOO_LARGE
@@ -83,17 +88,17 @@ function topicsOf(project: string, model: CompiledModel): string[] {
 export async function recompute(
   audit: AuditParts,
   model: CompiledModel,
+  service: CompiledService,
   rows: readonly ServedRow[],
   ends: AuditEnds,
   checkpoint: Checkpoint,
 ): Promise<readonly AuditedVector[]> {
   const { project } = audit;
-  const { service } = model;
-  const names = topicsOf(project, model).slice(1);
-  const parts = await partsOfTopics(audit, model, ends, names);
+  const { request: stream } = service;
+  const parts = await partsOfTopics(audit, ends, topicsOf(project, model, service));
   const partsOfTopic = (topic: string): readonly PartitionParts[] => parts.get(topic) ?? [];
   // 1
-  const requests = await readRequests(audit, model, rows, partsOfTopic(streamTopic(project, model.request.name)), () =>
+  const requests = await readRequests(audit, stream, rows, partsOfTopic(streamTopic(project, stream.name)), () =>
     checkpoint(0),
   );
   // 2
@@ -106,6 +111,9 @@ export async function recompute(
   }
   // 4
   const eventsOf = eventsIn(events);
+  // Fields may lie elsewhere in the stream as the service knows it.
+  const entityName = model.request.fields[model.entity]?.name;
+  const entityAt = stream.fields.findIndex(({ name }) => name === entityName);
   const audited: AuditedVector[] = [];
   let turnAt = performance.now();
   for (const row of rows) {
@@ -118,12 +126,13 @@ export async function recompute(
   return audited;
 
   function auditRow(row: ServedRow): AuditedVector {
-    const request = requests.get(`${row.partition}/${row.offset}`) ?? null;
-    const nothing = { row, request, broken: [], skewed: [], cause: null };
-    if (request === null) return { ...nothing, missing: 'there is no such request' };
+    const request = requests.get(`${row.partition}/${row.offset}`);
+    const entity = (request?.values[entityAt] ?? null) as AuditedVector['entity'];
+    const nothing = { row, entity, broken: [], skewed: [], cause: null };
+    if (request === undefined) return { ...nothing, missing: 'there is no such request' };
     const cut = row.cut === null ? null : cutOf(cuts.get(row.cut) ?? [], row);
     if (cut === undefined) return { ...nothing, missing: `there is no cut ${row.cut ?? ''}` };
-    return { row, request, missing: null, ...compareRow(project, service, row, request, cut, eventsOf) };
+    return { row, entity, missing: null, ...compareRow(project, service, row, request, cut, eventsOf) };
   }
 }
 
@@ -142,7 +151,7 @@ function cutOf(found: readonly FoundCut[], { appendedAt }: ServedRow): CutRecord
 /** Requests of the rows, by place. */
 async function readRequests(
   { log, objects, offline, project }: AuditParts,
-  { request }: CompiledModel,
+  request: CompiledStream,
   rows: readonly ServedRow[],
   parts: readonly PartitionParts[],
   checkpoint: () => Promise<void>,

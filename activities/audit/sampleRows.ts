@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { PredictionRecord } from '../../contracts/records.js';
+import type { PredictionRecord, ServiceVector } from '../../contracts/records.js';
 import type { ServedRow } from '../../stores/offline/archiveReader.js';
 
 /** A row, or anything with the place of its request. */
@@ -51,11 +51,21 @@ export function isRecomputed({ replay }: PredictionRecord): boolean {
   return replay?.late !== true;
 }
 
+/** The service that an archived row of the prediction names: none where its vector is not whole, or forgot events. */
+export function namedService(prediction: PredictionRecord): string {
+  return prediction.absent === undefined && isRecomputed(prediction) ? prediction.service : '';
+}
+
 /** What an audit needs of a prediction in the log. */
-export function servedRow(prediction: PredictionRecord, appendedAt: number, vector = prediction.vector): ServedRow {
+export function servedRow(
+  prediction: PredictionRecord,
+  appendedAt: number,
+  shown: ServiceVector = prediction,
+): ServedRow {
   const { id, at, source, cut, version } = prediction;
   const { partition, offset } = source;
-  return { id, at, partition, offset, cut, vector, isByRules: version === 0, appendedAt };
+  const { service, vector } = shown;
+  return { id, at, partition, offset, cut, service, vector, isByRules: version === 0, appendedAt };
 }
 
 /**

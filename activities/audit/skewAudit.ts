@@ -1,5 +1,6 @@
 import { MAX_AUDIT_SAMPLE } from '../../contracts/consistency.js';
 import type { PredictionRecord } from '../../contracts/records.js';
+import type { CompiledService } from '../../features/compiledView.js';
 import type { CompiledModel } from '../../models/definition.js';
 import { ALPHA } from '../../models/gates/confidence.js';
 import type { SkewFound } from '../../models/gates/skewCounts.js';
@@ -64,6 +65,8 @@ export class SkewAudit {
   constructor(
     private readonly parts: AuditParts,
     private readonly model: CompiledModel,
+    /** What the candidate reads. */
+    private readonly service: CompiledService,
     margin: number,
     private readonly options: SkewAuditOptions,
   ) {
@@ -78,11 +81,12 @@ export class SkewAudit {
     this.read.set(partition, offset + 1);
     if (prediction.epoch !== this.options.epoch || !isRecomputed(prediction)) return;
     // A candidate with other inputs is not what served: its vectors are shown on a sample of the requests.
-    const vector = vectorOf(prediction, this.model.service.hash);
+    const { hash: service } = this.service;
+    const vector = vectorOf(prediction, service);
     if (vector === null) return;
     this.drawn++;
     const isLater = this.resumed !== null && offset >= (this.resumed[partition] ?? 0);
-    (isLater ? this.later : this.sampler).add(servedRow(prediction, timestamp, vector));
+    (isLater ? this.later : this.sampler).add(servedRow(prediction, timestamp, { service, vector }));
   }
 
   /**
@@ -97,11 +101,11 @@ export class SkewAudit {
     if (fixed === null) return this.found;
     await this.lookAtWatermarks(isOver);
     if (!isOver && this.finalUpTo <= fixed.newest) return this.found;
-    const { parts, model } = this;
-    const ends = await takeEnds(parts.log, parts.project, model);
+    const { parts, model, service } = this;
+    const ends = await takeEnds(parts.log, parts.project, model, [service]);
     const rows = fixed.rows.filter(({ at }) => at < this.finalUpTo);
-    const audited = await recompute(parts, model, rows, ends, checkpoint);
-    this.found = skewFound(model, audited);
+    const audited = await recompute(parts, model, service, rows, ends, checkpoint);
+    this.found = skewFound(audited);
     this.fixed = null;
     this.auditedOf = fixed.drawn;
     return this.found;
@@ -131,17 +135,15 @@ export class SkewAudit {
   private async lookAtWatermarks(isNow: boolean): Promise<void> {
     if (!isNow && performance.now() - this.lookedAt < FINAL_LOOK_MS) return;
     const { log, project } = this.parts;
-    this.finalUpTo = await finalUpTo(log, project, this.model.service);
+    this.finalUpTo = await finalUpTo(log, project, this.service);
     this.lookedAt = performance.now();
   }
 }
 
 /** What an audit says to a gate. */
-export function skewFound({ entity }: CompiledModel, audited: readonly AuditedVector[]): SkewFound {
+export function skewFound(audited: readonly AuditedVector[]): SkewFound {
   return {
-    rows: audited.flatMap(({ request, cause, missing }) =>
-      missing === null ? [{ entity: (request?.values[entity] ?? null) as number | string | null, cause }] : [],
-    ),
+    rows: audited.flatMap(({ entity, cause, missing }) => (missing === null ? [{ entity, cause }] : [])),
     defects: audited.flatMap((each) => defectOf(each) ?? []),
   };
 }

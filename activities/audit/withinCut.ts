@@ -32,6 +32,7 @@ export function isWithinCut(
   const range = cut?.requests?.[stage]?.[partition];
   // The request itself comes to the stage with its row.
   if (range === undefined) return isOwn && offset === at.offset;
-  const [from, to] = range;
+  const [from, to, ...gaps] = range;
+  if (gaps.some(([gapFrom, gapTo]) => offset >= gapFrom && offset < gapTo)) return false;
   return offset >= from && (to === null ? isOwn && offset <= at.offset : offset < to);
 }

@@ -1,4 +1,4 @@
-import type { BoolExpression } from '../../features/authoring/index.js';
+import type { BoolExpression, EventStream } from '../../features/authoring/index.js';
 import {
   count,
   entity,
@@ -13,6 +13,7 @@ import {
   type FieldsOf,
   type WindowedFeatures,
 } from '../../features/authoring/index.js';
+import type { ServiceInput } from '../../features/authoring/featureService.js';
 import { literal } from '../../features/authoring/expressions.js';
 import type { CompiledService, CompiledStream } from '../../features/compiledView.js';
 import type { LoggedEvent } from '../../features/types.js';
@@ -31,6 +32,12 @@ export interface BuiltCase {
   readonly service: CompiledService;
   readonly requests: CompiledStream;
   readonly signals: CompiledStream;
+  /** The same as an author has it. */
+  readonly authored: {
+    readonly requests: FuzzStream;
+    readonly signals: FuzzStream;
+    readonly inputs: readonly [ServiceInput, ...(readonly ServiceInput[])];
+  };
   readonly requestEvents: readonly LoggedEvent[];
   readonly signalEvents: readonly LoggedEvent[];
   /** Records in order of arrival, streams mixed. */
@@ -51,12 +58,17 @@ function schemaOf(textIds: boolean, textKeys: boolean) {
   };
 }
 
+type FuzzStream = EventStream<ReturnType<typeof schemaOf>>;
 type Fields = FieldsOf<ReturnType<typeof schemaOf>>;
 
 export function buildCase(fuzz: FuzzCase): BuiltCase {
   const schema = schemaOf(fuzz.textIds, fuzz.textKeys);
   const options = { schema, eventId: 'id', eventTime: 'at', key: 'owner' } as const;
-  const streams = { requests: eventStream('requests', options), signals: eventStream('signals', options) };
+  const requestStream = eventStream('requests', options);
+  const streams = {
+    requests: requestStream,
+    signals: eventStream('signals', { ...options, labels: requestStream }),
+  };
   const party = entity('party', fuzz.textKeys ? t.string() : t.int());
   const views = fuzz.views.map((view, at) =>
     featureView(`view${at}`, {
@@ -74,7 +86,8 @@ export function buildCase(fuzz: FuzzCase): BuiltCase {
       fuzz.request.map((spec, at) => [`r${at}`, isBool(spec) ? boolOf(spec, fields) : numberOf(spec, fields)]),
     ),
   );
-  const service = featureService('fuzz', { on: streams.requests, inputs: [moment, ...views] }).compiled;
+  const inputs = [moment, ...views] as const;
+  const service = featureService('fuzz', { on: streams.requests, inputs }).compiled;
   const requestEvents = fuzz.requests.map((record, at) => eventOf(record, at, fuzz));
   const signalEvents = fuzz.signals.map((record, at) => eventOf(record, at, fuzz));
   const arrivals: BuiltCase['arrivals'][number][] = [];
@@ -87,6 +100,7 @@ export function buildCase(fuzz: FuzzCase): BuiltCase {
     service,
     requests: streams.requests.compiled,
     signals: streams.signals.compiled,
+    authored: { ...streams, inputs },
     requestEvents,
     signalEvents,
     arrivals,

@@ -67,10 +67,11 @@ function formatPrediction(found: PredictionLineage): string {
     ['vector', `feature service ${found.service.slice(0, 12)}`],
     ['stands in', `${place.topic}-${place.partition} offset ${place.offset} (${found.foundIn})`],
   ];
-  const { request, folded } = cut;
+  const { request, folded, requests } = cut;
   const known = [
     [request.topic, String(request.partition), String(request.offset), 'the request'],
     ...offsetRows(folded ?? {}).map((row) => [...row, 'known below']),
+    ...requestRows(request.topic, requests ?? {}),
   ];
   return [
     `prediction ${found.id} of ${found.model}`,
@@ -106,6 +107,14 @@ function formatVersion({ version, dataset, ...rest }: VersionLineage): string {
         ]),
     ...(views.length === 0 ? [] : ['', formatTable(['view', 'hash'], views)]),
   ].join('\n');
+}
+
+function requestRows(topic: string, requests: NonNullable<PredictionLineage['cut']['requests']>): string[][] {
+  return Object.entries(requests).flatMap(([field, partitions]) =>
+    Object.entries(partitions).flatMap(([partition, ranges]) =>
+      ranges.map(([from, to]) => [topic, partition, `${from} to ${to - 1}`, `counted by ${field}`]),
+    ),
+  );
 }
 
 function offsetRows(offsets: Readonly<Record<string, Readonly<Record<string, number>>>>): string[][] {

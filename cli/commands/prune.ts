@@ -10,6 +10,7 @@ interface PruneOptions {
   readonly olderThan: string;
   readonly grace: string;
   readonly dryRun: boolean;
+  readonly project?: string;
   readonly projectId?: string;
 }
 
@@ -28,7 +29,11 @@ export function addPruneCommand(program: Command, context: () => Context): void 
       '1d',
     )
     .option('--dry-run', 'only say what would be done', false)
-    .option('--project-id <id>', 'whose archive is looked at (default: TIDEMILL_PROJECT_ID)')
+    .option(
+      '--project <module>',
+      'compiled project module: says which topologies and views there are (default: TIDEMILL_PROJECT)',
+    )
+    .option('--project-id <id>', 'whose archive and snapshots are looked at (default: TIDEMILL_PROJECT_ID)')
     .addHelpText('after', '\nExample:\n  tidemill prune --older-than 90d --dry-run')
     .action(async (options: PruneOptions) => {
       const { home, format, console } = context();

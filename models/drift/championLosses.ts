@@ -70,9 +70,14 @@ export class ChampionLosses {
     this.knownUpTo = knownAt;
     const complete = completeUpTo(knownAt, this.labelDelayMs);
     if (complete <= this.closedUpTo) return null;
-    const from = Number.isFinite(this.closedUpTo) ? this.closedUpTo : null;
+    const from = this.handedOutUpTo;
     this.closedUpTo = complete;
     return { rows: this.closed(complete), knownUpTo: knownAt, from };
+  }
+
+  /** Event time up to which rows have been handed out; null where none have. */
+  get handedOutUpTo(): number | null {
+    return Number.isFinite(this.closedUpTo) ? this.closedUpTo : null;
   }
 
   private closed(until: number): LossRow[] {

@@ -9,6 +9,8 @@ export interface LossColumns {
   readonly knownUpTo: number | null;
   /** Event time up to which rows came before; null where these are the first of the partition. */
   readonly from: number | null;
+  /** Does nothing come from the partition any more? Nobody waits for it then. */
+  readonly isIdle: boolean;
   readonly at: Float64Array;
   readonly ids: Float64Array | readonly string[];
   readonly versions: Float64Array;
@@ -26,6 +28,8 @@ interface Header {
   readonly upstream: number;
   readonly knownUpTo: number | null;
   readonly from: number | null;
+  /** Left out where it is not idle. */
+  readonly isIdle?: boolean;
   readonly rows: number;
   readonly ids: readonly string[] | null;
 }
@@ -34,11 +38,11 @@ interface Header {
 export const MAX_BLOCK_ROWS = 8_192;
 
 export function encodeLosses(
-  { upstream, knownUpTo, from }: Pick<LossColumns, 'upstream' | 'knownUpTo' | 'from'>,
+  { upstream, knownUpTo, from, isIdle }: Pick<LossColumns, 'upstream' | 'knownUpTo' | 'from' | 'isIdle'>,
   rows: readonly LossRow[],
 ): Buffer {
   const texts = rows.some(({ id }) => typeof id === 'string') ? rows.map(({ id }) => String(id)) : null;
-  const header: Header = { upstream, knownUpTo, from, rows: rows.length, ids: texts };
+  const header: Header = { upstream, knownUpTo, from, ...(isIdle ? { isIdle } : {}), rows: rows.length, ids: texts };
   const json = Buffer.from(JSON.stringify(header), 'utf8');
   const start = Math.ceil((8 + json.length) / 8) * 8;
   const columns = texts === null ? 4 : 3;
@@ -67,7 +71,7 @@ export function decodeLosses(bytes: Uint8Array | null): LossColumns {
   } catch (error) {
     throw invalid(messageOf(error));
   }
-  const { upstream, knownUpTo, from, rows, ids } = header;
+  const { upstream, knownUpTo, from, isIdle = false, rows, ids } = header;
   if (bytes.length !== start + 8 * rows * (ids === null ? 4 : 3)) throw invalid('it is torn');
   const column = (number: number): Float64Array => {
     const values = new Float64Array(rows);
@@ -75,7 +79,7 @@ export function decodeLosses(bytes: Uint8Array | null): LossColumns {
     return values;
   };
   const [at, versions, losses] = [column(0), column(1), column(2)];
-  return { upstream, knownUpTo, from, at, versions, losses, ids: ids ?? column(3) };
+  return { upstream, knownUpTo, from, isIdle, at, versions, losses, ids: ids ?? column(3) };
 }
 
 function invalid(problem: string): TidemillError {

@@ -1,4 +1,5 @@
 import type { DriftRecord } from '../../contracts/records.js';
+import { leastActive } from '../../features/progress.js';
 import { parseState } from '../monitoring/parseState.js';
 import { createAdwin, decodeAdwin, type Adwin } from './adwin.js';
 import { completeUpTo, LOSS_BUCKET_MS, MAX_LOSS } from './championLosses.js';
@@ -11,13 +12,15 @@ import { LossQueue } from './lossQueue.js';
  * under ADWIN. A detector's answer depends on the order of its values, so these are rows and not counts.
  *
  *   1. queue what a partition has closed
- *   2. when every partition has closed a bucket, take its rows in the order of time and id
+ *   2. when every partition that is not idle has closed a bucket, take its rows in the order of time and id
  *   3. feed each to the detector; another version starts it anew
  *   4. report a rise of the mean, with its onset, once the version is known well enough
  *
- * The series, and with it every finding, does not depend on how the partitions mix. One that begins in the midst of what there was,
- * as after a reset that does not go back to the start, counts its findings anew: under a source of its own, so that none of them
- * is taken for one that is known.
+ * The series, and with it every finding, does not depend on how the partitions mix, while none falls silent. Rows of one that did,
+ * and that the others have passed, count when they come, as the newest; those of a version that is no longer watched do not.
+ *
+ * A series that begins in the midst of what there was, as after a reset that does not go back to the start, counts its findings
+ * anew: under a source of its own, so that none of them is taken for one that is known.
  */
 export interface DetectorOptions {
   readonly model: string;
@@ -32,8 +35,19 @@ export interface DetectorOptions {
   readonly delta?: number;
 }
 
+/** What is known of a partition. */
+interface Partition {
+  /** Time up to which its labels are known. */
+  knownUpTo: number;
+  isIdle: boolean;
+}
+
 interface DetectorState {
   readonly known: readonly (number | null)[];
+  /** States of before anybody was said to be idle have none of these three. */
+  readonly idle?: readonly boolean[];
+  readonly knownUpTo?: number | null;
+  readonly newest?: number | null;
   /** By partition: blocks received, and the row of the oldest that is left. */
   readonly lanes: readonly (readonly [next: number, row: number])[];
   readonly isPartial: boolean;
@@ -45,13 +59,15 @@ interface DetectorState {
 }
 
 export class LossDetector {
-  /** Time up to which labels are known, by partition. */
-  private readonly known: number[];
+  private readonly partitions: readonly Partition[];
+  private known = Number.NEGATIVE_INFINITY;
   private readonly queue: LossQueue;
   /** Blocks as they came, until they are used up; null for one that is. */
   private readonly changed = new Map<string, Uint8Array | null>();
   private isPartial = false;
   private version: number | null = null;
+  /** Greatest time of a row that was fed. */
+  private newest = Number.NEGATIVE_INFINITY;
   private seen = 0;
   private sequence = 0;
   private adwin: Adwin;
@@ -59,7 +75,8 @@ export class LossDetector {
   private found: DriftRecord[] = [];
 
   constructor(private readonly options: DetectorOptions) {
-    this.known = new Array<number>(options.partitions).fill(Number.NEGATIVE_INFINITY);
+    const unheard = (): Partition => ({ knownUpTo: Number.NEGATIVE_INFINITY, isIdle: false });
+    this.partitions = Array.from({ length: options.partitions }, unheard);
     this.queue = new LossQueue(options.partitions);
     this.adwin = this.newDetector();
   }
@@ -68,9 +85,9 @@ export class LossDetector {
     return createAdwin(this.options.delta === undefined ? {} : { delta: this.options.delta });
   }
 
-  /** All labels up to here are known: the least of the partitions; -Infinity before all have said. */
+  /** All labels up to here are known: the least of the partitions that are not idle; -Infinity before all have said. */
   get knownUpTo(): number {
-    return Math.min(...this.known);
+    return this.known;
   }
 
   /**
@@ -80,13 +97,20 @@ export class LossDetector {
    */
   take(columns: LossColumns, bytes: Uint8Array): DriftRecord[] {
     // 1 queue
-    const { upstream, knownUpTo, from } = columns;
-    if (from !== null && this.known[upstream] === Number.NEGATIVE_INFINITY) this.isPartial = true;
+    const { upstream, knownUpTo, from, isIdle } = columns;
+    const partition = this.partitions[upstream] as Partition;
+    if (from !== null && partition.knownUpTo === Number.NEGATIVE_INFINITY) this.isPartial = true;
+    partition.isIdle = isIdle;
     const sequence = this.queue.push(columns);
     if (columns.at.length > 0) this.changed.set(blockKey(upstream, sequence), bytes);
-    if (knownUpTo === null) return [];
-    this.known[upstream] = Math.max(this.known[upstream] as number, knownUpTo);
-    if (!Number.isFinite(this.knownUpTo)) return [];
+    if (knownUpTo === null && columns.at.length > 0) return [];
+    partition.knownUpTo = Math.max(partition.knownUpTo, knownUpTo ?? Number.NEGATIVE_INFINITY);
+    // Who wakes late does not take it back.
+    this.known = Math.max(
+      this.known,
+      leastActive(this.partitions, (each) => each.knownUpTo),
+    );
+    if (!Number.isFinite(this.known)) return [];
     // 2 in order
     this.queue.drain(
       completeUpTo(this.knownUpTo, this.options.labelDelayMs),
@@ -99,7 +123,11 @@ export class LossDetector {
   }
 
   // 3 feed
-  private feed(at: number, version: number, loss: number): void {
+  private feed(time: number, version: number, loss: number): void {
+    // The others have gone past it: two versions are not watched in turns.
+    if (time < this.newest && version !== this.version) return;
+    this.newest = Math.max(this.newest, time);
+    const at = this.newest;
     if (version !== this.version) {
       // Another version has errors of its own.
       this.version = version;
@@ -147,7 +175,10 @@ export class LossDetector {
     this.changed.clear();
     for (const [key, value] of this.history.entries()) yield [`h${key}`, value === null ? null : Buffer.from(value)];
     const state: DetectorState = {
-      known: this.known.map((time) => (Number.isFinite(time) ? time : null)),
+      known: this.partitions.map(({ knownUpTo }) => finiteOrNull(knownUpTo)),
+      idle: this.partitions.map(({ isIdle }) => isIdle),
+      knownUpTo: finiteOrNull(this.known),
+      newest: finiteOrNull(this.newest),
       lanes: this.queue.lanes.map(({ next, row }) => [next, row]),
       isPartial: this.isPartial,
       version: this.version,
@@ -175,7 +206,14 @@ export class LossDetector {
   }
 
   private decode(state: DetectorState): void {
-    for (const [partition, time] of state.known.entries()) this.known[partition] = time ?? Number.NEGATIVE_INFINITY;
+    const { known, idle, knownUpTo, newest } = state;
+    for (const [at, time] of known.entries()) {
+      const partition = this.partitions[at] as Partition;
+      partition.knownUpTo = time ?? Number.NEGATIVE_INFINITY;
+      partition.isIdle = idle?.[at] ?? false;
+    }
+    this.known = knownUpTo ?? Number.NEGATIVE_INFINITY;
+    this.newest = newest ?? Number.NEGATIVE_INFINITY;
     for (const [at, [next, row]] of state.lanes.entries())
       Object.assign(this.queue.lanes[at] as LossQueue['lanes'][number], { next, row });
     this.isPartial = state.isPartial;
@@ -184,6 +222,10 @@ export class LossDetector {
     this.sequence = state.sequence;
     this.adwin = decodeAdwin(Buffer.from(state.adwin, 'base64'));
   }
+}
+
+function finiteOrNull(time: number): number | null {
+  return Number.isFinite(time) ? time : null;
 }
 
 function blockKey(upstream: number, sequence: number): string {

@@ -25,6 +25,8 @@ export class BucketTally<Counts extends Mergeable<Counts>> {
   private readonly buckets = new Map<number, Cell<Counts>[]>();
   /** Buckets that changed since the last call of `entries`. */
   private readonly changed = new Set<number>();
+  /** Buckets that changed since the last call of `ahead`: no part of the state. */
+  private readonly untold = new Set<number>();
   private greatest = Number.NEGATIVE_INFINITY;
   private open = Number.NEGATIVE_INFINITY;
 
@@ -49,6 +51,7 @@ export class BucketTally<Counts extends Mergeable<Counts>> {
     let cells = this.buckets.get(bucket);
     if (cells === undefined) this.buckets.set(bucket, (cells = []));
     this.changed.add(bucket);
+    this.untold.add(bucket);
     // A bucket has as many as versions were deployed in it: a handful.
     for (const cell of cells) if (cell.version === version && cell.role === role) return cell.counts;
     const counts = this.options.create();
@@ -68,10 +71,23 @@ export class BucketTally<Counts extends Mergeable<Counts>> {
       for (const cell of closed) if (!cell.counts.isEmpty) cells.push(cell);
       this.buckets.delete(bucket);
       this.changed.add(bucket);
+      this.untold.delete(bucket);
     }
-    const from = Number.isFinite(this.open) ? this.open : null;
+    const { closedUpTo: from } = this;
     this.open = to;
     return { from, to, cells: cells.sort(compareCells) };
+  }
+
+  /** Number of the first bucket that is open; null where none has been closed. */
+  get closedUpTo(): number | null {
+    return Number.isFinite(this.open) ? this.open : null;
+  }
+
+  /** What is held of the buckets that changed since the last call; it is held on, and handed out when they close. */
+  ahead(): Cell<Counts>[] {
+    const cells = [...this.untold].flatMap((bucket) => this.buckets.get(bucket) ?? []);
+    this.untold.clear();
+    return cells.sort(compareCells);
   }
 
   /** What changed since the last call, value null for what is gone. */
@@ -92,6 +108,7 @@ export class BucketTally<Counts extends Mergeable<Counts>> {
     }
     const bucket = Number(key);
     this.buckets.set(bucket, decodeCells(value, bucket, this.options.decode));
+    this.untold.add(bucket);
   }
 }
 

@@ -6,7 +6,8 @@ import type { SparseCounts } from '../../contracts/performanceReport.js';
  * sum of multiples of 2^-24 that a double holds exactly.
  */
 export interface Mergeable<Self> {
-  merge(other: Self): void;
+  /** @param times 1 to add, -1 to take away what was added. @default 1 */
+  merge(other: Self, times?: 1 | -1): void;
   /** Nothing would change by merging it. */
   readonly isEmpty: boolean;
   /** Plain JSON, the same for equal counts whatever they were made from. */

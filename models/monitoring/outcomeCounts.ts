@@ -42,13 +42,13 @@ export class OutcomeCounts implements Mergeable<OutcomeCounts> {
     calibration[bin + 2] = (calibration[bin + 2] as number) + isPositive;
   }
 
-  merge(other: OutcomeCounts): void {
-    for (const [source, rows] of other.sources) addTo(this.sources, source, rows);
-    this.positives += other.positives;
-    this.logLoss += other.logLoss;
-    this.brier += other.brier;
+  merge(other: OutcomeCounts, times: 1 | -1 = 1): void {
+    for (const [source, rows] of other.sources) addTo(this.sources, source, times * rows);
+    this.positives += times * other.positives;
+    this.logLoss += times * other.logLoss;
+    this.brier += times * other.brier;
     for (let at = 0; at < this.calibration.length; at++)
-      this.calibration[at] = (this.calibration[at] as number) + (other.calibration[at] as number);
+      this.calibration[at] = (this.calibration[at] as number) + times * (other.calibration[at] as number);
   }
 
   encode(): EncodedOutcomeCounts {

@@ -54,16 +54,16 @@ export class PredictionCounts implements Mergeable<PredictionCounts> {
     return found;
   }
 
-  merge(other: PredictionCounts): void {
-    this.rows += other.rows;
-    this.served += other.served;
-    this.failed += other.failed;
-    for (const [decision, rows] of other.decisions) addTo(this.decisions, decision, rows);
+  merge(other: PredictionCounts, times: 1 | -1 = 1): void {
+    this.rows += times * other.rows;
+    this.served += times * other.served;
+    this.failed += times * other.failed;
+    for (const [decision, rows] of other.decisions) addTo(this.decisions, decision, times * rows);
     for (let bin = 0; bin < SCORE_BINS; bin++)
-      this.scores[bin] = (this.scores[bin] as number) + (other.scores[bin] as number);
+      this.scores[bin] = (this.scores[bin] as number) + times * (other.scores[bin] as number);
     for (const [service, { vectors, columns }] of other.nulls) {
-      const own = this.nullsOf(service, vectors).columns;
-      for (let at = 0; at < columns.length; at++) own[at] = (own[at] ?? 0) + (columns[at] ?? 0);
+      const own = this.nullsOf(service, times * vectors).columns;
+      for (let at = 0; at < columns.length; at++) own[at] = (own[at] ?? 0) + times * (columns[at] ?? 0);
     }
   }
 

@@ -38,7 +38,7 @@ const MAX_CELLS = 20_000;
  * Merges the counts of all partitions and reports on each bucket, in the order of time. Predictions and outcomes have a clock
  * each: labels come days after their requests, or never.
  *
- *   1. queue what a partition counted, until every partition has closed the bucket
+ *   1. queue what a partition counted, until every partition that is not idle has closed the bucket
  *   2. step by step: merge it into what is known of its bucket
  *   3. report on every bucket that the step changed
  *   4. forget buckets whose labels can no longer change
@@ -53,8 +53,9 @@ export class ReportMerger {
   private kept = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: MergerOptions) {
-    this.predictions = new StepQueue(options.partitions, decodePredictionCounts);
-    this.outcomes = new StepQueue(options.partitions, decodeOutcomeCounts);
+    const [ofPredictions, ofOutcomes] = [() => new PredictionCounts(), () => new OutcomeCounts()];
+    this.predictions = new StepQueue(options.partitions, { create: ofPredictions, decode: decodePredictionCounts });
+    this.outcomes = new StepQueue(options.partitions, { create: ofOutcomes, decode: decodeOutcomeCounts });
   }
 
   /** Event time up to which predictions of all partitions are reported; null before the first. */
@@ -64,15 +65,16 @@ export class ReportMerger {
   }
 
   /** @returns what is to be told now, in its order. */
-  take({ upstream, of, from, to, cells }: CountBlock): ReportRecord[] {
+  take({ upstream, of, from, to, cells, isIdle }: CountBlock): ReportRecord[] {
+    const closing = { upstream, from, to, isIdle };
     // 1 queue
     if (of === 'predictions') {
-      const steps = this.predictions.take(upstream, from, to, cells.map(decodedPredictions));
+      const steps = this.predictions.take({ ...closing, cells: cells.map(decodedPredictions) });
       return steps.flatMap((step) =>
         this.step(step, (merged, counts) => (merged.predictions ??= new PredictionCounts()).merge(counts)),
       );
     }
-    const steps = this.outcomes.take(upstream, from, to, cells.map(decodedOutcomes));
+    const steps = this.outcomes.take({ ...closing, cells: cells.map(decodedOutcomes) });
     const reports = steps.flatMap((step) =>
       this.step(step, (merged, counts) => (merged.outcomes ??= new OutcomeCounts()).merge(counts)),
     );

@@ -19,6 +19,8 @@ export interface PruneOptions {
   /** How long an object lies aside before it is deleted. */
   readonly graceMs: number;
   readonly nowMs: number;
+  /** Why nobody needs what is not in `needed`. @default 'no version, open rollout or manifest names it' */
+  readonly unneeded?: (uri: string) => string;
   /** False: only says what it would do. */
   readonly apply: boolean;
 }
@@ -35,6 +37,7 @@ export interface PruneOptions {
  */
 export async function pruneObjects(objects: ObjectUpkeep, options: PruneOptions): Promise<PruneReport> {
   const { needed, openSince, olderThanMs, graceMs, nowMs, apply } = options;
+  const unneeded = options.unneeded ?? (() => 'no version, open rollout or manifest names it');
   const setAside: PrunedObject[] = [];
   const broughtBack: PrunedObject[] = [];
   const deleted: PrunedObject[] = [];
@@ -70,7 +73,7 @@ export async function pruneObjects(objects: ObjectUpkeep, options: PruneOptions)
       else if (nowMs - since < olderThanMs)
         kept.push({ uri, bytes, why: `younger than ${formatDuration(olderThanMs)}` });
       else {
-        setAside.push({ uri, bytes, why: 'no version, open rollout or manifest names it' });
+        setAside.push({ uri, bytes, why: unneeded(uri) });
         if (apply) await objects.setAside(uri);
       }
     }

@@ -51,17 +51,16 @@ export interface ServedQuery {
   /** Event time of the request: from <= time < to. */
   readonly from: number;
   readonly to: number;
-  /** Hash of the feature service under which rows were served, and how many columns it has. */
-  readonly service: string;
+  /** Columns of the longest vector that is wanted; shorter ones end with nulls. */
   readonly columns: number;
   readonly size: number;
   readonly seed: string;
 }
 
 export interface ServedSample {
-  /** Rows in the range, whatever their service. */
-  readonly rows: number;
-  readonly ofOtherInputs: number;
+  /** Rows in the range by the hash of the service that they name; '' for those that name none. */
+  readonly rows: ReadonlyMap<string, number>;
+  /** Of the rows that name a service. */
   readonly sample: readonly ServedRow[];
 }
 
@@ -75,6 +74,8 @@ export interface ServedRow {
   readonly offset: number;
   /** Id of the CutRecord; null where nothing but requests feeds the model. */
   readonly cut: string | null;
+  /** Hash of the feature service of `vector`. */
+  readonly service: string;
   readonly vector: readonly (number | null)[];
   /** The model's rules answered: columns that nobody had computed for them are null. */
   readonly isByRules: boolean;

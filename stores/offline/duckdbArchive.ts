@@ -77,8 +77,8 @@ async function eventsOfKeys(run: RunQuery, query: KeyQuery): Promise<KeyedEvents
 
 /** What the files of older definitions lack is null in them. */
 async function sampleServed(run: RunQuery, query: ServedQuery): Promise<ServedSample> {
-  const { files, ends, from, to, service, columns, size, seed } = query;
-  if (files.length === 0) return { rows: 0, ofOtherInputs: 0, sample: [] };
+  const { files, ends, from, to, columns, size, seed } = query;
+  if (files.length === 0) return { rows: new Map(), sample: [] };
   const vector = Array.from({ length: columns }, (_, at) => `column_${at}`);
   const nulls = vector.map((name) => `NULL::DOUBLE AS ${name}`);
   const read = Object.entries(ends).map(
@@ -89,27 +89,26 @@ async function sampleServed(run: RunQuery, query: ServedQuery): Promise<ServedSa
     UNION ALL BY NAME SELECT ${[`NULL::${APPEND_TIME.type} AS ${APPEND_TIME.name}`, ...nulls].join(', ')} WHERE false),
     ranged AS (SELECT * FROM served WHERE "at" >= ${integerLiteral(from)} AND "at" < ${integerLiteral(to)}
       AND (${read.join(' OR ') || 'false'}))`;
-  const isOwn = `service = ${textLiteral(service)}`;
-  const [counts] = await run(
+  const counts = await run(
     'predictions',
-    `${served} SELECT CAST(count(*) AS DOUBLE), CAST(count(*) FILTER (NOT ${isOwn}) AS DOUBLE) FROM ranged`,
+    `${served} SELECT service, CAST(count(*) AS DOUBLE) FROM ranged GROUP BY service`,
   );
   const whole = ['"at"', 'request_partition', 'request_offset', APPEND_TIME.name, 'version'];
   const rows = await run(
     'predictions',
-    `${served} SELECT id, cut, ${[...whole.map((name) => `CAST(${name} AS DOUBLE)`), ...vector].join(', ')}
-     FROM ranged WHERE ${isOwn}
+    `${served} SELECT id, cut, service, ${[...whole.map((name) => `CAST(${name} AS DOUBLE)`), ...vector].join(', ')}
+     FROM ranged WHERE service <> ''
      ORDER BY md5(${textLiteral(`${seed}:`)} || request_partition || ':' || request_offset) LIMIT ${size}`,
   );
   return {
-    rows: counts?.[0] as number,
-    ofOtherInputs: counts?.[1] as number,
-    sample: rows.map(([id, cut, at, partition, offset, appendedAt, version, ...values]): ServedRow => ({
+    rows: new Map(counts.map(([service, count]) => [service as string, count as number])),
+    sample: rows.map(([id, cut, service, at, partition, offset, appendedAt, version, ...values]): ServedRow => ({
       id: toValue(id) as EventId,
       at: at as number,
       partition: partition as number,
       offset: offset as number,
       cut: cut as string | null,
+      service: service as string,
       vector: values as (number | null)[],
       isByRules: version === 0,
       appendedAt: appendedAt as number | null,

@@ -43,6 +43,11 @@ export interface BlockHeader {
    * went to; null where it has gone through none, or does not read the source itself.
    */
   readonly sourceRange: readonly [from: number, to: number] | null;
+  /**
+   * Do the ranges of a partition follow one another without a gap? Then what one leaves out was sent to nobody. Those of blocks of
+   * before leave out what holds no requests, too.
+   */
+  readonly tellsGaps?: boolean;
   /** Hash of the vectors' layout: whoever has the same reads them as they are. */
   readonly layout: string;
   /** What the columns are, for whoever has another: the inputs of the layout in order, and how many columns each has. */

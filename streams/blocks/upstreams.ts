@@ -1,3 +1,4 @@
+import { leastActive } from '../../features/progress.js';
 import { finiteOrNull } from '../runtime/finiteOrNull.js';
 import type { BlockHeader } from './block.js';
 
@@ -91,9 +92,4 @@ const unknown = Number.NEGATIVE_INFINITY;
 
 function unheard(): Upstream {
   return { watermark: unknown, progress: unknown, isIdle: false, isLagging: true };
-}
-
-function leastActive(all: readonly Upstream[], of: (upstream: Upstream) => number): number {
-  const active = all.filter(({ isIdle }) => !isIdle);
-  return active.length === 0 ? Math.max(...all.map(of)) : Math.min(...active.map(of));
 }

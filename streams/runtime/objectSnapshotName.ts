@@ -14,9 +14,12 @@ export interface ObjectSnapshot {
   readonly offsets: Readonly<Record<string, number>>;
 }
 
+/** Where all snapshots are. */
+export const SNAPSHOTS_PREFIX = 'snapshots';
+
 /** Where the snapshots of a task are, whatever state they hold. */
 export function objectSnapshotPrefix(identity: TopologyIdentity, task: string): string {
-  return `snapshots/${topologyPrefix(identity)}/${task}`;
+  return `${SNAPSHOTS_PREFIX}/${topologyPrefix(identity)}/${task}`;
 }
 
 /**

@@ -4,6 +4,7 @@ import { groupId, topologyPrefix, transactionalId } from '../../contracts/topics
 import type { TransactionalProducer } from '../../stores/log/log.js';
 import { openAtLeastOnceProducer, type CommitOffsets } from './atLeastOnceProducer.js';
 import { InputHistory, type LogRange } from './inputHistory.js';
+import { snapshotsIn } from './localSnapshots.js';
 import { ObjectSnapshots } from './objectSnapshots.js';
 import { OpenSnapshots, restoreNewest, storedSnapshots } from './restoreNewest.js';
 import type { Snapshots } from './snapshotStore.js';
@@ -55,7 +56,7 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
     options.processing === 'at-least-once'
       ? await openAtLeastOnceProducer(log, commitOffsets)
       : await log.transactionalProducer(transactionalId(identity, id));
-  const folder = join(options.directory, 'snapshots', topologyPrefix(identity), id);
+  const folder = join(snapshotsIn(options.directory), topologyPrefix(identity), id);
   const discard = (reason: string): void => {
     context.counters.snapshotsDiscarded++;
     options.onEvent?.({ kind: 'snapshotDiscarded', task: id, reason });

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, open as openFile, rm, statfs, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { open, type RootDatabase } from 'lmdb';
 import { messageOf, TidemillError } from '../../contracts/errors.js';
@@ -218,14 +218,32 @@ export function isFailedCommit(error: unknown): error is Error & { readonly comm
   return error instanceof Error && 'commitError' in error && error.commitError instanceof Promise;
 }
 
-/** The header of snapshots that nobody has open. */
+const READ_BYTES = 1 << 20;
+
+/**
+ * The header of snapshots that nobody has open.
+ *
+ * LMDB reads through the memory map, and the event loop stands still for as long as a page has to come from the disk, where
+ * all pages of a new copy are. So the file is read through first, beside the event loop.
+ */
 export async function headerIn(folder: string): Promise<SnapshotHeader | null> {
+  await readThrough(join(folder, 'data.mdb'));
   const database = openDatabase(folder);
   try {
     const bytes = database.get(HEADER_KEY);
     return bytes === undefined ? null : (JSON.parse(bytes.toString('utf8')) as SnapshotHeader);
   } finally {
     await database.close();
+  }
+}
+
+async function readThrough(path: string): Promise<void> {
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
+  const file = await openFile(path);
+  try {
+    while ((await file.read(buffer, 0, buffer.length, null)).bytesRead > 0);
+  } finally {
+    await file.close();
   }
 }
 

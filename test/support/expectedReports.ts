@@ -28,7 +28,7 @@ interface Stepped<Row> {
 
 /**
  * Reports made from all records of the two topics at once, by the rules and none of the code of the monitor: what has been
- * counted once every partition has closed a bucket.
+ * counted once nothing comes any more from any partition, and the first of them has closed a bucket.
  */
 export function expectedReports(
   project: string,
@@ -89,7 +89,7 @@ export function expectedReports(
   });
 }
 
-/** The rows of all partitions that count by the bucket that all of them have closed. */
+/** The rows of all partitions that count by the bucket that the first of them has closed, all of them being idle. */
 function counted<Row extends { readonly at: number }>(
   partitions: readonly (readonly Row[])[],
   bucketMs: number,
@@ -104,7 +104,7 @@ function counted<Row extends { readonly at: number }>(
     });
     return { steps, open };
   });
-  const open = Math.min(...stepped.map((each) => each.open));
+  const open = Math.max(...stepped.map((each) => each.open));
   return stepped.flatMap(({ steps }) => steps.filter(({ step }) => step < open).map(({ row }) => row));
 }
 

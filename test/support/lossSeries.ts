@@ -20,7 +20,15 @@ export class LossSeries {
   update(outcome: OutcomeRecord, partition: number): DriftRecord[] {
     const closed = this.partitions[partition]?.take(outcome) ?? null;
     if (closed === null) return [];
-    const bytes = encodeLosses({ upstream: partition, knownUpTo: closed.knownUpTo, from: closed.from }, closed.rows);
+    const { knownUpTo, from } = closed;
+    const bytes = encodeLosses({ upstream: partition, knownUpTo, from, isIdle: false }, closed.rows);
+    return this.detector.take(decodeLosses(bytes), bytes);
+  }
+
+  /** Nothing comes from a partition any more. */
+  silence(partition: number): DriftRecord[] {
+    const from = this.partitions[partition]?.handedOutUpTo ?? null;
+    const bytes = encodeLosses({ upstream: partition, knownUpTo: null, from, isIdle: true }, []);
     return this.detector.take(decodeLosses(bytes), bytes);
   }
 

@@ -6,6 +6,7 @@ import type { AuditParts } from '../../activities/audit/recompute.js';
 import type { PredictionRecord } from '../../contracts/records.js';
 import { groupId, predictionsTopic } from '../../contracts/topics.js';
 import { fraud } from '../../examples/fraud/project.js';
+import type { CompiledService } from '../../features/compiledView.js';
 import type { CompiledModel } from '../../models/definition.js';
 import type { Scorer } from '../../scoring/scorer.js';
 import type { Log, OutgoingRecord } from '../../stores/log/log.js';
@@ -17,6 +18,7 @@ import { initialiseGroup } from '../../streams/runtime/initialiseGroup.js';
 import { runTopology } from '../../streams/runtime/runTopology.js';
 import type { Topology } from '../../streams/runtime/topology.js';
 import { archiveTopology } from '../../streams/topologies/archive/archiveTopology.js';
+import { planScore } from '../../streams/topologies/score/scorePlan.js';
 import { scoreTopology } from '../../streams/topologies/score/scoreTopology.js';
 import { labelRecord, paymentRecord, payments, type Payment } from './payments.js';
 
@@ -44,6 +46,10 @@ export class ServedWorld {
     others: [],
   };
 
+  /** What the version that serves reads, and what is computed besides. */
+  serving: CompiledService = fraud.compiled.service;
+  computed: readonly CompiledService[] = [];
+
   private constructor(
     readonly log: Log,
     readonly offline: OfflineStore,
@@ -69,14 +75,15 @@ export class ServedWorld {
 
   private get score(): Topology {
     const scorer = {
-      serviceOf: () => this.model.service,
+      serviceOf: () => this.serving,
       score: async (_vectors: Float64Array, rows: number) =>
         Array.from({ length: rows }, () => {
           return { ...this.scored, score: 0.1, decision: 'allow', arm: 'champion' as const, micros: 10 };
         }),
     } as Partial<Scorer> as Scorer;
-    const { project, model } = this;
-    return scoreTopology({ project, model, generation: 1, partitions: PARTITIONS, scorer });
+    const { project, model, computed: services } = this;
+    const plan = planScore(model, { services });
+    return scoreTopology({ project, model, plan, generation: 1, partitions: PARTITIONS, scorer });
   }
 
   private get archiving(): Topology {

@@ -1,6 +1,7 @@
-import { cp, mkdir } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { FOLLOW_TIMEOUT_MS } from '../../../activities/deploymentChanges.js';
 import { whileApprovalWaits } from './approvalFaults.js';
 import { MODEL, type Cluster } from './cluster.js';
 import { outcomeOf, retrain, type RolloutFault } from './rolloutSteps.js';
@@ -15,18 +16,30 @@ async function homeWithoutCandidate({ directory, configuration, registry }: Clus
   return home;
 }
 
+/** The same with the newest version's file, too, of which a byte is another: it has come, and will never be right. */
+async function homeWithBrokenCandidate(cluster: Cluster, id: string): Promise<string> {
+  const home = await homeWithoutCandidate(cluster, id);
+  const { uri } = (await cluster.registry.versions(MODEL)).at(-1)?.artifact ?? { uri: '' };
+  const file = uri.replace('objects://', '');
+  const bytes = await readFile(join(cluster.configuration.home, 'objects', file));
+  bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1);
+  await writeFile(join(home, 'objects', file), bytes);
+  return home;
+}
+
 async function live(cluster: Cluster, instance: string): Promise<void> {
   while (!(await cluster.registry.liveInstances(MODEL)).some((each) => each.instance === instance)) await sleep(100);
 }
 
-/** Runs a case in which `score-2`, from some moment on, finds no file but the champion's. */
-async function withoutFiles(
+/** Runs a case in which `score-2`, from some moment on, lives in another home. */
+async function moved(
   cluster: Cluster,
-  act: (takeAway: () => Promise<void>) => Promise<string>,
+  homeOf: (cluster: Cluster, id: string) => Promise<string>,
+  act: (move: () => Promise<void>) => Promise<string>,
 ): Promise<string> {
   try {
     return await act(async () => {
-      const home = await homeWithoutCandidate(cluster, `without-${Date.now()}`);
+      const home = await homeOf(cluster, `moved-${Date.now()}`);
       await cluster.worker('score-2').stop();
       await cluster.startScoring('score-2', { TIDEMILL_HOME: home });
       await live(cluster, 'score-2');
@@ -39,14 +52,46 @@ async function withoutFiles(
 }
 
 /** The last rollout must have been given up because of that instance, and say so. */
-async function requireBlamed({ registry }: Cluster, step: string): Promise<void> {
+async function requireBlamed({ registry }: Cluster, step: string, why = ''): Promise<void> {
   const reasons = (await registry.auditRows(MODEL)).filter(({ action }) => action === 'version.rejected');
   const reason = reasons.at(-1)?.reason ?? '';
+  if (!reason.includes(why)) throw new Error(`the reason does not say ${why}: ${reason}`);
   if (!reason.includes('INSTANCES_BEHIND') || !reason.includes('score-2'))
     throw new Error(`given up for another reason: ${reason}`);
   const [last] = await registry.rollouts(MODEL);
   const reachedStep = (await registry.journal(MODEL, last?.token ?? 0)).at(-1)?.step;
   if (reachedStep !== step) throw new Error(`given up at ${reachedStep}, not at ${step}`);
+}
+
+/** Gives every epoch that an instance has said it will never follow, once `stop` is called. */
+function watchRefusals({ registry }: Cluster, instance: string): { stop: () => Promise<readonly number[]> } {
+  const refused = new Set<number>();
+  let isStopped = false;
+  const watching = (async () => {
+    while (!isStopped) {
+      const lease = (await registry.liveInstances(MODEL)).find((each) => each.instance === instance);
+      if (lease?.refusedEpoch !== undefined) refused.add(lease.refusedEpoch);
+      await sleep(100);
+    }
+  })();
+  return {
+    stop: async () => {
+      isStopped = true;
+      await watching;
+      return [...refused];
+    },
+  };
+}
+
+/** The preparation was refused in so many words, and the rollout given up before it could tire of waiting. */
+async function requireNoWait({ registry }: Cluster, refused: readonly number[]): Promise<void> {
+  if (refused.length === 0) throw new Error('score-2 never said that it will not follow');
+  const [last] = await registry.rollouts(MODEL);
+  const begun =
+    (await registry.journal(MODEL, last?.token ?? 0)).find(({ step }) => step === 'prepare')?.startedAt ?? 0;
+  const rejected = (await registry.auditRows(MODEL)).findLast(({ action }) => action === 'version.rejected')?.at ?? 0;
+  if (rejected - begun >= FOLLOW_TIMEOUT_MS)
+    throw new Error(`it was waited for, ${rejected - begun} ms, though score-2 had refused`);
 }
 
 export const INSTANCE_FAULTS: readonly RolloutFault[] = [
@@ -55,7 +100,7 @@ export const INSTANCE_FAULTS: readonly RolloutFault[] = [
     fault: 'one instance cannot load the candidate',
     outcomes: ['compensated'],
     run: (cluster, id) =>
-      withoutFiles(cluster, async (takeAway) => {
+      moved(cluster, homeWithoutCandidate, async (takeAway) => {
         await takeAway();
         const outcome = outcomeOf(await cluster.lifecycle.retrainResult(await retrain(cluster, id)));
         await requireBlamed(cluster, 'shadow');
@@ -67,9 +112,25 @@ export const INSTANCE_FAULTS: readonly RolloutFault[] = [
     fault: 'one instance cannot load the candidate',
     outcomes: ['compensated'],
     run: (cluster, id) =>
-      withoutFiles(cluster, async (takeAway) => {
+      moved(cluster, homeWithoutCandidate, async (takeAway) => {
         const outcome = await whileApprovalWaits(cluster, id, takeAway);
         await requireBlamed(cluster, 'prepare');
+        return outcome;
+      }),
+  },
+  {
+    step: 'prepare',
+    fault: 'one instance finds the candidate broken',
+    outcomes: ['compensated'],
+    run: (cluster, id) =>
+      moved(cluster, homeWithBrokenCandidate, async (breakIt) => {
+        const refusals = watchRefusals(cluster, 'score-2');
+        const outcome = await whileApprovalWaits(cluster, id, breakIt).catch(async (error: unknown) => {
+          await refusals.stop();
+          throw error;
+        });
+        await requireNoWait(cluster, await refusals.stop());
+        await requireBlamed(cluster, 'prepare', 'SHA-256');
         return outcome;
       }),
   },

@@ -1,14 +1,17 @@
 import type { OutcomeRecord, PredictionRecord } from '../../../contracts/records.js';
-import { predictionsTopic } from '../../../contracts/topics.js';
+import { outcomesTopic, predictionsTopic } from '../../../contracts/topics.js';
 import { ChampionLosses, type ClosedLosses } from '../../../models/drift/championLosses.js';
 import { encodeLosses, MAX_BLOCK_ROWS } from '../../../models/drift/lossColumns.js';
 import { BucketTally, type ClosedBuckets } from '../../../models/monitoring/bucketTally.js';
-import { countBlocks, type Counted } from '../../../models/monitoring/countBlock.js';
+import { countBlocks, standingBlocks, type Counted } from '../../../models/monitoring/countBlock.js';
 import type { Mergeable } from '../../../models/monitoring/mergeable.js';
 import { decodeOutcomeCounts, OutcomeCounts } from '../../../models/monitoring/outcomeCounts.js';
 import { countOutcome, countPrediction } from '../../../models/monitoring/countRecord.js';
 import { decodePredictionCounts, PredictionCounts } from '../../../models/monitoring/predictionCounts.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
+import { Idleness } from '../../runtime/idleness.js';
+import type { InputPace, Passed, TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { MonitorPlan } from './monitorPlan.js';
 import { snapshotEntries } from './snapshotEntries.js';
@@ -21,14 +24,21 @@ import { snapshotEntries } from './snapshotEntries.js';
  *   2. an outcome likewise; one that is revised is taken away first
  *   3. the champion's loss on it waits for the requests before it
  *   4. what is closed goes on: counts to the merger, losses to the detector
+ *   5. once nothing comes any more, both are told, and the merger what is held so far: nobody waits for a silent partition
  */
-export class CountTask implements StreamTask {
+export class CountTask implements StreamTask, TaskTimers {
   readonly stateIdentity: string;
   readonly pendingRows = 0;
   private readonly predictions: BucketTally<PredictionCounts>;
   private readonly outcomes: BucketTally<OutcomeCounts>;
   private readonly losses: ChampionLosses;
   private readonly predictionsTopic: string;
+  private readonly idleness: Readonly<Record<Counted, Idleness>>;
+  /** What has been said of each; a task that begins has said nothing. */
+  private readonly saidIdle = { predictions: false, outcomes: false };
+  readonly firedThrough = undefined;
+  readonly waiting = 0;
+  readonly early = 0;
 
   constructor(
     private readonly plan: MonitorPlan,
@@ -37,6 +47,10 @@ export class CountTask implements StreamTask {
     const { project, model, bucketMs, labelDelayMs } = plan;
     this.stateIdentity = `monitor.count/1/${model.name}/${bucketMs}`;
     this.predictionsTopic = predictionsTopic(project, model.name);
+    this.idleness = {
+      predictions: new Idleness(this.predictionsTopic),
+      outcomes: new Idleness(outcomesTopic(project, model.name)),
+    };
     this.predictions = new BucketTally({
       bucketMs,
       delayMs: model.request.allowedLatenessMs,
@@ -54,7 +68,7 @@ export class CountTask implements StreamTask {
 
   get watermark(): number | null {
     const { time } = this.predictions;
-    return Number.isFinite(time) ? time - this.plan.model.request.allowedLatenessMs : null;
+    return finiteOrNull(time - this.plan.model.request.allowedLatenessMs);
   }
 
   parse(record: LogRecord): ParsedRecord<PredictionRecord | OutcomeRecord> {
@@ -64,7 +78,9 @@ export class CountTask implements StreamTask {
 
   fold({ record, content }: ParsedRecord, output: Output, replay: boolean): void {
     const sink = replay ? null : output;
-    if (record.topic === this.predictionsTopic) this.foldPrediction(content as PredictionRecord, sink);
+    const of: Counted = record.topic === this.predictionsTopic ? 'predictions' : 'outcomes';
+    if (!replay) this.idleness[of].stir();
+    if (of === 'predictions') this.foldPrediction(content as PredictionRecord, sink);
     else this.foldOutcome(content as OutcomeRecord, sink);
   }
 
@@ -94,11 +110,23 @@ export class CountTask implements StreamTask {
       sink.emit({ topic, partition: 0, key: null, value: JSON.stringify(block) });
   }
 
+  // 5 idle
+  private sendStanding(of: Counted, isIdle: boolean, sink: Output): void {
+    const { bucketMs, counts: topic, losses } = this.plan;
+    const tally = this[of];
+    const about = { bucketMs, upstream: this.partition, of, from: tally.closedUpTo };
+    for (const block of standingBlocks(about, isIdle, isIdle ? tally.ahead() : []))
+      sink.emit({ topic, partition: 0, key: null, value: JSON.stringify(block) });
+    if (of === 'predictions') return;
+    const said = { upstream: this.partition, knownUpTo: null, from: this.losses.handedOutUpTo, isIdle };
+    sink.emit({ topic: losses, partition: 0, key: null, value: encodeLosses(said, []) });
+  }
+
   private sendLosses({ rows, knownUpTo, from: before }: ClosedLosses, sink: Output): void {
     for (let from = 0; from === 0 || from < rows.length; from += MAX_BLOCK_ROWS) {
       const isLast = from + MAX_BLOCK_ROWS >= rows.length;
       const part = rows.slice(from, from + MAX_BLOCK_ROWS);
-      const about = { upstream: this.partition, knownUpTo: isLast ? knownUpTo : null, from: before };
+      const about = { upstream: this.partition, knownUpTo: isLast ? knownUpTo : null, from: before, isIdle: false };
       const value = encodeLosses(about, part);
       sink.emit({ topic: this.plan.losses, partition: 0, key: null, value });
     }
@@ -107,9 +135,33 @@ export class CountTask implements StreamTask {
   drain(): Promise<void> {
     return Promise.resolve();
   }
-  flush(): void {
-    // What is closed is sent in the fold, where its time passes.
+
+  /** What is closed is sent in the fold, where its time passes. */
+  flush(output: Output): void {
+    for (const of of ['predictions', 'outcomes'] as const) {
+      const { isIdle } = this.idleness[of];
+      if (isIdle === this.saidIdle[of]) continue;
+      this.sendStanding(of, isIdle, output);
+      this.saidIdle[of] = isIdle;
+    }
   }
+
+  get timers(): TaskTimers {
+    return this;
+  }
+
+  resume(): void {
+    // Idleness is announced, never remembered: whoever starts anew finds out anew.
+  }
+
+  pass(elapsedMs: number, inputs: readonly InputPace[]): Passed {
+    const { predictions, outcomes } = this.idleness;
+    const dueInMs = [predictions.pass(elapsedMs, inputs), outcomes.pass(elapsedMs, inputs)];
+    // The commit that follows announces it.
+    const again = Math.min(...dueInMs.filter((each) => each > 0));
+    return { againInMs: again, hasFired: dueInMs.includes(0) };
+  }
+
   committed(): void {
     // What is closed is held no more.
   }

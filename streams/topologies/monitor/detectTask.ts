@@ -3,6 +3,7 @@ import { driftTopic } from '../../../contracts/topics.js';
 import { decodeLosses, type LossColumns } from '../../../models/drift/lossColumns.js';
 import { LossDetector } from '../../../models/drift/lossDetector.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { MonitorPlan } from './monitorPlan.js';
 import { snapshotEntries } from './snapshotEntries.js';
@@ -25,7 +26,7 @@ export class DetectTask implements StreamTask {
   }
 
   get watermark(): number | null {
-    return Number.isFinite(this.detector.knownUpTo) ? this.detector.knownUpTo : null;
+    return finiteOrNull(this.detector.knownUpTo);
   }
 
   parse(record: LogRecord): ParsedRecord<LossBlock> {

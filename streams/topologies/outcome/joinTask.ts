@@ -1,8 +1,10 @@
 import type { OutcomeRecord } from '../../../contracts/records.js';
 import { TidemillError } from '../../../contracts/errors.js';
 import { outcomesTopic } from '../../../contracts/topics.js';
+import { leastActive } from '../../../features/progress.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import type { StoredState } from '../../runtime/storedState.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import {
@@ -25,13 +27,16 @@ const PROGRESS_KEY = Buffer.from('progress');
  *       └──horizon, where absence means negative
  *   label ──prediction──▶ answered
  *
- * Time passes with the watermark of the labels alone: the least of what the upstream tasks have announced.
+ * Time passes with the watermark of the labels alone: the least of what the upstream tasks have announced, those left out whose
+ * labels are idle. A label that comes after its absence was told of revises that.
  */
 export class JoinTask implements StreamTask {
   readonly stateIdentity = 'outcome.join/2';
   readonly pendingRows = 0;
   private readonly pending = new PendingOutcomes();
-  private readonly upstream: number[];
+  private readonly upstream: readonly { progress: number; isIdle: boolean }[];
+  /** Greatest watermark so far: who wakes late does not take it back. */
+  private reached = Number.NEGATIVE_INFINITY;
   /** Minute up to which what was due has been dealt with. */
   private minute = Number.NEGATIVE_INFINITY;
 
@@ -40,20 +45,35 @@ export class JoinTask implements StreamTask {
     private readonly model: CompiledModel,
     partitions: number,
   ) {
-    this.upstream = new Array<number>(partitions).fill(Number.NEGATIVE_INFINITY);
+    this.upstream = Array.from({ length: partitions }, () => ({ progress: Number.NEGATIVE_INFINITY, isIdle: false }));
   }
 
   get watermark(): number | null {
-    const least = Math.min(...this.upstream);
-    return Number.isFinite(least) ? least : null;
+    return finiteOrNull(this.reached);
+  }
+
+  private observe({ upstream, progress, isIdle = false }: OutcomeBlock): void {
+    const known = this.upstream[upstream] as JoinTask['upstream'][number];
+    known.isIdle = isIdle;
+    known.progress = Math.max(known.progress, progress ?? Number.NEGATIVE_INFINITY);
+    this.reached = Math.max(
+      this.reached,
+      leastActive(this.upstream, (each) => each.progress),
+    );
   }
 
   attach(stored: StoredState): void {
     this.pending.attach(stored);
     const progress = stored.get(PROGRESS_KEY);
     if (progress === undefined) return;
-    const { upstream, minute } = parseProgress(progress);
-    for (const [at, announced] of upstream.entries()) this.upstream[at] = announced ?? Number.NEGATIVE_INFINITY;
+    const { upstream, idle, minute, reached } = parseProgress(progress);
+    for (const [at, announced] of upstream.entries()) {
+      const known = this.upstream[at] as JoinTask['upstream'][number];
+      known.progress = announced ?? Number.NEGATIVE_INFINITY;
+      known.isIdle = idle?.[at] ?? false;
+    }
+    const least = leastActive(this.upstream, (each) => each.progress);
+    this.reached = reached ?? least;
     this.minute = minute ?? Number.NEGATIVE_INFINITY;
   }
 
@@ -62,15 +82,14 @@ export class JoinTask implements StreamTask {
   }
 
   fold({ content }: ParsedRecord, output: Output, replay: boolean): void {
-    const { upstream, progress, halves } = content as OutcomeBlock;
+    const block = content as OutcomeBlock;
     const emit = (outcome: OutcomeRecord): void => {
       if (replay) return;
       const topic = outcomesTopic(this.project, this.model.name);
       output.emit({ topic, key: String(outcome.id), value: JSON.stringify(outcome) });
     };
-    for (const half of halves) this.take(half, emit);
-    if (progress === null || progress <= (this.upstream[upstream] as number)) return;
-    this.upstream[upstream] = progress;
+    for (const half of block.halves) this.take(half, emit);
+    this.observe(block);
     const { watermark } = this;
     // The minute that the watermark is in has not passed yet.
     const passed = watermark === null ? Number.NEGATIVE_INFINITY : minuteOf(watermark) - 1;
@@ -151,8 +170,12 @@ export class JoinTask implements StreamTask {
 
   *snapshot(): Iterable<{ key: Uint8Array; value: Uint8Array | null }> {
     yield* this.pending.snapshot();
-    const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
-    const progress = { upstream: this.upstream.map(finite), minute: finite(this.minute) };
+    const progress: StoredProgress = {
+      upstream: this.upstream.map((each) => finiteOrNull(each.progress)),
+      idle: this.upstream.map(({ isIdle }) => isIdle),
+      minute: finiteOrNull(this.minute),
+      reached: finiteOrNull(this.reached),
+    };
     yield { key: PROGRESS_KEY, value: Buffer.from(JSON.stringify(progress)) };
   }
 
@@ -165,9 +188,17 @@ export class JoinTask implements StreamTask {
   }
 }
 
-function parseProgress(value: Uint8Array): { readonly upstream: (number | null)[]; readonly minute: number | null } {
+interface StoredProgress {
+  readonly upstream: readonly (number | null)[];
+  readonly minute: number | null;
+  /** States of before labels were said to be idle have neither. */
+  readonly idle?: readonly boolean[];
+  readonly reached?: number | null;
+}
+
+function parseProgress(value: Uint8Array): StoredProgress {
   try {
-    return JSON.parse(Buffer.from(value).toString('utf8')) as ReturnType<typeof parseProgress>;
+    return JSON.parse(Buffer.from(value).toString('utf8')) as StoredProgress;
   } catch (error) {
     throw new TidemillError('STATE_CORRUPT', 'the progress in a snapshot cannot be read', {}, { cause: error });
   }

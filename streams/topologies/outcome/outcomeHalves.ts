@@ -23,6 +23,8 @@ export interface OutcomeBlock {
   readonly upstream: number;
   /** Watermark of its partition of the label stream; null while nothing is known. */
   readonly progress: number | null;
+  /** Do no labels come to that partition any more? Nobody waits for them then. Blocks of before this was said have none. */
+  readonly isIdle?: boolean;
   readonly halves: readonly Half[];
 }
 

@@ -4,20 +4,31 @@ import { checkFuture, parseEvent } from '../../../features/eventContract.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { partitionOf } from '../../../stores/log/partitioner.js';
+import { finiteOrNull } from '../../runtime/finiteOrNull.js';
+import { Idleness } from '../../runtime/idleness.js';
+import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { Half, OutcomeBlock } from './outcomeHalves.js';
 import { minuteOf } from './pendingOutcomes.js';
 
 const PROGRESS_KEY = Buffer.from('progress');
 
-/** Sends predictions and labels to the tasks of their event ids, and says how far its labels have come. */
-export class SplitTask implements StreamTask {
+/**
+ * Sends predictions and labels to the tasks of their event ids, and says how far its labels have come, and, once none come any
+ * more, that they are idle: the absence of other labels does not wait for them.
+ */
+export class SplitTask implements StreamTask, TaskTimers {
   readonly stateIdentity = 'outcome.split/2';
   readonly pendingRows = 0;
   private readonly halves: Half[][];
   /** Greatest event time among the labels. */
   private greatest = Number.NEGATIVE_INFINITY;
   private announced = Number.NEGATIVE_INFINITY;
+  private announcedIdle = false;
+  private readonly idleness: Idleness;
+  readonly firedThrough = undefined;
+  readonly waiting = 0;
+  readonly early = 0;
 
   /** @param partition number of the task, and of its partitions. */
   constructor(
@@ -27,11 +38,12 @@ export class SplitTask implements StreamTask {
     partitions: number,
     private readonly partition: number,
   ) {
+    this.idleness = new Idleness(labels);
     this.halves = Array.from({ length: partitions }, () => []);
   }
 
   get watermark(): number | null {
-    return Number.isFinite(this.greatest) ? this.greatest - this.model.label.stream.allowedLatenessMs : null;
+    return finiteOrNull(this.greatest - this.model.label.stream.allowedLatenessMs);
   }
 
   parse(record: LogRecord): ParsedRecord<Half | null> {
@@ -59,7 +71,8 @@ export class SplitTask implements StreamTask {
     return { record, time: at, content: isCensored ? { ...half, censored: true } : half };
   }
 
-  fold({ content }: ParsedRecord, _output: Output, replay: boolean): void {
+  fold({ record, content }: ParsedRecord, _output: Output, replay: boolean): void {
+    if (!replay && record.topic === this.labels) this.idleness.stir();
     const half = content as Half | null;
     if (half === null) return;
     if (half.side === 'label' && half.knownAt > this.greatest) this.greatest = half.knownAt;
@@ -71,17 +84,36 @@ export class SplitTask implements StreamTask {
     return Promise.resolve();
   }
 
-  /** One record per transaction and partition with halves; to all of them once a minute of event time has passed. */
+  /**
+   * One record per transaction and partition with halves; to all of them once a minute of event time has passed, and where
+   * labels fall silent or come again.
+   */
   flush(output: Output): void {
+    const { isIdle } = this.idleness;
     const progress = this.watermark;
     const minute = progress === null ? Number.NEGATIVE_INFINITY : minuteOf(progress);
     for (const [partition, halves] of this.halves.entries()) {
-      if (halves.length === 0 && minute <= this.announced) continue;
-      const block: OutcomeBlock = { upstream: this.partition, progress, halves };
+      if (halves.length === 0 && minute <= this.announced && isIdle === this.announcedIdle) continue;
+      const block: OutcomeBlock = { upstream: this.partition, progress, ...(isIdle ? { isIdle } : {}), halves };
       output.emit({ topic: this.hop, partition, key: null, value: JSON.stringify(block) });
       this.halves[partition] = [];
     }
     this.announced = Math.max(this.announced, minute);
+    this.announcedIdle = isIdle;
+  }
+
+  get timers(): TaskTimers {
+    return this;
+  }
+
+  resume(): void {
+    // Idleness is announced, never remembered: whoever starts anew finds out anew.
+  }
+
+  pass(elapsedMs: number, inputs: readonly InputPace[]): Passed {
+    const idleInMs = this.idleness.pass(elapsedMs, inputs);
+    // The commit that follows announces it.
+    return idleInMs > 0 ? { ...NOTHING_DUE, againInMs: idleInMs } : { ...NOTHING_DUE, hasFired: true };
   }
 
   committed(): void {

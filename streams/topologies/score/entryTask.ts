@@ -8,6 +8,7 @@ import { blockInputs } from '../../blocks/adoptLayout.js';
 import type { BlockHeader } from '../../blocks/block.js';
 import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import { Idleness } from '../../runtime/idleness.js';
+import { partitionName } from '../../runtime/taskInputs.js';
 import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { HopWriter } from './hopWriter.js';
@@ -51,6 +52,9 @@ export class EntryTask extends ScoreTask implements TaskTimers {
   /** Greatest event time and offsets [from, to) of the requests that have gone through; null where none has since a flush. */
   private written = Number.NEGATIVE_INFINITY;
   private range: [from: number, to: number] | null = null;
+  /** Everything before it has been gone through and told of; null before the task is at its committed offsets. */
+  private told: number | null = null;
+  private readonly source: string;
 
   constructor(
     options: ScoreTaskOptions,
@@ -62,6 +66,7 @@ export class EntryTask extends ScoreTask implements TaskTimers {
     const { request, layout } = options.plan;
     super(options, [request, ...(options.plan.stages[0]?.streams ?? [])]);
     this.requestTopic = streamTopic(options.identity.project, request.name);
+    this.source = partitionName({ topic: this.requestTopic, partition: options.partition });
     this.idleness = new Idleness(this.requestTopic);
     this.width = layout.width;
     this.blockInputs = blockInputs(layout);
@@ -96,7 +101,7 @@ export class EntryTask extends ScoreTask implements TaskTimers {
     this.written = progress.greatest;
     if (replay) return;
     this.idleness.stir();
-    this.range = [this.range?.[0] ?? record.offset, record.offset + 1];
+    this.range = [this.range?.[0] ?? this.told ?? record.offset, record.offset + 1];
   }
 
   private foldRequest(event: StreamEvent, record: LogRecord, output: Output, replay: boolean): void {
@@ -176,7 +181,7 @@ export class EntryTask extends ScoreTask implements TaskTimers {
     if (this.isLast) await (this.next as PredictionWriter).drain(output);
   }
 
-  flush(output: Output, _offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void {
+  flush(output: Output, offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void {
     if (this.isLast) {
       // A cut belongs to the transaction of its predictions.
       this.cutNumber = null;
@@ -185,6 +190,10 @@ export class EntryTask extends ScoreTask implements TaskTimers {
     this.isLagging = inputs.some(
       ({ topic, hasMore, goesOn }) => topic === this.requestTopic && (hasMore || goesOn === true),
     );
+    // What is no request has been gone through, too: the ranges leave out nothing.
+    const next = offsets.get(this.source);
+    const from = this.range?.[0] ?? this.told;
+    if (next !== undefined && from !== null && next > from) this.range = [from, next];
     this.flushRows(output);
   }
 
@@ -204,6 +213,7 @@ export class EntryTask extends ScoreTask implements TaskTimers {
       sourceTopic: this.requestTopic,
       sourcePartition: partition,
       sourceRange: this.range,
+      ...(this.told === null ? {} : { tellsGaps: true }),
       layout: plan.layout.hash,
       inputs: this.blockInputs,
       absent: null,
@@ -213,6 +223,7 @@ export class EntryTask extends ScoreTask implements TaskTimers {
     for (const feed of this.feeds) feed.flush({ ...header, isFeed: true, layout: '', inputs: [], folded: {} }, output);
     (this.next as HopWriter).flush(header, output);
     this.waitingCut = null;
+    if (this.range !== null && this.told !== null) this.told = this.range[1];
     this.range = null;
   }
 
@@ -245,6 +256,7 @@ export class EntryTask extends ScoreTask implements TaskTimers {
 
   override committed(offsets: ReadonlyMap<string, number>): void {
     super.committed(offsets);
+    this.told = offsets.get(this.source) ?? this.told;
     this.written = this.state.progressOf(this.request).greatest;
   }
 

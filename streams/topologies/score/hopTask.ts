@@ -101,7 +101,7 @@ export class HopTask extends ScoreTask implements TaskTimers {
     this.turns.observe(this.waitedFor.progress);
     this.greatest = Math.max(this.greatest, time);
     const isFresh = block.stage === this.first && this.stage.hasOwn;
-    if (isFresh) this.ranges.observe(block);
+    if (isFresh) this.ranges.observe(block, block.progress);
     if (!this.turns.waits) {
       if (!block.isFeed && !replay) this.answerInTurn(block, record.offset, isFresh, output);
       else if (isFresh) for (const row of block.rows) this.insert(block, row);
@@ -323,7 +323,7 @@ export class HopTask extends ScoreTask implements TaskTimers {
     }
     const { block } = typed;
     if (block.stage !== this.first || !this.stage.hasOwn) return;
-    this.ranges.observe(block);
+    this.ranges.observe(block, block.progress);
     for (const row of block.rows)
       if (!isLateReplay(row)) this.lacking?.insert(this.request, this.eventAt(row), block.sourcePartition, row.offset);
   }

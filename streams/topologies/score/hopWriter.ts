@@ -12,6 +12,8 @@ type Announced = Pick<BlockHeader, 'watermark' | 'progress' | 'isIdle' | 'isLagg
 /** Rows on their way to a later stage, by its partitions; a transaction sends one block to each. */
 export class HopWriter {
   private readonly rows: BlockRow[][];
+  /** Source offsets gone through that a partition has not been told of, which had nothing for it. */
+  private readonly untold: BlockHeader['sourceRange'][];
   private announced: Announced = { watermark: null, progress: null, isIdle: false, isLagging: true };
 
   /**
@@ -26,6 +28,7 @@ export class HopWriter {
     private readonly tellsAll: boolean,
   ) {
     this.rows = Array.from({ length: partitions }, () => []);
+    this.untold = Array.from({ length: partitions }, () => null);
   }
 
   add(row: BlockRow): void {
@@ -40,12 +43,15 @@ export class HopWriter {
     const isNews = this.isNews(header);
     for (let partition = 0; partition < this.partitions; partition++) {
       const rows = this.rows[partition] as BlockRow[];
+      const sourceRange = joined(this.untold[partition] ?? null, header.sourceRange);
+      this.untold[partition] = sourceRange;
       if (rows.length === 0 && !isNews) continue;
+      this.untold[partition] = null;
       output.emit({
         topic: hopTopic(this.identity, this.next.name),
         partition,
         key: null,
-        value: encodeBlock(this.request, { ...header, rows }),
+        value: encodeBlock(this.request, { ...header, sourceRange, rows }),
       });
       this.rows[partition] = [];
     }
@@ -58,6 +64,11 @@ export class HopWriter {
     if (!this.tellsAll) return false;
     return sourceRange !== null || isLagging !== announced.isLagging || exceeds(progress, announced.progress);
   }
+}
+
+function joined(before: BlockHeader['sourceRange'], range: BlockHeader['sourceRange']): BlockHeader['sourceRange'] {
+  if (before === null || range === null) return before ?? range;
+  return [before[0], range[1]];
 }
 
 function exceeds(time: number | null, before: number | null): boolean {

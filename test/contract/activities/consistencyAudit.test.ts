@@ -38,6 +38,8 @@ function activities() {
     ...world.parts,
     modelOf: () => ({ ...world.model, gates: { ...world.model.gates, operational: [skew(0.01)] } }),
     registry: {
+      versions: () => Promise.resolve([]),
+      deployment: () => Promise.resolve(null),
       noteConsistency: async (_model: string, _actor: string, result: AuditResult) => void noted.push(result),
     },
   } as unknown as ActivityDependencies;
@@ -124,11 +126,11 @@ describe('the audit of what was served', () => {
       to: END,
       sample: 150,
       seed: 'seed',
-      ends: await takeEnds(world.log, world.project, world.model),
+      ends: await takeEnds(world.log, world.project, world.model, [world.model.service]),
     };
     const look = async () => {
-      const drawn = await drawServed(world.parts, world.model, plan, nothing);
-      const found = await recompute(world.parts, world.model, drawn.sample, plan.ends, nothing);
+      const drawn = await drawServed(world.parts, world.model, [world.model.service], plan, nothing);
+      const found = await recompute(world.parts, world.model, world.model.service, drawn.sample, plan.ends, nothing);
       const essence = found.map(({ row: { id }, broken, cause, skewed, missing }) => ({
         id,
         broken,
@@ -136,18 +138,24 @@ describe('the audit of what was served', () => {
         skewed,
         missing,
       }));
-      return { rows: drawn.rows, essence };
+      return { rows: drawn.rows.get(world.model.service.hash), essence };
     };
     const fromLog = await look();
     expect(fromLog.rows).toBe(COUNT);
     expect(fromLog.essence).toHaveLength(150);
     expect(new Set(fromLog.essence.map(({ cause }) => cause)).size).toBeGreaterThan(2);
     await world.archive();
-    const ends = await takeEnds(world.log, world.project, world.model);
+    const ends = await takeEnds(world.log, world.project, world.model, [world.model.service]);
     expect(ends).toEqual(plan.ends);
     expect(await look()).toEqual(fromLog);
     // Another seed draws other rows.
-    const other = await drawServed(world.parts, world.model, { ...plan, seed: 'other' }, nothing);
+    const other = await drawServed(
+      world.parts,
+      world.model,
+      [world.model.service],
+      { ...plan, seed: 'other' },
+      nothing,
+    );
     expect(other.sample.map(({ id }) => id)).not.toEqual(fromLog.essence.map(({ id }) => id));
     // Half of it in the archive, half in the log.
     const more = world.payments(200, 5_000, END + 12 * HOUR);
@@ -159,11 +167,11 @@ describe('the audit of what was served', () => {
       ...plan,
       to: END + 24 * HOUR,
       sample: 100_000,
-      ends: await takeEnds(world.log, world.project, world.model),
+      ends: await takeEnds(world.log, world.project, world.model, [world.model.service]),
     };
-    const drawn = await drawServed(world.parts, world.model, whole, nothing);
-    expect(drawn.rows).toBe((await world.predictions()).length);
-    const found = await recompute(world.parts, world.model, drawn.sample, whole.ends, nothing);
+    const drawn = await drawServed(world.parts, world.model, [world.model.service], whole, nothing);
+    expect(drawn.rows).toEqual(new Map([[world.model.service.hash, (await world.predictions()).length]]));
+    const found = await recompute(world.parts, world.model, world.model.service, drawn.sample, whole.ends, nothing);
     expect(found.filter(({ broken, missing }) => broken.length > 0 || missing !== null)).toEqual([]);
   });
 
@@ -198,9 +206,15 @@ describe('the audit of what was served', () => {
     const labelled = new Set<unknown>();
     for await (const events of offline.readEvents(model.label.stream, labels))
       for (const { id } of events) labelled.add(id);
-    const plan = { from: START, to: END, sample: 100_000, seed: '', ends: await takeEnds(world.log, project, model) };
-    const drawn = await drawServed(world.parts, model, plan, nothing);
-    const found = await recompute(world.parts, model, drawn.sample, plan.ends, nothing);
+    const plan = {
+      from: START,
+      to: END,
+      sample: 100_000,
+      seed: '',
+      ends: await takeEnds(world.log, project, model, [model.service]),
+    };
+    const drawn = await drawServed(world.parts, model, [model.service], plan, nothing);
+    const found = await recompute(world.parts, model, model.service, drawn.sample, plan.ends, nothing);
     // A dataset has the rows that have a label.
     const rows = found.filter(({ row }) => labelled.has(row.id));
     expect(asServed).toBe(rows.length);
@@ -210,8 +224,9 @@ describe('the audit of what was served', () => {
   });
 
   test('tells a vector that is not what the features say, in the archive and in the log', async () => {
-    const [first, second, third] = await world.predictions();
-    if (first === undefined || second === undefined || third === undefined) throw new Error('nothing was served');
+    const [first, second, third, fourth] = await world.predictions();
+    if (first === undefined || second === undefined || third === undefined || fourth === undefined)
+      throw new Error('nothing was served');
     const topic = predictionsTopic(world.project, 'fraud');
     const forged = (id: number, changed: object): { topic: string; key: string; value: string } => {
       return { topic, key: 'x', value: JSON.stringify({ ...first, at: END + 5 * HOUR, id, ...changed }) };
@@ -229,15 +244,19 @@ describe('the audit of what was served', () => {
         at: END + 5 * HOUR,
         vector: second.vector.map((value, at) => (at > 8 ? null : value)),
       }),
-      forged(4, { source: second.source, service: 'another' }),
+      forged(4, { source: fourth.source, service: 'another' }),
     ]);
     const range = { from: END + 5 * HOUR, to: END + 5 * HOUR + 1 };
     for (const isArchived of [false, true]) {
       if (isArchived) await world.archive();
       const result = await audited(1_000, range);
-      expect(result).toMatchObject({ outcome: 'inconsistent', ofOtherInputs: 1, maxDifference: null });
+      expect(result).toMatchObject({ outcome: 'inconsistent', rows: 6, vectors: 5, maxDifference: null });
       if (result.outcome === 'inconclusive') throw new Error(result.reason);
       expect(result.differing).toBe(3);
+      expect(result.services?.map(({ service, rows, vectors, reason }) => [service, rows, vectors, reason])).toEqual([
+        [world.model.service.hash, 5, 5, null],
+        ['another', 1, 0, 'no version of fraud reads it, nor does its definition'],
+      ]);
       const text = result.findings.join('\n');
       expect(text).toContain('prediction 1, ');
       expect(text).toContain('prediction 2: there is no such request');
@@ -260,12 +279,12 @@ describe('the audit of what was served', () => {
       { ...paymentRecord(world.project, replay), headers: { [REPLAY_HEADER]: JSON.stringify(mark) } },
     ]);
     expect((await world.predictions()).find(({ id }) => id === replay.id)?.replay?.late).toBe(true);
-    const ends = await takeEnds(world.log, world.project, world.model);
+    const ends = await takeEnds(world.log, world.project, world.model, [world.model.service]);
     const plan = { from: replay.at, to: replay.at + 1, sample: 100, seed: '', ends };
     for (const isArchived of [false, true]) {
       if (isArchived) await world.archive();
-      const drawn = await drawServed(world.parts, world.model, plan, nothing);
-      expect(drawn).toMatchObject({ rows: 1, sample: [] });
+      const drawn = await drawServed(world.parts, world.model, [world.model.service], plan, nothing);
+      expect(drawn).toEqual({ rows: new Map([['', 1]]), sample: [] });
     }
   });
 

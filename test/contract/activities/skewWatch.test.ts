@@ -55,7 +55,10 @@ async function look(
   const watches = createWatchActivities({
     ...world.parts,
     modelOf: () => ({ ...model, stallAfterMs, gates }),
-    registry: { newestRollout: () => Promise.resolve(null) },
+    registry: {
+      newestRollout: () => Promise.resolve(null),
+      version: (_model: string, version: number) => Promise.resolve({ version, service: model.service.hash }),
+    },
   } as unknown as ActivityDependencies);
   const environment = new MockActivityEnvironment(details === undefined ? {} : { heartbeatDetails: details });
   let beats = 0;

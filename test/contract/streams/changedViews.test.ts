@@ -13,6 +13,7 @@ import {
   customerSpending,
   fraud,
   moment,
+  terminal,
   terminalRisk,
   transactions,
 } from '../../../examples/fraud/project.js';
@@ -46,6 +47,15 @@ const recent: FeatureView = featureView('recent', {
   key: 'customer',
   include: 'past',
   features: () => ({ payments: count().over('3d') }),
+});
+
+/** A view over the requests that is keyed otherwise than their topic: they are fed to it over a hop. */
+const visits: FeatureView = featureView('visits', {
+  entity: terminal,
+  from: transactions,
+  key: 'terminal',
+  include: 'past',
+  features: () => ({ visits: count().over('5d') }),
 });
 
 describe('a score topology whose views change', () => {
@@ -149,6 +159,18 @@ describe('a score topology whose views change', () => {
     expect(built(await run(one))).toEqual([]);
     expect(built(await run(both, [one]))).toEqual(['recent']);
     await audit(both, one);
+  });
+
+  test.each([
+    ['and its stage with it', modelOf(moment, customerSpending)],
+    ['and its stage stays', modelOf(moment, customerSpending, terminalRisk)],
+  ])('says in each cut what a view was not fed while nothing read it, %s', async (_, without) => {
+    const withIt = modelOf(moment, customerSpending, visits);
+    await run(withIt);
+    await run(without, [without]);
+    await run(withIt, [without]);
+    await run(withIt, [without]);
+    await audit(withIt, without);
   });
 
   test('answers the rows that an earlier plan has sent to a hop that is no more', async () => {

@@ -97,9 +97,9 @@ function recovery(): { replayed: number; fromSnapshot: boolean } {
 const discarded = (): string[] => events.flatMap((event) => (event.kind === 'snapshotDiscarded' ? [event.reason] : []));
 const fetched = (): string[] => events.flatMap((event) => (event.kind === 'snapshotFetched' ? [event.uri] : []));
 
-/** Snapshots in the order of their offsets. */
+/** Snapshots in the order of their offsets; of two at the same ones, the one that a recovery tries first is the last. */
 async function stored(): Promise<readonly ListedObject[]> {
-  return [...(await objects.list('snapshots'))].sort((a, b) => offsetOf(a.uri) - offsetOf(b.uri));
+  return [...(await objects.list('snapshots'))].reverse().sort((a, b) => offsetOf(a.uri) - offsetOf(b.uri));
 }
 const offsetOf = (uri: string): number => Number(/@(\d+)\//.exec(uri)?.[1]);
 

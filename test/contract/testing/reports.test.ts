@@ -2,61 +2,12 @@ import { expect, test } from 'vitest';
 import { events, exploreInterleavings, type Batch, type SeededRandom, type StreamTestDriver } from 'tidemill/testing';
 import type { OutcomeReport, ReportRecord } from '../../../contracts/performanceReport.js';
 import { outcomesTopic, predictionsTopic, reportsTopic } from '../../../contracts/topics.js';
-import {
-  atLeast,
-  defineProject,
-  errors,
-  eventStream,
-  logistic,
-  model,
-  notWorse,
-  requestFeatures,
-  rules,
-  t,
-} from '../../../index.js';
 import { expectedReports, type ExpectedReport } from '../../support/expectedReports.js';
+import { orders, project, refund, refunds, START } from './refunds.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const START = Date.parse('2026-01-02T00:00:00Z');
 const PARTITIONS = 2;
-
-const orders = eventStream('orders', {
-  schema: { id: t.int(), at: t.timestamp(), shop: t.int(), amount: t.decimal(2) },
-  eventId: 'id',
-  eventTime: 'at',
-  key: 'shop',
-  allowedLateness: '10m',
-});
-const refunds = eventStream('refunds', {
-  schema: { id: t.int(), at: t.timestamp(), shop: t.int(), refunded: t.bool() },
-  eventId: 'id',
-  eventTime: 'at',
-  key: 'shop',
-  allowedLateness: '10m',
-  labels: orders,
-});
-const refund = model('refund', {
-  task: 'binary',
-  on: orders,
-  label: refunds.field('refunded'),
-  labelDelay: '1h',
-  labels: { horizon: '3h', absence: 'negative', retention: '8h', censored: ['block'] },
-  entity: 'shop',
-  inputs: [requestFeatures(orders, ({ amount }) => ({ amount }), { name: 'size' })],
-  train: logistic(),
-  split: { train: '12h', test: '6h' },
-  gates: {
-    absolute: [atLeast('auc', 0.6)],
-    refresh: [notWorse('average_precision', { margin: 0.5 })],
-    drift: [notWorse('average_precision', { margin: 0.5 })],
-    operational: [errors(0.3)],
-  },
-  drift: { season: '1d', quiet: '1h', budget: '3 per 1d', freshPositives: 50 },
-  decide: ({ score }) => rules().block(score.gt(0.95)).review(score.gt(0.5)).otherwise('allow'),
-  fallback: ({ amount }) => rules().score(amount.gt(450).if(0.8, 0.1)),
-});
-const project = defineProject('shop', { models: [refund] });
 
 /** Sixteen hours of orders; of some a refund comes, sooner or later, and now and then it is taken back. */
 function someOrders(random: SeededRandom): readonly Batch[] {
@@ -80,6 +31,11 @@ function someOrders(random: SeededRandom): readonly Batch[] {
 }
 
 async function check(driver: StreamTestDriver): Promise<number> {
+  // Until all partitions are idle: of the labels first, and then of what came of them.
+  for (let round = 0; round < 3; round++) {
+    await driver.settle();
+    await driver.advanceWallClock(2_000);
+  }
   const reports = await driver.reports(refund);
   const topics = [predictionsTopic('shop', 'refund'), outcomesTopic('shop', 'refund')];
   const records = (await Promise.all(topics.map((topic) => driver.records(topic)))).flat();

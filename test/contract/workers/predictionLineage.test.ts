@@ -137,7 +137,7 @@ describe('the lineage of a prediction', () => {
       service: 'service',
       place: found.place,
       foundIn: 'log',
-      cut: { request: { topic: 'p.transactions', partition: 0, offset: 7 }, folded: cut.folded },
+      cut: { request: { topic: 'p.transactions', partition: 0, offset: 7 }, folded: cut.folded, requests: {} },
       version: {
         version: 1,
         status: 'registered',
@@ -178,7 +178,33 @@ describe('the lineage of a prediction', () => {
 
   test('of rules has no version, and without a cut nothing but requests was known', async () => {
     await predict({ id: 5, version: 0, role: 'fallback', cut: null });
-    expect(await predictionLineage(parts, model, '5')).toMatchObject({ version: null, cut: { folded: {} } });
+    expect(await predictionLineage(parts, model, '5')).toMatchObject({
+      version: null,
+      cut: { folded: {}, requests: {} },
+    });
+  });
+
+  test('names the requests that were counted by another field than their topic’s key, its own the last of its partition', async () => {
+    const crossed: CutRecord = {
+      ...cut,
+      id: 'driver-1-8',
+      requests: { driver: { 0: [4, null], 1: [0, 190, [30, 60]] } },
+    };
+    const requests = {
+      driver: {
+        0: [[4, 8]],
+        1: [
+          [0, 30],
+          [60, 190],
+        ],
+      },
+    };
+    await send(CUTS, crossed.id, crossed);
+    await predict({ id: 5, version: 0, cut: crossed.id });
+    expect((await predictionLineage(parts, model, '5')).cut).toMatchObject({ folded: cut.folded, requests });
+    await archive(PREDICTIONS, [{ key: '3', value: predictionOf({ id: 9, version: 0, vector, cut: 'driver-1-9' }) }]);
+    await archive(CUTS, [{ key: 'driver-1-9', value: { ...crossed, id: 'driver-1-9' } }]);
+    expect((await predictionLineage(parts, model, '9')).cut).toMatchObject({ folded: cut.folded, requests });
   });
 
   test('is found in the archive where the log has let it go', async () => {
@@ -205,7 +231,7 @@ describe('the lineage of a prediction', () => {
     await predict({ id: 1, version: 3, cut: 'gone' });
     expect(await codeOf(predictionLineage(parts, model, '1'))).toBe('VERSION_NOT_FOUND');
     await predict({ id: 2, version: 0, cut: 'gone' });
-    expect((await predictionLineage(parts, model, '2')).cut.folded).toBeNull();
+    expect((await predictionLineage(parts, model, '2')).cut).toMatchObject({ folded: null, requests: null });
     const fence = await registry.openRollout('fraud', 'w', 'manual');
     const dataset = { uri: 'objects://manifests/none.json', sha256: 'none' };
     await registry.registerVersion({ ...draftOf('fraud', 'b'), dataset }, fence);

@@ -90,6 +90,9 @@ describe('tidemill audit', () => {
     expect(stdout).toMatch(
       /\nconsistent: 0 of 300 served vectors differ within their cut; [1-9][\d.]+ % differ from event time \(in flight [1-9]/,
     );
+    expect(stdout).toContain(
+      `\n  service ${world.model.service.hash.slice(0, 12)} (no version): ${COUNT} requests, 300 recomputed, 0 differ within`,
+    );
     expect(stderr).toContain('world/audit/fraud/2018-04-01T00:00:00.000Z..2018-04-01T06:40:00.000Z');
     expect(code).toBe(0);
   });
@@ -98,6 +101,8 @@ describe('tidemill audit', () => {
     const { stdout } = await tidemill('audit', 'fraud', ...RANGE, '--json');
     const found = JSON.parse(stdout) as AuditResult & { readonly workflowId: string };
     expect(found).toMatchObject({ outcome: 'consistent', rows: COUNT, vectors: COUNT, differing: 0, maxDifference: 0 });
+    const all = { rows: COUNT, drawn: COUNT, vectors: COUNT, differing: 0, reason: null };
+    expect(found.services).toEqual([expect.objectContaining({ ...all, service: world.model.service.hash })]);
     const rows = (await registry.auditRows('fraud')).filter(({ action }) => action === 'consistency.audited');
     expect(rows).toHaveLength(2);
     const { workflowId, ...result } = found;

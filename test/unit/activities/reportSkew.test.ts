@@ -33,7 +33,7 @@ function resultOf(verdict: string): AuditResult {
     model: 'fraud',
     ...RANGE,
     rows: 10,
-    ofOtherInputs: 0,
+    withoutVector: 0,
     vectors: 10,
     differing: 0,
     maxDifference: 0,

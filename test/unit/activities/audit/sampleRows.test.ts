@@ -61,8 +61,8 @@ describe('the vector of a service in a prediction', () => {
   });
 
   test('is audited at the place of its request, by whomever it was answered', () => {
-    const row = servedRow({ ...prediction, version: 0 }, 5, [2]);
-    expect(row).toMatchObject({ partition: 0, offset: 7, vector: [2], isByRules: true, appendedAt: 5 });
-    expect(servedRow(prediction, 5)).toMatchObject({ vector: [1], isByRules: false });
+    const row = servedRow({ ...prediction, version: 0 }, 5, { service: 'new', vector: [2] });
+    expect(row).toMatchObject({ partition: 0, offset: 7, service: 'new', vector: [2], isByRules: true, appendedAt: 5 });
+    expect(servedRow(prediction, 5)).toMatchObject({ service: 'old', vector: [1], isByRules: false });
   });
 });

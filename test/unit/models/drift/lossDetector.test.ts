@@ -117,7 +117,10 @@ describe('the detector of losses', () => {
       const closed = partition.take(row);
       // What its partition closed of the first day went to the generation before.
       if (closed === null || at < 9 * 2_000) return [];
-      const bytes = encodeLosses({ upstream: 0, knownUpTo: closed.knownUpTo, from: closed.from }, closed.rows);
+      const bytes = encodeLosses(
+        { upstream: 0, knownUpTo: closed.knownUpTo, from: closed.from, isIdle: false },
+        closed.rows,
+      );
       return detector.take(decodeLosses(bytes), bytes);
     });
     expect(found).toMatchObject([{ source: 'performance/log_loss/g2', sequence: 1 }]);
@@ -130,6 +133,39 @@ describe('the detector of losses', () => {
     const [straight, other] = [rows, mixed].map((each) => detect(new LossSeries(), each));
     expect(straight).toHaveLength(1);
     expect(other).toEqual(straight);
+  });
+
+  test('waits for no partition that is idle, and counts what comes from it late, of the version that it watches', () => {
+    const rows = outcomes(1, 40, true);
+    const isSilent = ({ id }: OutcomeRecord): boolean => Number(id) % 4 === 3;
+    const [others, silent] = [rows.filter((row) => !isSilent(row)), rows.filter(isSilent)];
+    const half = others.length / 2;
+    const waiting = new LossSeries();
+    expect(detect(waiting, others)).toEqual([]);
+    expect(waiting.silence(3)).toMatchObject([{ sequence: 1, version: 1 }]);
+
+    // Rows of another version, which the others have left behind, start nothing anew.
+    const series = new LossSeries();
+    const passed = silent.filter(({ at }) => at < 19 * DAY);
+    const before = passed.map((row): OutcomeRecord => ({ ...row, version: 7, id: `b${row.id}` }));
+    const found = [
+      ...series.silence(3),
+      ...detect(series, others.slice(0, half)),
+      ...before.flatMap((row) => series.update(row, 3)),
+      ...series.silence(3),
+      ...detect(series.restored(), others.slice(half)),
+    ];
+    const alone = new LossSeries();
+    alone.silence(3);
+    expect(found).toEqual(detect(alone, others));
+    expect(found).toHaveLength(1);
+
+    // Those of the version count: more of them, and the change is seen in the same place, within its bucket.
+    const late = new LossSeries();
+    late.silence(3);
+    const seen = [...detect(late, others), ...detect(late, silent)];
+    expect(seen.map(({ sequence }) => sequence)).toEqual(seen.map((_, at) => at + 1));
+    expect(seen[0]).toEqual(found[0]);
   });
 
   test('goes on from its encoded state as if nothing had happened', () => {

@@ -2,7 +2,12 @@ import { describe, expect, test } from 'vitest';
 import type { ReportRecord } from '../../../../contracts/performanceReport.js';
 import type { OutcomeRecord } from '../../../../contracts/records.js';
 import { BucketTally } from '../../../../models/monitoring/bucketTally.js';
-import { countBlocks, parseCountBlock, type CountBlock } from '../../../../models/monitoring/countBlock.js';
+import {
+  countBlocks,
+  parseCountBlock,
+  standingBlocks,
+  type CountBlock,
+} from '../../../../models/monitoring/countBlock.js';
 import { countOutcome, countPrediction } from '../../../../models/monitoring/countRecord.js';
 import { decodeOutcomeCounts, OutcomeCounts } from '../../../../models/monitoring/outcomeCounts.js';
 import { decodePredictionCounts, PredictionCounts } from '../../../../models/monitoring/predictionCounts.js';
@@ -102,6 +107,8 @@ const merge = (merger: ReportMerger, blocks: readonly CountBlock[]): ReportRecor
 const only = (of: CountBlock['of'], blocks: readonly CountBlock[]): CountBlock[] =>
   blocks.filter((block) => block.of === of);
 
+const nameOf = ({ from, version, role }: ReportRecord): string => `${from}/${version}/${role}`;
+
 describe('reports', () => {
   test.each(['predictions', 'outcomes'] as const)(
     'on %s are the same, and in the same order, however the partitions mix',
@@ -178,6 +185,42 @@ describe('reports', () => {
       [7, 1, 4],
       [8, 0, 2],
     ]);
+  });
+
+  test('wait for nobody who is idle, and come out the same once everybody has closed what he held', () => {
+    for (let seed = 1; seed <= 6; seed++) {
+      const random = seededRandom(seed);
+      const some = only('predictions', mixed(seed, 1));
+      const ends = Array.from({ length: PARTITIONS }, (_, upstream): CountBlock => {
+        const from = some.findLast((each) => each.upstream === upstream)?.to ?? null;
+        return { format: 1, bucketMs: HOUR, upstream, of: 'predictions', from, to: 1_000, cells: [] };
+      });
+      const closings = [...some, ...ends];
+      const straight = new Map(merge(new ReportMerger(options), closings).map((each) => [nameOf(each), each]));
+      const merger = new ReportMerger(options);
+      const told: ReportRecord[] = [];
+      for (const [at, closing] of closings.entries()) {
+        // Now and then somebody says a part of what he will close, is idle, and perhaps comes back.
+        const upstream = random.below(PARTITIONS);
+        const next = closings.slice(at).find((each) => each.upstream === upstream && each.to !== null);
+        if (next !== undefined && random.next() < 0.5) {
+          const isIdle = random.next() < 0.7;
+          const part = next.cells.filter(() => random.next() < 0.7);
+          const cells = part.map((cell) => ({ ...cell, counts: decodePredictionCounts(cell.counts as never) }));
+          const about = { bucketMs: HOUR, upstream, of: 'predictions' as const, from: next.from };
+          const blocks = standingBlocks(about, isIdle, cells).map((block) => Buffer.from(JSON.stringify(block)));
+          told.push(...blocks.flatMap((block) => merger.take(parseCountBlock(block, HOUR))));
+        }
+        told.push(...merger.take(closing));
+      }
+      const last = new Map(told.map((each) => [nameOf(each), each]));
+      expect(told.length).toBeGreaterThan(straight.size);
+      for (const [name, { revision: _, ...expected }] of straight) expect(last.get(name)).toMatchObject(expected);
+      for (const name of last.keys()) {
+        const revisions = told.filter((each) => nameOf(each) === name).map(({ revision }) => revision);
+        expect(revisions).toEqual(revisions.map((_, at) => at));
+      }
+    }
   });
 
   test('leave out buckets of which some partition told before this merger was there', () => {
