@@ -60,7 +60,10 @@ export async function driveTask(options: {
       deadLetters = [];
       task = opened();
       for (const [key, value] of task.attach === undefined ? stored : []) task.restore(Buffer.from(key, 'utf8'), value);
-      for (let offset = storedUpTo; offset < committedUpTo; offset++) fold(records[offset] as LogRecord, true);
+      for (let offset = storedUpTo; offset < committedUpTo; offset++) {
+        fold(records[offset] as LogRecord, true);
+        task.forget?.();
+      }
       at = committedUpTo;
       if (at >= records.length) break;
     }
