@@ -16,7 +16,7 @@ export function createLabelActivities({ log, registry, project, modelOf }: Activ
     outcomes: (await log.offsets(outcomesTopic(project, model))).reduce((sum, { high }) => sum + high, 0),
   });
 
-  /** Counts until there are `wanted`, or until `isEnough` says that there is no use in waiting. */
+  /** Counts requests whose newest label is positive and to be trusted, until there are `wanted`, or until `isEnough` says that there is no use in waiting. */
   async function countPositives(
     model: string,
     onset: number,
@@ -33,7 +33,7 @@ export function createLabelActivities({ log, registry, project, modelOf }: Activ
         for await (const batch of log.read({ topic, partition, from, to: high })) {
           for (const { value } of batch) {
             const outcome = JSON.parse(value?.toString('utf8') ?? 'null') as OutcomeRecord;
-            if (outcome.at >= onset && outcome.label === 1) found++;
+            if (outcome.at >= onset) found += positivesAddedBy(outcome);
           }
           context.heartbeat({ found, wanted });
         }
@@ -78,4 +78,13 @@ export function createLabelActivities({ log, registry, project, modelOf }: Activ
       }
     },
   });
+}
+
+/** One more, one less, or none: what a revision replaces counts no more. */
+function positivesAddedBy({ label, source, revision, replaces }: OutcomeRecord): number {
+  const isPositive = (said: Pick<OutcomeRecord, 'label' | 'source'>): number =>
+    Number(said.label === 1 && said.source !== 'censored');
+  // Outcomes did not always say what they replace; of two labels it was the other one.
+  const before = revision > 0 ? isPositive(replaces ?? { label: 1 - label, source }) : 0;
+  return isPositive({ label, source }) - before;
 }

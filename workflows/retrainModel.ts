@@ -79,7 +79,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
     };
   });
   setHandler(approvalDecided, (decided) => {
-    decision ??= decided;
+    decision = decided;
   });
   setHandler(granted, () => {
     isGranted = true;
@@ -267,7 +267,8 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
         Awaited<ReturnType<ReturnType<typeof rollouts>['recordApproval']>> | undefined;
       if (recorded === undefined) return told;
       if (recorded.decision !== null) return recorded.decision;
-      decision = null;
+      // Who told of it meanwhile may have been right.
+      if (decision === told || !patched('later-answers-count')) decision = null;
     }
   }
 }

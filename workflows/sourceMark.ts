@@ -11,7 +11,8 @@ const MAX_GAPS = 100;
 export function markSequence(mark: SourceMark | undefined, sequence: number): SourceMark | null {
   const { high, gaps } = mark ?? { high: 0, gaps: [] };
   if (sequence > high) {
-    const missed = Array.from({ length: sequence - high - 1 }, (_, at) => high + 1 + at);
+    const first = Math.max(high + 1, sequence - MAX_GAPS);
+    const missed = Array.from({ length: sequence - first }, (_, at) => first + at);
     return { high: sequence, gaps: [...gaps, ...missed].slice(-MAX_GAPS) };
   }
   return gaps.includes(sequence) ? { high, gaps: gaps.filter((gap) => gap !== sequence) } : null;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { SIGNAL_APPROVAL } from '../../../contracts/rollout.js';
 import { RolloutServer } from '../../support/rolloutServer.js';
 
 let server: RolloutServer;
@@ -59,6 +60,30 @@ describe('a retrain that is cancelled', { timeout: 60_000 }, () => {
     expect(await champion('baked')).toBe(1);
     expect(await server.registry.version('baked', 2)).toMatchObject({ status: 'withdrawn', reason: 'bake: errors' });
   });
+});
+
+test('an approval counts that comes while a forged one is being looked at', { timeout: 60_000 }, async () => {
+  const { workflowId, request } = await server.waiting();
+  const { registry } = server;
+  const look = registry.approval.bind(registry);
+  let isLooking = false;
+  let answerForged = (): void => undefined;
+  const held = new Promise<void>((resolve) => (answerForged = resolve));
+  registry.approval = async (model, token) => {
+    registry.approval = look;
+    const found = await look(model, token);
+    isLooking = true;
+    await held;
+    return found;
+  };
+  const forged = { approved: true, by: 'mallory', identity: 'verified', reason: '' };
+  await server.lifecycle.temporal.workflow.getHandle(workflowId).signal(SIGNAL_APPROVAL, forged);
+  while (!isLooking) await sleep(50);
+  const { version, evidence } = request;
+  await server.client.approve('fraud', { by: 'ann', version, evidence });
+  answerForged();
+  expect(await server.client.retrainResult(workflowId)).toMatchObject({ outcome: 'promoted' });
+  await server.atRest('fraud');
 });
 
 test('a retrain that waits is refused where another one supersedes its holder', { timeout: 60_000 }, async () => {

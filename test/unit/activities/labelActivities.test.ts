@@ -19,7 +19,9 @@ beforeEach(async () => {
   await log.ensureTopics([{ topic: 'p.fraud.outcomes', partitions: 2 }]);
 });
 
-const label = async (...outcomes: readonly Pick<OutcomeRecord, 'at' | 'label'>[]): Promise<void> => {
+const label = async (
+  ...outcomes: readonly (Pick<OutcomeRecord, 'at' | 'label'> & Partial<OutcomeRecord>)[]
+): Promise<void> => {
   const producer = await log.producer();
   await producer.send(
     outcomes.map((outcome, at) => ({ topic: 'p.fraud.outcomes', key: String(at), value: JSON.stringify(outcome) })),
@@ -51,6 +53,26 @@ describe('waiting for labels', () => {
       },
     );
     expect(await waited).toEqual({ kind: 'there', positives: 2 });
+  });
+
+  test('counts a request once, by the newest of its labels, and none that is censored', async () => {
+    const at = ONSET;
+    await label(
+      // Corrected to a negative; to a positive; to another positive; withdrawn.
+      { at, label: 1, revision: 0 },
+      { at, label: 0, revision: 1, replaces: { label: 1, source: 'natural' } },
+      { at, label: 0, revision: 0 },
+      { at, label: 1, revision: 1, replaces: { label: 0, source: 'absence' } },
+      { at, label: 1, revision: 0 },
+      { at, label: 1, revision: 1, source: 'natural', replaces: { label: 1, source: 'natural' } },
+      { at, label: 1, revision: 0 },
+      { at, label: 1, revision: 1, source: 'censored', replaces: { label: 1, source: 'natural' } },
+      { at, label: 1, revision: 0, source: 'censored' },
+    );
+    expect(await run(() => activities(1).awaitLabels('fraud', ONSET, 3))).toMatchObject({
+      kind: 'stalled',
+      positives: 2,
+    });
   });
 
   test('is stalled when neither stream time nor labels go on', async () => {

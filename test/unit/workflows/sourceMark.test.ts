@@ -13,4 +13,12 @@ describe('sequence numbers of a source', () => {
     expect(isNew).toEqual([true, true, true, true, false, true, false, false, true]);
     expect(mark).toEqual({ high: 6, gaps: [] });
   });
+
+  test('of a source that counts from anywhere, such as the time, costs no more than the gaps that are kept', () => {
+    const sequence = 1_764_000_000_000;
+    const mark = markSequence(undefined, sequence);
+    expect(mark?.high).toBe(sequence);
+    expect(mark?.gaps).toHaveLength(100);
+    expect(mark?.gaps.at(-1)).toBe(sequence - 1);
+  });
 });
