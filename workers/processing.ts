@@ -1,8 +1,13 @@
 import { TidemillError } from '../contracts/errors.js';
 
-/** The value of `--processing`. @throws TidemillError CONFIGURATION_INVALID */
-export function processingOf(text: string): 'exactly-once' | 'at-least-once' {
-  if (text === 'exactly-once' || text === 'at-least-once') return text;
+/**
+ * How a topology is processed, by the value of `--processing`. The archive is exactly-once whatever it says: a file for every
+ * few records is what answering at once would come to there.
+ *
+ * @throws TidemillError CONFIGURATION_INVALID
+ */
+export function processingOf(text: string, topology: string): 'exactly-once' | 'at-least-once' {
+  if (text === 'exactly-once' || text === 'at-least-once') return topology === 'archive' ? 'exactly-once' : text;
   throw new TidemillError('CONFIGURATION_INVALID', `--processing ${text} is neither exactly-once nor at-least-once`, {
     option: 'processing',
     value: text,

@@ -210,7 +210,7 @@ async function main(): Promise<void> {
     instance: values.instance,
     directory: join(home, 'streams'),
     ...settingsOf(name),
-    processing: processingOf(values.processing),
+    processing: processingOf(values.processing, name),
     poisonLimit,
     archive,
     ...(objectSnapshots === null ? {} : { objectSnapshots: { objects, ...objectSnapshots } }),

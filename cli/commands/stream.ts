@@ -44,7 +44,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
     .addOption(
       new Option(
         '--processing <guarantee>',
-        'exactly-once; or at-least-once, which answers within milliseconds and may repeat answers after a failure',
+        'exactly-once; or at-least-once, which answers within milliseconds and may repeat answers after a failure (never the archive)',
       ).choices(['exactly-once', 'at-least-once']),
     )
     .addHelpText('after', '\nExample:\n  tidemill stream run score --model fraud --instance worker-1')

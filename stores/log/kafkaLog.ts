@@ -90,7 +90,11 @@ class KafkaLog implements Log {
   }
 
   async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
-    const found = await this.admin(topic, (admin) => admin.fetchTopicOffsets(topic));
+    const found = await this.admin(topic, async (admin) => {
+      const offsets = await admin.fetchTopicOffsets(topic);
+      if (offsets.length === 0) throw unsaid('offsets', topic);
+      return offsets;
+    });
     return found
       .map(({ partition, low, high }) => ({ partition, low: Number(low), high: Number(high) }))
       .sort((a, b) => a.partition - b.partition);
@@ -119,11 +123,20 @@ class KafkaLog implements Log {
 
   async committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {
     const topics = [...new Set(partitions.map(({ topic }) => topic))];
-    const found = await this.admin(group, (admin) => admin.fetchOffsets({ groupId: group, topics }));
-    return partitions.map(({ topic, partition }) => {
-      const known = found.find((each) => each.topic === topic)?.partitions.find((each) => each.partition === partition);
-      const offset = known === undefined || known.offset === '-1' ? null : Number(known.offset);
-      return { topic, partition, offset, metadata: known?.metadata ?? '' };
+    return this.admin(group, async (admin) => {
+      const found = await admin.fetchOffsets({ groupId: group, topics });
+      return partitions.map(({ topic, partition }) => {
+        const ofTopic = found.find((each) => each.topic === topic)?.partitions ?? [];
+        const known = ofTopic.find((each) => each.partition === partition);
+        // The library asks for the partitions that it knows of: nothing said of one is not that it has none.
+        if (known === undefined) throw unsaid(group, `${topic}-${partition}`);
+        return {
+          topic,
+          partition,
+          offset: known.offset === '-1' ? null : Number(known.offset),
+          metadata: known.metadata ?? '',
+        };
+      });
     });
   }
 
@@ -177,6 +190,11 @@ class KafkaLog implements Log {
 }
 
 /** Ten seconds, all in all. */
+/** A broker that is getting ready answers without what was asked for; the next connection asks anew. */
+function unsaid(what: string, of: string): TidemillError {
+  return new TidemillError('LOG_UNAVAILABLE', `${what}: the broker said nothing of ${of}`, { what, of });
+}
+
 const MAX_ATTEMPTS = 200;
 const ATTEMPT_MS = 50;
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { isTidemillError } from '../../contracts/errors.js';
 import { groupId, topologyPrefix, transactionalId } from '../../contracts/topics.js';
 import type { TransactionalProducer } from '../../stores/log/log.js';
+import { committedOffsets } from './committedOffsets.js';
 import { openAtLeastOnceProducer, type CommitOffsets } from './atLeastOnceProducer.js';
 import { InputHistory, type LogRange } from './inputHistory.js';
 import { snapshotsIn } from './localSnapshots.js';
@@ -67,7 +68,7 @@ export async function recover(context: TaskContext, commitOffsets: CommitOffsets
   try {
     options.reach?.('after-fence', id);
     // 2 committed offsets
-    const found = await log.committed(groupId(identity), partitions);
+    const found = await committedOffsets(log, groupId(identity), partitions, options.clock);
     const ranges = new Map<string, LogRange>();
     for (const topic of new Set(partitions.map((each) => each.topic))) {
       for (const { partition, low, high } of await log.offsets(topic))

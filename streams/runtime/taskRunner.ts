@@ -145,13 +145,23 @@ export class TaskRunner {
         recovery = null;
         // A zombie must not fence the rightful owner: only who is confirmed takes the task back.
         if (isTidemillError(error, 'PRODUCER_FENCED') && !(await this.isConfirmed()) && this.lost) break;
-        await this.clock.wait(Math.min(5_000, 50 * 2 ** Math.min(attempt, 7))).over;
+        await this.backOff(Math.min(5_000, 50 * 2 ** Math.min(attempt, 7)));
       } finally {
         if (recovery !== null) await this.closeAfterFailure(recovery);
       }
     }
     this.state = 'stopped';
     if (this.lost) options.onEvent?.({ kind: 'lost', task: this.id });
+  }
+
+  /** A stop ends the wait. */
+  private async backOff(ms: number): Promise<void> {
+    if (this.stopping) return;
+    const { over, end } = this.clock.wait(ms);
+    this.wake = () => {
+      if (this.stopping) end();
+    };
+    await over;
   }
 
   /** Is the task still assigned here? A stop ends the wait for the answer. */
