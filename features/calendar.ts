@@ -1,10 +1,10 @@
 import type { CalendarPart } from './expression.js';
 import { DAY_MS, HOUR_MS } from '../contracts/duration.js';
 
-/** Euclidean remainder: always in [0, divisor). */
+/** Euclidean remainder: always in [0, divisor), and never -0. */
 function modulo(value: number, divisor: number): number {
   const rest = value % divisor;
-  return rest < 0 ? rest + divisor : rest;
+  return rest < 0 ? rest + divisor : rest + 0;
 }
 
 /** A part of `time` (ms UTC) on the calendar of UTC. */
