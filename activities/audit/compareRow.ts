@@ -2,6 +2,7 @@ import type { SkewCause } from '../../contracts/consistency.js';
 import type { CutRecord } from '../../contracts/records.js';
 import type { CompiledService, CompiledView } from '../../features/compiledView.js';
 import { interpretService } from '../../features/interpreter.js';
+import { toleranceOf } from '../../features/tolerance.js';
 import type { LoggedEvent, Value } from '../../features/types.js';
 import type { ServedRow } from '../../stores/offline/archiveReader.js';
 import { isWithinCut } from './withinCut.js';
@@ -48,27 +49,23 @@ export function compareRow(
   eventsOf: EventsOf,
 ): RowComparison {
   const reaches = new Map<string, Reach>();
-  const within = interpretService(service, request, (view, key) => {
+  const within = (view: CompiledView, key: Value): readonly LoggedEvent[] => {
     const reach = reachOf(view, eventsOf(view, key), request, (event) =>
       isWithinCut(project, service.request, cut, row, view, event),
     );
     reaches.set(placeOf(view, key), reach);
     return reach.within;
-  }).vector;
-  const broken = differences(service, row, within);
+  };
+  const broken = differences(service, row, request, within);
   if ([...reaches.values()].every(({ inFlight, late }) => inFlight.length + late.length === 0))
     return { broken, skewed: [], cause: null };
 
-  const vectorWith = (parts: (reach: Reach, view: CompiledView) => readonly LoggedEvent[]): Float64Array =>
-    interpretService(service, request, (view, key) => {
+  const differencesWith = (parts: (reach: Reach, view: CompiledView) => readonly LoggedEvent[]): ColumnDifference[] =>
+    differences(service, row, request, (view, key) => {
       const reach = reaches.get(placeOf(view, key)) as Reach;
       return [...reach.within, ...parts(reach, view)];
-    }).vector;
-  const skewed = differences(
-    service,
-    row,
-    vectorWith(({ inFlight, late }) => [...inFlight, ...late]),
-  );
+    });
+  const skewed = differencesWith(({ inFlight, late }) => [...inFlight, ...late]);
   if (skewed.length === 0) return { broken, skewed, cause: null };
   // The first reason that makes a difference by itself; where only all of them do, the first that is there.
   const isOfLabels = ({ stream }: CompiledView): boolean => stream.labels !== null;
@@ -77,7 +74,7 @@ export function compareRow(
     ['lateEvent', ({ late }, view) => (isOfLabels(view) ? [] : late)],
     ['lateLabel', ({ late }, view) => (isOfLabels(view) ? late : [])],
   ];
-  const alone = reasons.find(([, events]) => differences(service, row, vectorWith(events)).length > 0);
+  const alone = reasons.find(([, events]) => differencesWith(events).length > 0);
   const present = reasons.find(([, events]) =>
     [...reaches.values()].some((reach) => events(reach, reach.view).length > 0),
   );
@@ -113,17 +110,21 @@ function reachOf(
   return reach;
 }
 
+/** Columns that the interpreter has otherwise over these events, but for what doubles may differ by. */
 function differences(
   service: CompiledService,
   { vector: served, isByRules }: ServedRow,
-  recomputed: Float64Array,
+  request: LoggedEvent,
+  eventsOf: (view: CompiledView, key: Value) => readonly LoggedEvent[],
 ): ColumnDifference[] {
+  const recomputed = interpretService(service, request, eventsOf).vector;
   const found: ColumnDifference[] = [];
   for (const [at, { name }] of service.columns.entries()) {
     const [was, is] = [served[at] ?? Number.NaN, recomputed[at] as number];
     if (Object.is(was, is)) continue;
     // What nobody had computed when the rules answered was not served.
     if (isByRules && Number.isNaN(was)) continue;
+    if (Math.abs(was - is) <= toleranceOf(service, at, is, request, eventsOf)) continue;
     found.push({ column: name, served: served[at] ?? null, recomputed: Number.isNaN(is) ? null : is });
   }
   return found;

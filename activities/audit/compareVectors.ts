@@ -2,6 +2,7 @@ import type { CutRecord, PredictionRecord, ServiceVector } from '../../contracts
 import { cutsTopic, streamTopic } from '../../contracts/topics.js';
 import type { CompiledService, CompiledStream, CompiledView } from '../../features/compiledView.js';
 import { interpretService } from '../../features/interpreter.js';
+import { toleranceOf } from '../../features/tolerance.js';
 import type { LoggedEvent, Value } from '../../features/types.js';
 import type { CompiledModel } from '../../models/definition.js';
 import type { Log } from '../../stores/log/log.js';
@@ -142,6 +143,7 @@ export async function compareVectors(
         const found = vector[at] as number;
         if (Object.is(served, found) || absent.includes(at)) continue;
         const difference = Math.abs(served - found);
+        if (difference <= toleranceOf(service, at, found, event, withinCut)) continue;
         maxDifference = Math.max(maxDifference, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
         find(
           `prediction ${prediction.id}, ${name}: served ${served}, the interpreter says ${found} within cut ${prediction.cut}`,

@@ -1,6 +1,7 @@
 import type { CompiledService, CompiledView } from '../../features/compiledView.js';
-import { interpretService, interpretView } from '../../features/interpreter.js';
+import { interpretService } from '../../features/interpreter.js';
 import { compareIds } from '../../features/order.js';
+import { toleranceOf } from '../../features/tolerance.js';
 import type { LoggedEvent, Status, Value } from '../../features/types.js';
 import type { BuiltCase } from './buildProject.js';
 
@@ -48,56 +49,10 @@ export function expectedAt(
   const eventsOf = (view: CompiledView, key: Value): LoggedEvent[] =>
     events[view.stream.name as 'requests' | 'signals'].filter((event) => event.values[view.key] === key);
   const { vector, statuses } = interpretService(service, request, eventsOf);
-  const tolerances = service.columns.map(({ input, feature }, column) => {
-    const { view, kind } = service.inputs[input] as CompiledService['inputs'][number];
-    const value = Math.abs(vector[column] as number);
-    if (kind === 'request') return 0;
-    const { requestKey } = service.inputs[input] as { requestKey: number };
-    const key = request.values[requestKey] as Value;
-    const magnitude =
-      key === null ? 0 : magnitudeOf(view, feature, eventsOf(view, key), request, view.stream === service.request);
-    // Exact sums beyond 2^53 agree within 2 ulp.
-    return magnitude === null
-      ? value > 2 ** 53 || isMeanOfExtremes(view, feature)
-        ? value * 4.5e-16
-        : 0
-      : magnitude * 1e-12;
-  });
+  const tolerances = service.columns.map((_, column) =>
+    toleranceOf(service, column, vector[column] as number, request, eventsOf),
+  );
   return { request, vector, statuses, tolerances: Float64Array.from(tolerances) };
-}
-
-/** Means of exact numbers are equal while sum and count are within 2^53; the cases also hold greater ones. */
-function isMeanOfExtremes(view: CompiledView, feature: number): boolean {
-  const { value } = view.features[feature] as CompiledView['features'][number];
-  return value.op === 'aggregate' && view.aggregations[value.index]?.aggregate === 'mean';
-}
-
-/** For a sum or mean of doubles: the same over |x|, by which rule 5 scales the tolerance; null for exact features. */
-function magnitudeOf(
-  view: CompiledView,
-  feature: number,
-  events: readonly LoggedEvent[],
-  request: LoggedEvent,
-  ownStream: boolean,
-): number | null {
-  const { value } = view.features[feature] as CompiledView['features'][number];
-  if (value.op !== 'aggregate') return null;
-  const aggregation = view.aggregations[value.index];
-  if (aggregation === undefined || aggregation.aggregate === 'count' || aggregation.input?.type.kind !== 'double')
-    return null;
-  const absolute: CompiledView = {
-    ...view,
-    aggregations: [{ ...aggregation, input: { op: 'abs', of: aggregation.input, type: { kind: 'double' } } }],
-    features: [
-      {
-        name: 'magnitude',
-        type: { kind: 'double' },
-        value: { op: 'aggregate', index: 0, type: { kind: 'double' } },
-        orElse: null,
-      },
-    ],
-  };
-  return (interpretView(absolute, events, request, ownStream).values[0] as number | null) ?? 0;
 }
 
 /** What differs, in words. */
