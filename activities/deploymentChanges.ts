@@ -67,7 +67,7 @@ export function deploymentChanges(dependencies: Pick<ActivityDependencies, 'regi
       live.length === 0
         ? `${model}: nobody is live`
         : `${model}: epoch ${epoch} is not followed by ${behind.join(', ')}`,
-      { model, epoch, live: live.length, behind, there },
+      { model, epoch, live: live.length, minReady, behind, there },
     );
   };
 

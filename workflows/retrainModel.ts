@@ -33,11 +33,12 @@ import {
   type RetrainStatus,
   type Trigger,
 } from '../contracts/workflows.js';
+import { promotedOn } from './activeOn.js';
 import { compensations, features, heavy, rollouts, validation } from './activityProxies.js';
 import { canaryRollout } from './canaryRollout.js';
 import { describeFailure, describeOpen, describeSteps, isFenced } from './describe.js';
 import { executeWatch } from './executeWatch.js';
-import { settlePromotion } from './settlePromotion.js';
+import { settlePromotion, takeBack } from './settlePromotion.js';
 import { shadowTest } from './shadowTest.js';
 import { describeVerdicts } from './watchCandidate.js';
 
@@ -184,10 +185,12 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
         // Cancelled in its midst, nobody would know on which side of the commit point it is.
         const commit = rollouts().commitVersion.bind(null, fence, version, verdicts, plan);
         epoch = await (patched('committed-wholly') ? wholly(commit) : commit());
-        const active = await rollouts().awaitActive(fence, epoch, allowNoInstances);
-        done('commit', `epoch ${epoch}, active on ${active.length} instances`);
+        const { active, behind, isEnough } = await promotedOn(fence, epoch, allowNoInstances);
+        const unfollowed = behind === null ? '' : `; ${behind}`;
+        done('commit', `epoch ${epoch}, active on ${active.length} instances${unfollowed}`);
         if (plan === null) await rollouts().skipSteps(fence, FIRST_RELEASE_SKIPPED.slice(4));
-        else settled = await settlePromotion(fence, version, plan, { enter, done });
+        else if (isEnough) settled = await settlePromotion(fence, version, plan, { enter, done });
+        else settled = await takeBack(fence, version, plan, `commit: ${behind}`, { enter, done });
       }
     }
   } catch (error) {

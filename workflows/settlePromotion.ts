@@ -70,7 +70,8 @@ async function probationResult(fence: RolloutFence, version: number, plan: Rollo
   }
 }
 
-async function takeBack(
+/** The predecessor serves again, and the version is withdrawn. */
+export async function takeBack(
   fence: RolloutFence,
   version: number,
   plan: RolloutPlan,
