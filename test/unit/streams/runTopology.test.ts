@@ -34,8 +34,11 @@ describe('a task that was given away and whose folder is still closing', () => {
       group = options;
       return member;
     };
+    const groupMembers: Log['groupMembers'] = async () => [
+      { name: 'one', host: 'here', address: null, partitions: [onlyPartition] },
+    ];
     running = await runTopology(idleTopology, {
-      log: Object.assign(Object.create(inner) as Log, { join }),
+      log: Object.assign(Object.create(inner) as Log, { join, groupMembers }),
       instance: 'one',
       directory: 'one',
       commitIntervalMs: 0,
