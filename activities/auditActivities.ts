@@ -12,6 +12,7 @@ import {
 import { DAY_MS } from '../contracts/duration.js';
 import { checkAuditInput } from '../contracts/schemas/auditInput.js';
 import type { CompiledService } from '../features/compiledView.js';
+import { finiteOrNull } from '../features/finiteOrNull.js';
 import { hashOf } from '../features/hash.js';
 import { knownServices, type KnownService } from '../scoring/versionServices.js';
 import { auditResult } from './audit/auditResult.js';
@@ -102,7 +103,7 @@ export function createAuditActivities(dependencies: ActivityDependencies) {
       known.map(async ({ hash, versions, service }) => {
         const final = service === null ? Number.NEGATIVE_INFINITY : await finalUpTo(log, project, service);
         // JSON knows no infinity.
-        return { service: hash, versions, finalUpTo: Number.isFinite(final) ? final : null };
+        return { service: hash, versions, finalUpTo: finiteOrNull(final) };
       }),
     );
   }

@@ -7,6 +7,7 @@ import {
   type ValueChange,
 } from '../../contracts/healing.js';
 import type { CompiledView } from '../../features/compiledView.js';
+import { finiteOrNull } from '../../features/finiteOrNull.js';
 import type { Value } from '../../features/types.js';
 import type { OnlineStore } from '../../stores/online/onlineStore.js';
 import { eventOf } from '../audit/keyedEvents.js';
@@ -81,7 +82,7 @@ export async function healPart(
     }
   }
   await heal();
-  return { ...sum, keys: keys.size, change, newest: Number.isFinite(newest) ? newest : null };
+  return { ...sum, keys: keys.size, change, newest: finiteOrNull(newest) };
 
   async function heal(): Promise<void> {
     const events = chunk;

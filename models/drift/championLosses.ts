@@ -1,4 +1,5 @@
 import type { OutcomeRecord } from '../../contracts/records.js';
+import { finiteOrNull } from '../../features/finiteOrNull.js';
 import { compareIds } from '../../features/order.js';
 import { rowLogLoss } from '../metrics/probability.js';
 import { parseState } from '../monitoring/parseState.js';
@@ -77,7 +78,7 @@ export class ChampionLosses {
 
   /** Event time up to which rows have been handed out; null where none have. */
   get handedOutUpTo(): number | null {
-    return Number.isFinite(this.closedUpTo) ? this.closedUpTo : null;
+    return finiteOrNull(this.closedUpTo);
   }
 
   private closed(until: number): LossRow[] {

@@ -1,4 +1,5 @@
 import type { DriftRecord } from '../../contracts/records.js';
+import { finiteOrNull } from '../../features/finiteOrNull.js';
 import { leastActive } from '../../features/progress.js';
 import { parseState } from '../monitoring/parseState.js';
 import { createAdwin, decodeAdwin, type Adwin } from './adwin.js';
@@ -222,10 +223,6 @@ export class LossDetector {
     this.sequence = state.sequence;
     this.adwin = decodeAdwin(Buffer.from(state.adwin, 'base64'));
   }
-}
-
-function finiteOrNull(time: number): number | null {
-  return Number.isFinite(time) ? time : null;
 }
 
 function blockKey(upstream: number, sequence: number): string {

@@ -1,4 +1,5 @@
 import type { ScoreRole } from '../../contracts/records.js';
+import { finiteOrNull } from '../../features/finiteOrNull.js';
 import { parseState } from './parseState.js';
 import { compareCells, type Cell, type Mergeable } from './mergeable.js';
 
@@ -80,7 +81,7 @@ export class BucketTally<Counts extends Mergeable<Counts>> {
 
   /** Number of the first bucket that is open; null where none has been closed. */
   get closedUpTo(): number | null {
-    return Number.isFinite(this.open) ? this.open : null;
+    return finiteOrNull(this.open);
   }
 
   /** What is held of the buckets that changed since the last call; it is held on, and handed out when they close. */

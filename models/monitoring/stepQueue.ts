@@ -1,3 +1,4 @@
+import { finiteOrNull } from '../../features/finiteOrNull.js';
 import { leastActive } from '../../features/progress.js';
 import { decodeCells, encodeCells } from './bucketTally.js';
 import { compareCells, type Cell, type Mergeable } from './mergeable.js';
@@ -149,9 +150,8 @@ export class StepQueue<Counts extends Mergeable<Counts>> {
       yield [`a${key}`, cells === undefined ? null : encodeCells(cells)];
     }
     this.changedAhead.clear();
-    const finite = (bucket: number): number | null => (Number.isFinite(bucket) ? bucket : null);
-    yield ['open', JSON.stringify([this.whole, ...this.partitions.map(({ open }) => open)].map(finite))];
-    yield ['idle', JSON.stringify([finite(this.closed), ...this.partitions.map(({ isIdle }) => isIdle)])];
+    yield ['open', JSON.stringify([this.whole, ...this.partitions.map(({ open }) => open)].map(finiteOrNull))];
+    yield ['idle', JSON.stringify([finiteOrNull(this.closed), ...this.partitions.map(({ isIdle }) => isIdle)])];
   }
 
   /** @throws TidemillError STATE_CORRUPT */

@@ -189,12 +189,12 @@ class KafkaLog implements Log {
   }
 }
 
-/** Ten seconds, all in all. */
 /** A broker that is getting ready answers without what was asked for; the next connection asks anew. */
 function unsaid(what: string, of: string): TidemillError {
   return new TidemillError('LOG_UNAVAILABLE', `${what}: the broker said nothing of ${of}`, { what, of });
 }
 
+/** Ten seconds, all in all. */
 const MAX_ATTEMPTS = 200;
 const ATTEMPT_MS = 50;
 

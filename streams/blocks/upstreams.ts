@@ -1,5 +1,5 @@
+import { finiteOrNull } from '../../features/finiteOrNull.js';
 import { leastActive } from '../../features/progress.js';
-import { finiteOrNull } from '../runtime/finiteOrNull.js';
 import type { BlockHeader } from './block.js';
 
 /** What one upstream task has last said of itself. */

@@ -10,6 +10,11 @@ export interface InputPace {
   readonly goesOn?: boolean;
 }
 
+/** Is there more to come, now or behind the end of a replay? */
+export function mayHaveMore({ hasMore, goesOn }: InputPace): boolean {
+  return hasMore || goesOn === true;
+}
+
 /** What came of the time that passed. */
 export interface Passed {
   /** Call again after so long even where nothing comes in, ms; Infinity: only then. */

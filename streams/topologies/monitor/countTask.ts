@@ -1,5 +1,6 @@
 import type { OutcomeRecord, PredictionRecord } from '../../../contracts/records.js';
 import { outcomesTopic, predictionsTopic } from '../../../contracts/topics.js';
+import { finiteOrNull } from '../../../features/finiteOrNull.js';
 import { ChampionLosses, type ClosedLosses } from '../../../models/drift/championLosses.js';
 import { encodeLosses, MAX_BLOCK_ROWS } from '../../../models/drift/lossColumns.js';
 import { BucketTally, type ClosedBuckets } from '../../../models/monitoring/bucketTally.js';
@@ -9,9 +10,8 @@ import { decodeOutcomeCounts, OutcomeCounts } from '../../../models/monitoring/o
 import { countOutcome, countPrediction } from '../../../models/monitoring/countRecord.js';
 import { decodePredictionCounts, PredictionCounts } from '../../../models/monitoring/predictionCounts.js';
 import type { LogRecord } from '../../../stores/log/log.js';
-import { finiteOrNull } from '../../runtime/finiteOrNull.js';
-import { Idleness } from '../../runtime/idleness.js';
-import type { InputPace, Passed, TaskTimers } from '../../runtime/taskTimers.js';
+import { Idleness, IdlenessTimers } from '../../runtime/idleness.js';
+import type { TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { MonitorPlan } from './monitorPlan.js';
 import { snapshotEntries } from './snapshotEntries.js';
@@ -26,7 +26,7 @@ import { snapshotEntries } from './snapshotEntries.js';
  *   4. what is closed goes on: counts to the merger, losses to the detector
  *   5. once nothing comes any more, both are told, and the merger what is held so far: nobody waits for a silent partition
  */
-export class CountTask implements StreamTask, TaskTimers {
+export class CountTask implements StreamTask {
   readonly stateIdentity: string;
   readonly pendingRows = 0;
   private readonly predictions: BucketTally<PredictionCounts>;
@@ -36,9 +36,7 @@ export class CountTask implements StreamTask, TaskTimers {
   private readonly idleness: Readonly<Record<Counted, Idleness>>;
   /** What has been said of each; a task that begins has said nothing. */
   private readonly saidIdle = { predictions: false, outcomes: false };
-  readonly firedThrough = undefined;
-  readonly waiting = 0;
-  readonly early = 0;
+  readonly timers: TaskTimers;
 
   constructor(
     private readonly plan: MonitorPlan,
@@ -51,6 +49,7 @@ export class CountTask implements StreamTask, TaskTimers {
       predictions: new Idleness(this.predictionsTopic),
       outcomes: new Idleness(outcomesTopic(project, model.name)),
     };
+    this.timers = new IdlenessTimers(this.idleness.predictions, this.idleness.outcomes);
     this.predictions = new BucketTally({
       bucketMs,
       delayMs: model.request.allowedLatenessMs,
@@ -144,22 +143,6 @@ export class CountTask implements StreamTask, TaskTimers {
       this.sendStanding(of, isIdle, output);
       this.saidIdle[of] = isIdle;
     }
-  }
-
-  get timers(): TaskTimers {
-    return this;
-  }
-
-  resume(): void {
-    // Idleness is announced, never remembered: whoever starts anew finds out anew.
-  }
-
-  pass(elapsedMs: number, inputs: readonly InputPace[]): Passed {
-    const { predictions, outcomes } = this.idleness;
-    const dueInMs = [predictions.pass(elapsedMs, inputs), outcomes.pass(elapsedMs, inputs)];
-    // The commit that follows announces it.
-    const again = Math.min(...dueInMs.filter((each) => each > 0));
-    return { againInMs: again, hasFired: dueInMs.includes(0) };
   }
 
   committed(): void {

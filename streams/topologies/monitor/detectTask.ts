@@ -1,9 +1,9 @@
 import { isTidemillError, TidemillError } from '../../../contracts/errors.js';
 import { driftTopic } from '../../../contracts/topics.js';
+import { finiteOrNull } from '../../../features/finiteOrNull.js';
 import { decodeLosses, type LossColumns } from '../../../models/drift/lossColumns.js';
 import { LossDetector } from '../../../models/drift/lossDetector.js';
 import type { LogRecord } from '../../../stores/log/log.js';
-import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { MonitorPlan } from './monitorPlan.js';
 import { snapshotEntries } from './snapshotEntries.js';

@@ -1,10 +1,10 @@
 import type { OutcomeRecord } from '../../../contracts/records.js';
 import { TidemillError } from '../../../contracts/errors.js';
 import { outcomesTopic } from '../../../contracts/topics.js';
+import { finiteOrNull } from '../../../features/finiteOrNull.js';
 import { leastActive } from '../../../features/progress.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { LogRecord } from '../../../stores/log/log.js';
-import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import type { StoredState } from '../../runtime/storedState.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import {

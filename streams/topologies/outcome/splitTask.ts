@@ -1,12 +1,12 @@
 import { TidemillError } from '../../../contracts/errors.js';
 import type { PredictionRecord } from '../../../contracts/records.js';
+import { finiteOrNull } from '../../../features/finiteOrNull.js';
 import { checkFuture, parseEvent } from '../../../features/eventContract.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { partitionOf } from '../../../stores/log/partitioner.js';
-import { finiteOrNull } from '../../runtime/finiteOrNull.js';
-import { Idleness } from '../../runtime/idleness.js';
-import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
+import { Idleness, IdlenessTimers } from '../../runtime/idleness.js';
+import type { TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { Half, OutcomeBlock } from './outcomeHalves.js';
 import { minuteOf } from './pendingOutcomes.js';
@@ -17,7 +17,7 @@ const PROGRESS_KEY = Buffer.from('progress');
  * Sends predictions and labels to the tasks of their event ids, and says how far its labels have come, and, once none come any
  * more, that they are idle: the absence of other labels does not wait for them.
  */
-export class SplitTask implements StreamTask, TaskTimers {
+export class SplitTask implements StreamTask {
   readonly stateIdentity = 'outcome.split/2';
   readonly pendingRows = 0;
   private readonly halves: Half[][];
@@ -26,9 +26,7 @@ export class SplitTask implements StreamTask, TaskTimers {
   private announced = Number.NEGATIVE_INFINITY;
   private announcedIdle = false;
   private readonly idleness: Idleness;
-  readonly firedThrough = undefined;
-  readonly waiting = 0;
-  readonly early = 0;
+  readonly timers: TaskTimers;
 
   /** @param partition number of the task, and of its partitions. */
   constructor(
@@ -39,6 +37,7 @@ export class SplitTask implements StreamTask, TaskTimers {
     private readonly partition: number,
   ) {
     this.idleness = new Idleness(labels);
+    this.timers = new IdlenessTimers(this.idleness);
     this.halves = Array.from({ length: partitions }, () => []);
   }
 
@@ -100,20 +99,6 @@ export class SplitTask implements StreamTask, TaskTimers {
     }
     this.announced = Math.max(this.announced, minute);
     this.announcedIdle = isIdle;
-  }
-
-  get timers(): TaskTimers {
-    return this;
-  }
-
-  resume(): void {
-    // Idleness is announced, never remembered: whoever starts anew finds out anew.
-  }
-
-  pass(elapsedMs: number, inputs: readonly InputPace[]): Passed {
-    const idleInMs = this.idleness.pass(elapsedMs, inputs);
-    // The commit that follows announces it.
-    return idleInMs > 0 ? { ...NOTHING_DUE, againInMs: idleInMs } : { ...NOTHING_DUE, hasFired: true };
   }
 
   committed(): void {

@@ -1,15 +1,15 @@
 import type { ReplayMark } from '../../../contracts/deadLetters.js';
 import type { ReplayedRequest } from '../../../contracts/records.js';
 import { streamTopic } from '../../../contracts/topics.js';
+import { finiteOrNull } from '../../../features/finiteOrNull.js';
 import { createRequestOperator, type RequestOperator } from '../../../features/requestOperator.js';
 import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { blockInputs } from '../../blocks/adoptLayout.js';
 import type { BlockHeader } from '../../blocks/block.js';
-import { finiteOrNull } from '../../runtime/finiteOrNull.js';
-import { Idleness } from '../../runtime/idleness.js';
+import { Idleness, IdlenessTimers } from '../../runtime/idleness.js';
 import { partitionName } from '../../runtime/taskInputs.js';
-import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
+import { mayHaveMore, type InputPace, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { HopWriter } from './hopWriter.js';
 import type { PredictionWriter } from './predictionWriter.js';
@@ -38,7 +38,7 @@ interface RequestContent {
  *
  * What goes on says how far this source partition has come, and, once nothing comes any more, that it is idle.
  */
-export class EntryTask extends ScoreTask implements TaskTimers {
+export class EntryTask extends ScoreTask {
   private readonly requestTopic: string;
   private readonly requestParts: readonly { readonly start: number; readonly run: RequestOperator }[];
   private readonly seen = new SeenRequests();
@@ -48,6 +48,7 @@ export class EntryTask extends ScoreTask implements TaskTimers {
   private waitingCut: string | null = null;
   private cutNumber: string | null = null;
   private readonly idleness: Idleness;
+  readonly timers: TaskTimers | undefined;
   private isLagging = true;
   /** Greatest event time and offsets [from, to) of the requests that have gone through; null where none has since a flush. */
   private written = Number.NEGATIVE_INFINITY;
@@ -68,6 +69,8 @@ export class EntryTask extends ScoreTask implements TaskTimers {
     this.requestTopic = streamTopic(options.identity.project, request.name);
     this.source = partitionName({ topic: this.requestTopic, partition: options.partition });
     this.idleness = new Idleness(this.requestTopic);
+    // A task whose rows go nowhere has nobody to tell that it is idle.
+    this.timers = isLast ? undefined : new IdlenessTimers(this.idleness);
     this.width = layout.width;
     this.blockInputs = blockInputs(layout);
     this.requestParts = layout.inputs.flatMap(({ input, start }) =>
@@ -187,9 +190,7 @@ export class EntryTask extends ScoreTask implements TaskTimers {
       this.cutNumber = null;
       return;
     }
-    this.isLagging = inputs.some(
-      ({ topic, hasMore, goesOn }) => topic === this.requestTopic && (hasMore || goesOn === true),
-    );
+    this.isLagging = inputs.some((each) => each.topic === this.requestTopic && mayHaveMore(each));
     // What is no request has been gone through, too: the ranges leave out nothing.
     const next = offsets.get(this.source);
     const from = this.range?.[0] ?? this.told;
@@ -227,27 +228,8 @@ export class EntryTask extends ScoreTask implements TaskTimers {
     this.range = null;
   }
 
-  /** A task whose rows go nowhere has nobody to tell that it is idle. */
-  get timers(): TaskTimers | undefined {
-    return this.isLast ? undefined : this;
-  }
-
   get standing(): StreamTask['standing'] {
     return { time: finiteOrNull(this.written), isIdle: this.idleness.isIdle };
-  }
-
-  readonly firedThrough = undefined;
-  readonly waiting = 0;
-  readonly early = 0;
-
-  resume(): void {
-    // Idleness is announced, never remembered: whoever starts anew finds out anew.
-  }
-
-  pass(elapsedMs: number, inputs: readonly InputPace[]): Passed {
-    const idleInMs = this.idleness.pass(elapsedMs, inputs);
-    // The commit that follows announces it.
-    return idleInMs > 0 ? { ...NOTHING_DUE, againInMs: idleInMs } : { ...NOTHING_DUE, hasFired: true };
   }
 
   protected get requestWatermark(): number {

@@ -1,5 +1,6 @@
 import { hopTopic, streamTopic } from '../../../contracts/topics.js';
 import type { CutRecord } from '../../../contracts/records.js';
+import { finiteOrNull } from '../../../features/finiteOrNull.js';
 import type { EventId, StreamEvent } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
@@ -7,7 +8,6 @@ import { compileAdoption, type AdoptLayout } from '../../blocks/adoptLayout.js';
 import { decodeBlock, type Block, type BlockRow } from '../../blocks/block.js';
 import { SourceRanges } from '../../blocks/sourceRanges.js';
 import { Upstreams } from '../../blocks/upstreams.js';
-import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord } from '../../runtime/topology.js';
 import { AnswerTurns } from './answerTurns.js';

@@ -2,12 +2,12 @@ import { REPLAY_HEADER, replayMarkOf, type ReplayMark } from '../../../contracts
 import { TidemillError } from '../../../contracts/errors.js';
 import { streamTopic, type TopologyIdentity } from '../../../contracts/topics.js';
 import { checkFuture, parseEvent } from '../../../features/eventContract.js';
+import { finiteOrNull } from '../../../features/finiteOrNull.js';
 import { hashOf } from '../../../features/hash.js';
 import type { OrderingSpec } from '../../../models/definition.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
 import type { StreamEvent, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
-import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import type { NeededHistory, Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import type { InputPace } from '../../runtime/taskTimers.js';
 import { LackingViews } from './lackingViews.js';

@@ -1,5 +1,5 @@
+import { finiteOrNull } from '../../../features/finiteOrNull.js';
 import type { CompiledStream } from '../../../features/compiledView.js';
-import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 
 /**
  * Progress of one source partition: driven by its events alone, so that late or not is a function of offsets.

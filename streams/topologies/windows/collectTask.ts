@@ -1,11 +1,11 @@
 import { TidemillError } from '../../../contracts/errors.js';
 import { formatEvent } from '../../../features/eventContract.js';
+import { finiteOrNull } from '../../../features/finiteOrNull.js';
 import { hashOf } from '../../../features/hash.js';
 import type { EventId, Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { decodeBlock, type Block, type BlockRow } from '../../blocks/block.js';
 import { Upstreams } from '../../blocks/upstreams.js';
-import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { createWindowState } from '../../windows/createWindowState.js';
 import type { WindowState } from '../../windows/windowState.js';

@@ -1,12 +1,12 @@
 import { streamTopic } from '../../../contracts/topics.js';
+import { finiteOrNull } from '../../../features/finiteOrNull.js';
 import { hashOf } from '../../../features/hash.js';
 import type { Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { partitionOf } from '../../../stores/log/partitioner.js';
 import { encodeBlock, type BlockRow } from '../../blocks/block.js';
-import { finiteOrNull } from '../../runtime/finiteOrNull.js';
-import { Idleness } from '../../runtime/idleness.js';
-import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
+import { Idleness, IdlenessTimers } from '../../runtime/idleness.js';
+import { mayHaveMore, type InputPace, type TaskTimers } from '../../runtime/taskTimers.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { Intake } from './intake.js';
 import { decodeMeta, encodeMeta, META_KEY } from './taskState.js';
@@ -20,7 +20,7 @@ const NO_VECTOR = new Float64Array(0);
  * First half of windows whose key is not the topic's: sends events on by the windows' key, in blocks that announce how far
  * this source partition has come, and, once nothing comes any more, that it is idle: windows do not wait for it.
  */
-export class SplitTask implements StreamTask, TaskTimers {
+export class SplitTask implements StreamTask {
   readonly stateIdentity: string;
   readonly pendingRows = 0;
   private readonly intake: Intake;
@@ -30,9 +30,7 @@ export class SplitTask implements StreamTask, TaskTimers {
   private readonly topic: string;
   private readonly idleness: Idleness;
   private isLagging = true;
-  readonly firedThrough = undefined;
-  readonly waiting = 0;
-  readonly early = 0;
+  readonly timers: TaskTimers;
 
   constructor(
     private readonly plan: WindowPlan,
@@ -43,6 +41,7 @@ export class SplitTask implements StreamTask, TaskTimers {
     this.intake = new Intake(plan);
     this.topic = streamTopic(plan.project, plan.windows.stream.name);
     this.idleness = new Idleness(this.topic);
+    this.timers = new IdlenessTimers(this.idleness);
     this.rows = Array.from({ length: plan.partitions }, () => []);
   }
 
@@ -74,25 +73,11 @@ export class SplitTask implements StreamTask, TaskTimers {
   /** Blocks of all partitions with rows; and of the others, too, where progress must be announced. */
   flush(output: Output, _offsets: ReadonlyMap<string, number>, inputs: readonly InputPace[]): void {
     const { isIdle } = this.idleness;
-    this.isLagging = inputs.some(({ hasMore, goesOn }) => hasMore || goesOn === true);
+    this.isLagging = inputs.some(mayHaveMore);
     const isNews = this.intake.watermark > this.announced || isIdle !== this.announcedIdle;
     for (const [partition, rows] of this.rows.entries()) if (rows.length > 0 || isNews) this.emit(partition, output);
     this.announced = this.intake.watermark;
     this.announcedIdle = isIdle;
-  }
-
-  get timers(): TaskTimers {
-    return this;
-  }
-
-  resume(): void {
-    // Idleness is announced, never remembered: whoever starts anew finds out anew.
-  }
-
-  pass(elapsedMs: number, inputs: readonly InputPace[]): Passed {
-    const idleInMs = this.idleness.pass(elapsedMs, inputs);
-    // The commit that follows announces it.
-    return idleInMs > 0 ? { ...NOTHING_DUE, againInMs: idleInMs } : { ...NOTHING_DUE, hasFired: true };
   }
 
   /** The watermark holds for what follows, too: no later row is before it but late ones, which know it. */

@@ -1,7 +1,7 @@
+import { finiteOrNull } from '../../../features/finiteOrNull.js';
 import { hashOf } from '../../../features/hash.js';
 import type { Value } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
-import { finiteOrNull } from '../../runtime/finiteOrNull.js';
 import type { Output, ParsedRecord, StreamTask } from '../../runtime/topology.js';
 import { createWindowState } from '../../windows/createWindowState.js';
 import type { WindowState } from '../../windows/windowState.js';
