@@ -144,11 +144,31 @@ class KafkaLog implements Log {
     group: string,
     offsets: readonly (TopicPartition & { readonly offset: number })[],
   ): Promise<void> {
-    for (const topic of new Set(offsets.map((each) => each.topic))) {
-      const partitions = offsets
-        .filter((each) => each.topic === topic)
-        .map(({ partition, offset }) => ({ partition, offset: String(offset) }));
+    for (const topic of new Set(offsets.map((each) => each.topic)))
+      await this.commitOffsetsOf(
+        group,
+        offsets.filter((each) => each.topic === topic),
+      );
+  }
+
+  /** The library says that offsets are set though the answer that they are was lost, or never came: only reading tells. */
+  private async commitOffsetsOf(
+    group: string,
+    wanted: readonly (TopicPartition & { readonly offset: number })[],
+  ): Promise<void> {
+    const topic = wanted[0]?.topic ?? '';
+    const partitions = wanted.map(({ partition, offset }) => ({ partition, offset: String(offset) }));
+    for (let attempt = 0; ; attempt++) {
       await this.admin(group, (admin) => admin.setOffsets({ groupId: group, topic, partitions }));
+      const found = await this.committed(group, wanted);
+      const lost = wanted.filter(({ offset }, at) => found[at]?.offset !== offset);
+      if (lost.length === 0) return;
+      if (attempt === COMMIT_ATTEMPTS)
+        throw new TidemillError('LOG_UNAVAILABLE', `${group}: the broker does not keep the offsets that are set`, {
+          group,
+          lost,
+        });
+      await sleep(ATTEMPT_MS);
     }
   }
 
@@ -193,6 +213,9 @@ class KafkaLog implements Log {
 function unsaid(what: string, of: string): TidemillError {
   return new TidemillError('LOG_UNAVAILABLE', `${what}: the broker said nothing of ${of}`, { what, of });
 }
+
+/** Each of them lasts a round of the group, or two. */
+const COMMIT_ATTEMPTS = 10;
 
 /** Ten seconds, all in all. */
 const MAX_ATTEMPTS = 200;

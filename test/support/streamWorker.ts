@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach } from 'vitest';
 import { environmentOf, type Configuration } from '../../contracts/configuration.js';
 import { onlineStoreIn } from '../../contracts/onlineAddress.js';
 import { registryIn } from '../../contracts/registryAddress.js';
@@ -34,7 +35,17 @@ export function workerConfiguration(
   };
 }
 
-/** A stream worker as a process of its own. */
+const running = new Set<StreamWorker>();
+// What the workers of a test said explains why it failed, or waited in vain.
+afterEach(({ task }) => {
+  if (task.result?.state !== 'fail') return;
+  for (const { lines } of running) console.error(lines.slice(-30).map((line) => JSON.stringify(line)));
+});
+afterAll(async () => {
+  for (const worker of running) await worker.kill();
+});
+
+/** A stream worker as a process of its own, which does not outlive the file's tests. */
 export class StreamWorker {
   readonly lines: Record<string, unknown>[] = [];
   private readonly child: ChildProcess;
@@ -51,7 +62,13 @@ export class StreamWorker {
       rest = parts.pop() ?? '';
       for (const line of parts) if (line.startsWith('{')) this.lines.push(JSON.parse(line) as Record<string, unknown>);
     });
-    this.ended = new Promise((resolve) => this.child.once('close', (code, signal) => resolve({ code, signal })));
+    running.add(this);
+    this.ended = new Promise((resolve) =>
+      this.child.once('close', (code, signal) => {
+        running.delete(this);
+        resolve({ code, signal });
+      }),
+    );
   }
 
   /** kill -9. */
@@ -72,7 +89,16 @@ export class StreamWorker {
 
   /** Waits until it runs. @throws Error with its last lines where it ended instead. */
   async up(): Promise<void> {
-    while (!this.lines.some(({ msg }) => msg === 'running')) {
+    await this.said(({ msg }) => msg === 'running');
+  }
+
+  /** Waits until it has a task. @throws Error with its last lines where it ended instead. */
+  async recovered(): Promise<void> {
+    await this.said(({ kind }) => kind === 'recovered');
+  }
+
+  private async said(isIt: (line: Record<string, unknown>) => boolean): Promise<void> {
+    while (!this.lines.some(isIt)) {
       this.requireRunning();
       await sleep(50);
     }

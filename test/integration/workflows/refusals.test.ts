@@ -141,7 +141,8 @@ function casesOf<Way>(way: (refusal: Refusal) => Way | undefined): readonly (Ref
 
 beforeAll(async () => {
   // A lifecycle that updates can be sent to.
-  await server.client.requestRetrain('automatic', { allowNoInstances: true });
+  const { workflowId } = await server.client.requestRetrain('automatic', { allowNoInstances: true });
+  await server.client.retrainResult(workflowId);
   await server.atRest('automatic');
 }, 60_000);
 
