@@ -114,8 +114,13 @@ export interface OnlineMark {
   readonly watermark: number | null;
   /** Greatest event time written; null before the first event. */
   readonly newest: number | null;
-  /** When the writer last found everything written, ms UTC by its clock. */
+  /** When the writer last found everything written that it had folded, ms UTC by its clock. */
   readonly confirmedAt: number;
+  /**
+   * Everything that had been appended to the stream by then is written, ms UTC: now, or while there is more to fold the time at
+   * which the newest record of what is written was appended. Null where that is not known; marks of before have none.
+   */
+  readonly completeAt?: number | null;
 }
 
 /** How far a mark says that its partition is written. */

@@ -15,7 +15,7 @@ const MAX_ATTEMPTS = 3;
 const WRITTEN_LATELY_MS = 30_000;
 
 /** The position that a task has committed. */
-export type Committed = Pick<OnlineMark, 'offset' | 'corrections' | 'watermark' | 'newest'>;
+export type Committed = Pick<OnlineMark, 'offset' | 'corrections' | 'watermark' | 'newest' | 'completeAt'>;
 
 /**
  * Brings the online store to the state of one task.
