@@ -23,7 +23,8 @@ import { retired } from './retired.js';
  * The online store of one machine: a memory-mapped file that the processes of a project share. A read copies pages out of
  * the map and asks nobody.
  *
- *   [VIEW, 'serving'] | [VIEW, GENERATION, 'marks', PARTITION] | [VIEW, GENERATION, 'ready', PARTITION]
+ *   [VIEW, 'serving'] | [VIEW, 'replaced', GENERATION]
+ *   [VIEW, GENERATION, 'marks', PARTITION] | [VIEW, GENERATION, 'ready', PARTITION]
  *   [VIEW, GENERATION, 'entry', KEY]         head: who wrote it, at which offset, starts of its chunks
  *   [VIEW, GENERATION, 'entry', KEY, START]  chunk
  *   [VIEW, GENERATION, 'sequence', PARTITION, WRITER]   entries that he has written since his mark
@@ -182,7 +183,7 @@ class LmdbOnlineStore implements OnlineStore {
     const name = viewName(view);
     return this.change(view, writer, (): ServeOutcome => {
       const serving = this.servingOf(name);
-      if (serving === generation) return { kind: 'serving' };
+      if (serving === generation) return { kind: 'serving', replaced: this.replacedOf(name) };
       const own = this.marksOf(name, generation).get(partition);
       const theirs = serving === null ? undefined : this.marksOf(name, serving).get(partition);
       if (own !== undefined && own.offset >= (theirs?.offset ?? 0)) {
@@ -190,8 +191,13 @@ class LmdbOnlineStore implements OnlineStore {
       }
       if ([...this.under([name, generation, 'ready'])].length < partitions) return { kind: 'behind' };
       void this.database.put([name, 'serving'], generation);
-      return { kind: 'switched', from: serving };
+      if (serving !== null) void this.database.put([name, 'replaced', serving], true);
+      return { kind: 'switched', replaced: this.replacedOf(name) };
     });
+  }
+
+  private replacedOf(name: string): number[] {
+    return [...this.under([name, 'replaced'])].map(({ key }) => key[2] as number);
   }
 
   async drop(view: ViewIdentity, generation: number): Promise<void> {
@@ -199,6 +205,7 @@ class LmdbOnlineStore implements OnlineStore {
     await this.database.transaction(() => {
       if (this.servingOf(name) === generation) return;
       for (const { key } of [...this.under([name, generation])]) void this.database.remove(key);
+      void this.database.remove([name, 'replaced', generation]);
     });
   }
 

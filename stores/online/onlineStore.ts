@@ -170,9 +170,10 @@ export type MarkOutcome =
   /** The mark is a later one: somebody else writes this partition. */
   | 'stale';
 
+/** Generations that were replaced are named until they are removed, whoever replaced them. */
 export type ServeOutcome =
-  | { readonly kind: 'serving' }
+  | { readonly kind: 'serving'; readonly replaced: readonly number[] }
   /** This call made it so. */
-  | { readonly kind: 'switched'; readonly from: number | null }
+  | { readonly kind: 'switched'; readonly replaced: readonly number[] }
   /** Other partitions, or this one, have yet to catch up. */
   | { readonly kind: 'behind' };

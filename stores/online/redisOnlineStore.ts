@@ -140,20 +140,24 @@ class RedisOnlineStore implements OnlineStore {
     const name = viewName(view);
     const { generation, partition } = writer;
     for (;;) {
-      const from = await this.serving(view);
-      if (from === generation) return { kind: 'serving' };
-      const keys = [servingKey(name), marksKey(name, generation), readyKey(name, generation)];
+      const asked = this.redis.pipeline().get(servingKey(name)).smembers(replacedKey(name));
+      const [serving, members] = (await this.replies(asked.exec())) as [string | null, string[]];
+      const [from, replaced] = [serving === null ? null : Number(serving), members.map(Number)];
+      if (from === generation) return { kind: 'serving', replaced };
+      const keys = [servingKey(name), marksKey(name, generation), readyKey(name, generation), replacedKey(name)];
       keys.push(marksKey(name, from ?? generation));
       const args = [generation, partition, partitions, from ?? ''];
       const [kind] = await this.script(view, writer, SERVE_SCRIPT, keys, args);
-      if (kind === 'switched') return { kind, from };
-      if (kind === 'serving' || kind === 'behind') return { kind };
+      if (kind === 'switched') return { kind, replaced: from === null ? replaced : [...replaced, from] };
+      if (kind === 'behind') return { kind };
     }
   }
 
   async drop(view: ViewIdentity, generation: number): Promise<void> {
     if ((await this.serving(view)) === generation) return;
-    await this.unlinkUnder(`${prefixOf(viewName(view))}g${generation}:`);
+    const name = viewName(view);
+    await this.unlinkUnder(`${prefixOf(name)}g${generation}:`);
+    await this.attempt(() => this.redis.srem(replacedKey(name), generation));
   }
 
   async remove(view: ViewIdentity): Promise<void> {
@@ -222,6 +226,9 @@ function prefixOf(name: string): string {
 }
 function servingKey(name: string): string {
   return `${prefixOf(name)}serving`;
+}
+function replacedKey(name: string): string {
+  return `${prefixOf(name)}replaced`;
 }
 function marksKey(name: string, generation: number): string {
   return `${prefixOf(name)}g${generation}:marks`;

@@ -85,7 +85,7 @@ return {'marked'}
 `;
 
 /**
- * KEYS: serving, marks, ready partitions, marks of the generation that the caller found serving. ARGV: generation,
+ * KEYS: serving, marks, ready partitions, replaced generations, marks of the generation that the caller found serving. ARGV: generation,
  * partition, number of partitions, the generation found serving or ''. Gives {'serving'}, {'behind'}, {'switched'}, or
  * {'moved'} where another one serves by now.
  */
@@ -93,11 +93,12 @@ export const SERVE_SCRIPT = `${REFUSE_RETIRED}
 if serving == generation then return {'serving'} end
 if (serving or '') ~= (tonumber(ARGV[4]) or '') then return {'moved'} end
 local own = redis.call('HGET', KEYS[2], ARGV[2])
-local theirs = serving and redis.call('HGET', KEYS[4], ARGV[2])
+local theirs = serving and redis.call('HGET', KEYS[5], ARGV[2])
 if own and cjson.decode(own).offset >= (theirs and cjson.decode(theirs).offset or 0) then
   redis.call('SADD', KEYS[3], ARGV[2])
 end
 if redis.call('SCARD', KEYS[3]) < tonumber(ARGV[3]) then return {'behind'} end
 redis.call('SET', KEYS[1], ARGV[1])
+if serving then redis.call('SADD', KEYS[4], serving) end
 return {'switched'}
 `;

@@ -140,6 +140,7 @@ export class OnlineViewWriter {
   private async serve(): Promise<void> {
     const { store, identity, writer, partitions } = this.options;
     const outcome = await store.serve(identity, writer, partitions);
-    if (outcome.kind === 'switched' && outcome.from !== null) await store.drop(identity, outcome.from);
+    // Whoever switched may have died of it, or the store may have gone away in the midst of it.
+    if (outcome.kind !== 'behind') for (const replaced of outcome.replaced) await store.drop(identity, replaced);
   }
 }

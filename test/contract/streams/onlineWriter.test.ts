@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { TidemillError } from '../../../contracts/errors.js';
 import { customerSpending } from '../../../examples/fraud/project.js';
 import { createViewOperator } from '../../../features/operator/createViewOperator.js';
 import type { ViewOperator } from '../../../features/operator/viewOperator.js';
@@ -46,7 +47,7 @@ class Forgetful {
       mark: (...args: Parameters<OnlineStore['mark']>) =>
         isForgotten() ? Promise.resolve('marked' as const) : store.mark(...args),
       serve: (...args: Parameters<OnlineStore['serve']>) =>
-        isForgotten() ? Promise.resolve({ kind: 'switched' as const, from: null }) : store.serve(...args),
+        isForgotten() ? Promise.resolve({ kind: 'switched' as const, replaced: [] }) : store.serve(...args),
     });
   }
 }
@@ -130,5 +131,25 @@ describe.each(adapters.filter(([name]) => name !== 'Redis' || isRedisHere))('a w
     await online.bringTo(committed(KEYS.length), true);
     expect(await store.serving(identity)).toBe(1);
     await expectAll();
+  });
+
+  test('removes the generation before, also where the store goes away in the midst of that', async () => {
+    insert(7, 1);
+    await online.bringTo(committed(10), true);
+    let failures = 0;
+    const leaving: OnlineStore = Object.assign(Object.create(store) as OnlineStore, {
+      drop: (...args: Parameters<OnlineStore['drop']>) => {
+        if (failures++ === 0) throw new TidemillError('ONLINE_UNAVAILABLE', 'it went away');
+        return store.drop(...args);
+      },
+    });
+    const options = { store: leaving, identity, view, partitions: 1, nowMs: () => START };
+    const next = new OnlineViewWriter({ ...options, writer: { ...writer, generation: 2 } }, operator);
+    await expect(next.bringTo(committed(10), true)).rejects.toMatchObject({ code: 'ONLINE_UNAVAILABLE' });
+    expect(await store.serving(identity)).toBe(2);
+    expect((await store.marks(identity, 1)).size).toBe(1);
+    await next.bringTo(committed(10), true);
+    expect((await store.marks(identity, 1)).size).toBe(0);
+    expect(failures).toBe(2);
   });
 });

@@ -186,8 +186,11 @@ export function describeOnlineStore(name: string, create: () => Promise<OnlineFi
       await other.mark(view, next, markAt(100), markAt(30));
       expect(await other.serve(view, next, 2)).toEqual({ kind: 'behind' });
       await other.mark(view, writerOf(2, 'v', 1), markAt(50), null);
-      expect(await other.serve(view, writerOf(2, 'v', 1), 2)).toEqual({ kind: 'switched', from: 1 });
-      expect(await store.serve(view, next, 2)).toEqual({ kind: 'serving' });
+      expect(await other.serve(view, writerOf(2, 'v', 1), 2)).toEqual({ kind: 'switched', replaced: [1] });
+      // It is named until somebody has removed it.
+      expect(await store.serve(view, next, 2)).toEqual({ kind: 'serving', replaced: [1] });
+      await other.drop(view, 1);
+      expect(await store.serve(view, next, 2)).toEqual({ kind: 'serving', replaced: [] });
       expect(await textsOf(1)).toEqual(['new']);
       expect(await store.serving(view)).toBe(2);
     });
