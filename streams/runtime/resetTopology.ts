@@ -18,6 +18,7 @@ export interface ResetTarget {
  *   2. choose the start in every topic
  *   3. commit it to the group of the new generation, which nobody reads yet
  *   4. issue the new generation: from here on workers run it
+ *   5. look once more: who read the number of the old generation before 4 may have joined it after 3
  *
  * A crash before 4 changes nothing: the offsets of 3 are overwritten by the next reset.
  *
@@ -47,6 +48,12 @@ export async function resetTopology(
       { topology: plan.topology, issued },
     );
   }
+  // 5 nobody came meanwhile
+  await refuseWhileActive(
+    log,
+    target.current,
+    `generation ${issued} is issued, but generation ${plan.generation.from}`,
+  );
   return { ...plan, applied: true };
 }
 
@@ -131,11 +138,12 @@ async function unprocessed(log: Log, { identity }: Topology, topic: string): Pro
   return records;
 }
 
-async function refuseWhileActive(log: Log, { identity }: Topology): Promise<void> {
+async function refuseWhileActive(log: Log, { identity }: Topology, what = ''): Promise<void> {
   const members = await log.groupMembers(groupId(identity));
   if (members.length === 0) return;
   const names = members.map(({ name, host }) => `${name} (${host})`);
-  throw new TidemillError('TOPOLOGY_ACTIVE', `${identity.name} is run by ${names.join(', ')}`, {
+  const said = what === '' ? identity.name : `${identity.name}: ${what}`;
+  throw new TidemillError('TOPOLOGY_ACTIVE', `${said} is run by ${names.join(', ')}`, {
     topology: identity.name,
     members,
   });

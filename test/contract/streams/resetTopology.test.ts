@@ -156,6 +156,21 @@ describe('the reset of a topology', () => {
     ).toBeNull();
   });
 
+  test('names workers that began to run it while it was reset: they go on beside the new generation', async () => {
+    await initialiseGroup(log, target.current, 'start');
+    let running: RunningTopology | null = null;
+    const resetting = resetTopology(log, target, { kind: 'committed' }, async () => {
+      // It had read the number of the generation before.
+      running = await run(target.current);
+      return registry.issueGeneration(key);
+    });
+    await expect(resetting).rejects.toMatchObject({
+      code: 'TOPOLOGY_ACTIVE',
+      message: expect.stringContaining('generation 2 is issued, but generation 1 is run by worker-1') as string,
+    });
+    await (running as RunningTopology | null)?.stop();
+  });
+
   test('asks where to go on if the group has no offsets', async () => {
     await send(10, 0);
     await expect(reset({ kind: 'committed' })).rejects.toMatchObject({
