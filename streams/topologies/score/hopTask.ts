@@ -1,48 +1,24 @@
-import { hopTopic, streamTopic } from '../../../contracts/topics.js';
 import type { CutRecord } from '../../../contracts/records.js';
 import { finiteOrNull } from '../../../features/finiteOrNull.js';
-import type { EventId, StreamEvent } from '../../../features/types.js';
-import type { LogRecord } from '../../../stores/log/log.js';
-import type { CompiledStream } from '../../../features/compiledView.js';
-import { compileAdoption, type AdoptLayout } from '../../blocks/adoptLayout.js';
-import { decodeBlock, type Block, type BlockRow } from '../../blocks/block.js';
-import { SourceRanges } from '../../blocks/sourceRanges.js';
-import { Upstreams } from '../../blocks/upstreams.js';
+import type { Block, BlockRow } from '../../blocks/block.js';
 import { NOTHING_DUE, type InputPace, type Passed, type TaskTimers } from '../../runtime/taskTimers.js';
+import type { LogRecord } from '../../../stores/log/log.js';
 import type { Output, ParsedRecord } from '../../runtime/topology.js';
 import { AnswerTurns } from './answerTurns.js';
+import { BlockTask, isLateReplay, type BlockContent } from './blockTask.js';
 import { feedNotes } from './feedNotes.js';
+import { decodeHopMeta, type HopMeta } from './hopMeta.js';
 import type { HopWriter } from './hopWriter.js';
 import type { PredictionWriter } from './predictionWriter.js';
-import { ScoreTask, type EventContent, type ScoreTaskOptions } from './scoreTask.js';
-import type { Stage } from './scorePlan.js';
-import { decodeHopMeta, type HopMeta } from './hopMeta.js';
+import type { EventContent, ScoreTask, ScoreTaskOptions } from './scoreTask.js';
 import { WaitingRows, type WaitingBlock } from './waitingRows.js';
 
-interface BlockContent {
-  readonly kind: 'block';
-  readonly block: Block;
-}
-
 /**
- * A later stage: rows come in blocks, and they and events of other streams feed the windows. A block is taken by its
- * greatest time, after every event up to it that is there.
+ * A later stage: what becomes of the rows that come in blocks.
  *
  * In `arrival` mode a row is inserted and answered in its turn. In `ordered` mode it is inserted, and waits for its turn.
  */
-export class HopTask extends ScoreTask implements TaskTimers {
-  private readonly topic: string;
-  private readonly request: CompiledStream;
-  private readonly adopt: AdoptLayout;
-  /** Stage that rows to be answered come from, and the first one, which all rows come from. */
-  private readonly before: string;
-  private readonly first: string;
-  /**
-   * Of each stage before. Another plan may have had another one there: rows of both come in, but only the present one's
-   * tasks, all of them, say what will not come any more.
-   */
-  private readonly upstreams = new Map<string, Upstreams>();
-  private readonly ranges = new SourceRanges();
+export class HopTask extends BlockTask implements TaskTimers {
   private readonly waitingRows: WaitingRows;
   private readonly turns: AnswerTurns;
   /** Greatest time of a row. */
@@ -56,36 +32,9 @@ export class HopTask extends ScoreTask implements TaskTimers {
     private readonly next: HopWriter | PredictionWriter,
     private readonly isLast: boolean,
   ) {
-    super(options, options.plan.stages[options.stage]?.streams ?? []);
-    this.topic = hopTopic(options.identity, this.stage.name);
-    const { request, layout, stages } = options.plan;
-    this.request = request;
-    this.before = (stages[options.stage - 1] as Stage).name;
-    this.first = (stages[0] as Stage).name;
-    const ahead = new Set(stages.slice(options.stage).map(({ field }) => field));
-    this.adopt = compileAdoption(layout, (input) => input.kind === 'view' && ahead.has(input.requestKey));
+    super(options);
     this.waitingRows = new WaitingRows((row) => this.timeOf(row));
-    for (const stage of new Set([this.first, this.before]))
-      this.upstreams.set(stage, new Upstreams(options.partitions));
     this.turns = new AnswerTurns(options.ordering !== null);
-  }
-
-  parse(record: LogRecord): ParsedRecord<BlockContent | EventContent> {
-    if (record.topic === this.topic) {
-      const block = this.blockOf(record.value);
-      let time = Number.NEGATIVE_INFINITY;
-      for (const row of block.rows) time = Math.max(time, this.timeOf(row));
-      return { record, time, content: { kind: 'block', block } };
-    }
-    const stream = this.streamOf(record.topic);
-    if (stream === undefined) throw new Error(`invariant broken: ${record.topic} is no input of ${this.stage.name}`);
-    const event = this.parseEvent(stream, record);
-    return { record, time: event.time, content: { kind: 'event', stream, event } };
-  }
-
-  private blockOf(bytes: Buffer | null): Block {
-    const block = decodeBlock(this.request, bytes);
-    return block.isFeed ? block : this.adopt(block);
   }
 
   fold({ record, time, content }: ParsedRecord, output: Output, replay: boolean): void {
@@ -119,11 +68,6 @@ export class HopTask extends ScoreTask implements TaskTimers {
     this.release(output, replay);
     this.newest = block;
     if (!replay) this.announce(output);
-  }
-
-  private insert({ sourcePartition }: Block, row: BlockRow): void {
-    if (isLateReplay(row)) return;
-    this.state.insert(this.request, this.eventAt(row), sourcePartition, row.offset);
   }
 
   /** Row by row: each sees the rows before it, and its own, and none after it. */
@@ -178,17 +122,6 @@ export class HopTask extends ScoreTask implements TaskTimers {
     }
     const source = { topic: block.sourceTopic, partition: block.sourcePartition, offset };
     (this.next as PredictionWriter).add({ event, vector, source, cut, absent: block.absent, replay, early });
-  }
-
-  private cutOf(block: Block, name: string, own: number | null): CutRecord {
-    const requests = this.stage.hasOwn
-      ? { ...block.requests, [this.stage.name]: this.ranges.folded(own) }
-      : block.requests;
-    return {
-      id: `${this.stage.name}-${this.options.partition}-${name}`,
-      folded: { ...block.folded, ...this.foldedOffsets() },
-      ...(Object.keys(requests).length === 0 ? {} : { requests }),
-    };
   }
 
   /** Rows of one block go on as blocks of the same source partition. */
@@ -294,45 +227,6 @@ export class HopTask extends ScoreTask implements TaskTimers {
     return Math.min(this.upstreamsOf(this.before).watermark, this.waitingRows.least);
   }
 
-  /** Whoever feeds the windows over the requests, or else whoever sends the rows to be answered. */
-  private get waitedFor(): Upstreams {
-    return this.upstreamsOf(this.stage.hasOwn ? this.first : this.before);
-  }
-
-  private upstreamsOf(stage: string): Upstreams {
-    const known = this.upstreams.get(stage);
-    if (known !== undefined) return known;
-    const unknown = new Upstreams(this.options.partitions);
-    this.upstreams.set(stage, unknown);
-    return unknown;
-  }
-
-  private timeOf({ values }: BlockRow): number {
-    return values[this.request.eventTime] as number;
-  }
-
-  private eventAt(row: BlockRow): StreamEvent {
-    const { values } = row;
-    return { time: this.timeOf(row), id: values[this.request.eventId] as EventId, values };
-  }
-
-  protected override historyOf(stream: CompiledStream): string {
-    return stream.name === this.request.name ? this.topic : streamTopic(this.project, stream.name);
-  }
-
-  override foldBefore(parsed: ParsedRecord): void {
-    const typed = parsed.content as BlockContent | EventContent;
-    if (typed.kind === 'event') {
-      super.foldBefore(parsed);
-      return;
-    }
-    const { block } = typed;
-    if (block.stage !== this.first || !this.stage.hasOwn) return;
-    this.ranges.observe(block, block.progress);
-    for (const row of block.rows)
-      if (!isLateReplay(row)) this.lacking?.insert(this.request, this.eventAt(row), block.sourcePartition, row.offset);
-  }
-
   override *snapshot(): ReturnType<ScoreTask['snapshot']> {
     yield* super.snapshot();
     for (const { offset, value } of this.waitingRows.snapshot()) yield { key: Buffer.from(`b${offset}`), value };
@@ -369,8 +263,4 @@ export class HopTask extends ScoreTask implements TaskTimers {
     this.turns.decode(horizon);
     this.greatest = greatest ?? Number.NEGATIVE_INFINITY;
   }
-}
-
-function isLateReplay({ replay }: BlockRow): boolean {
-  return replay?.late === true;
 }
