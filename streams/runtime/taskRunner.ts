@@ -2,9 +2,9 @@ import { isTidemillError } from '../../contracts/errors.js';
 import type { GroupMember, LogRecord, TopicPartition } from '../../stores/log/log.js';
 import { ArchivedFeed } from './archivedFeed.js';
 import { processClock, type RuntimeClock } from './clock.js';
-import { foldSilently } from './foldRecord.js';
 import { LiveTask, type LiveHost } from './liveTask.js';
 import { isHealing, recover, type Recovery } from './recover.js';
+import { replaySilently } from './silentReplay.js';
 import type { TaskContext } from './taskContext.js';
 import { TaskInputs } from './taskInputs.js';
 import { taskStatus, type TaskState, type TaskStatus } from './taskStatus.js';
@@ -226,35 +226,16 @@ export class TaskRunner {
       else this.member.seekAndResume(input, input.position);
     }
     // 6 replay
-    let replayed = 0;
-    while (
-      !this.stopping &&
-      inputs.inputs.some((input) => inputs.nextOffset(input) < (committed.get(input.name) as number))
-    ) {
-      this.look();
-      const next = inputs.takeBelow(committed);
-      if (next === null) {
-        // What was paused for its size may be all that is missing.
-        this.resumeDrained();
-        await this.signal();
-        continue;
-      }
-      if (!('failure' in next)) foldSilently(recovery, next);
-      this.replayedRecords = replayed + 1;
-      if (++replayed % 1_000 === 0) {
-        this.context.options.reach?.('in-replay', this.id);
-        task.forget?.();
-        this.resumeDrained();
-        await this.clock.turn();
-      }
-    }
+    await replaySilently(this.context, recovery, inputs, this.hostOf(recovery), (records) => {
+      this.replayedRecords = records;
+    });
     task.committed(committed);
     this.watermarkValue = task.watermark;
     this.notes = task.notes ?? [];
     this.context.options.onEvent?.({
       kind: 'recovered',
       task: this.id,
-      replayed,
+      replayed: this.replayedRecords,
       fromSnapshot: recovery.fromSnapshot,
       ms: Math.round(this.clock.now() - started),
     });
@@ -267,7 +248,14 @@ export class TaskRunner {
       snapshotIntervalMs: this.setting('snapshotIntervalMs'),
       microBatchRows: this.setting('microBatchRows'),
     };
-    const host: LiveHost = {
+    const task = new LiveTask(this.context, recovery, this.inputs, settings, this.hostOf(recovery));
+    this.liveTask = task;
+    await task.run();
+    if (!this.lost) await task.finish();
+  }
+
+  private hostOf(recovery: Recovery): LiveHost {
+    return {
       clock: this.clock,
       isStopping: () => this.stopping,
       look: () => this.look(),
@@ -279,10 +267,6 @@ export class TaskRunner {
         this.notes = recovery.task.notes ?? [];
       },
     };
-    const task = new LiveTask(this.context, recovery, this.inputs, settings, host);
-    this.liveTask = task;
-    await task.run();
-    if (!this.lost) await task.finish();
   }
 
   private look(): void {
@@ -299,7 +283,7 @@ export class TaskRunner {
   }
 
   /** Waits for records, progress, a stop, or the time to commit. */
-  private async signal(withinMs = Number.POSITIVE_INFINITY): Promise<void> {
+  private async signal(withinMs: number): Promise<void> {
     if (this.hasNews || this.stopping) return;
     const { over, end } = this.clock.wait(withinMs);
     this.wake = end;
