@@ -186,6 +186,8 @@ export interface Holder {
   readonly trigger: TriggerKind | 'rollback' | 'recovery';
   /** Asked to take the place of the holder. */
   readonly supersede?: boolean;
+  /** Was given the lease while it waited, and has not come for it yet. */
+  readonly isExpected?: boolean;
 }
 
 export type AcquireAnswer =
