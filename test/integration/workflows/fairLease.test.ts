@@ -30,10 +30,17 @@ async function phase(workflowId: string, ...phases: readonly RetrainStatus['phas
     await sleep(50);
   }
 }
+/** Says no to whatever rolls out, once it asks. */
 async function reject(): Promise<void> {
-  const { retrain: open } = await server.client.status('fraud');
-  const { version, evidence } = open?.approval ?? {};
-  await server.client.reject('fraud', { by: 'ada', version: version ?? 0, evidence: evidence ?? '', reason: 'no' });
+  for (;;) {
+    const request = (await server.client.status('fraud')).retrain?.approval ?? null;
+    if (request !== null) {
+      const { version, evidence } = request;
+      await server.client.reject('fraud', { by: 'ada', version, evidence, reason: 'no' });
+      return;
+    }
+    await sleep(50);
+  }
 }
 
 /** A rollout that waited, whose holder has closed, and which is kept from coming for the lease. */
