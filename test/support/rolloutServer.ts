@@ -14,6 +14,7 @@ import {
   type ActivityDependencies,
 } from '../../activities/index.js';
 import { LifecycleClient } from '../../client/lifecycleClient.js';
+import { signApproval, type ApprovalToSign } from '../../client/localIssuer.js';
 import { TidemillClient } from '../../client/tidemillClient.js';
 import { approvalIssuersFrom } from '../../contracts/approvalIssuer.js';
 import { DAY_MS } from '../../contracts/duration.js';
@@ -27,7 +28,7 @@ import { createMemoryLog } from '../../stores/log/memoryLog.js';
 import { openDiskObjectStore } from '../../stores/objects/diskObjectStore.js';
 import type { Registry } from '../../stores/registry/registry.js';
 import { openSqliteRegistry } from '../../stores/registry/sqliteRegistry.js';
-import { PASSED } from './approvals.js';
+import { claimsOf, PASSED } from './approvals.js';
 import { serveLifecycle, type TestLifecycle } from './lifecycleWorkers.js';
 
 const project = defineProject('rollouts', { models: [fraud] });
@@ -183,6 +184,21 @@ export class RolloutServer {
       if (phase === 'done') throw new Error(`${workflowId} was done before it waited for an approval`);
       await sleep(50);
     }
+  }
+
+  /**
+   * A token that answers what waits, signed with the key of `home` as ada.
+   *
+   * @param changed claims that are to differ from what waits.
+   * @param more how it is to be signed otherwise.
+   */
+  sign(
+    request: ApprovalRequest,
+    changed: Parameters<typeof claimsOf>[1] = {},
+    more: Partial<ApprovalToSign> = {},
+  ): Promise<string> {
+    const { home, project } = this;
+    return signApproval(home, { project, subject: 'ada', binding: claimsOf(request, changed), ...more });
   }
 
   /** Waits until nobody rolls the model out: the next retrain is granted at once. */

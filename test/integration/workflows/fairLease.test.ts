@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { LifecycleClient } from '../../../client/lifecycleClient.js';
-import type { RetrainStatus } from '../../../contracts/workflows.js';
+import { lifecycleId, type RetrainStatus } from '../../../contracts/workflows.js';
 import { RolloutServer } from '../../support/rolloutServer.js';
 
 let server: RolloutServer;
@@ -100,7 +100,7 @@ describe(
       while (!(await asksTwice(next))) await sleep(50);
       expect(await phaseOf(next)).toBe('queued');
       expect((await registry.newestRollout('fraud'))?.token).toBe(before);
-      await lifecycle.rolloutClosed('fraud', { workflowId: 'back', outcome: 'rolled back', at: null });
+      await lifecycle.rolloutClosed('fraud', { workflowId, outcome: 'rolled back', at: null });
       expect(await phase(next, 'approval', 'done')).toBe('approval');
       await reject();
       await server.atRest('fraud');
