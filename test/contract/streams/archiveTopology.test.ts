@@ -7,6 +7,7 @@ import { archiveTopic } from '../../../contracts/topics.js';
 import { fraud, transactions } from '../../../examples/fraud/project.js';
 import type { LoggedEvent } from '../../../features/types.js';
 import type { LogRecord } from '../../../stores/log/log.js';
+import { createMemoryLog } from '../../../stores/log/memoryLog.js';
 import { openDiskObjectStore } from '../../../stores/objects/diskObjectStore.js';
 import type { ObjectStore } from '../../../stores/objects/objectStore.js';
 import { openDuckdbStore } from '../../../stores/offline/duckdbStore.js';
@@ -44,6 +45,7 @@ describe('the archive of an event stream', () => {
       model: fraud.compiled,
       generation: 1,
       partitions: 3,
+      log: createMemoryLog({ clock: () => 0 }),
       offline,
       objects,
     });
