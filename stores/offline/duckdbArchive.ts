@@ -47,7 +47,7 @@ export function duckdbArchive(run: RunQuery): ArchiveReader {
     sampleServed: (query) => sampleServed(run, query),
     async textsOf(files, keys): Promise<readonly ArchivedText[]> {
       if (files.length === 0 || keys.length === 0) return [];
-      const sql = `SELECT key, value, CAST(appended_at AS DOUBLE) FROM ${parquet(files)}
+      const sql = `SELECT key, value, CAST(appended_at AS DOUBLE) FROM ${parquet(files, 'union_by_name = true')}
         WHERE key IN (SELECT unnest([${keys.map(textLiteral).join(', ')}])) AND value IS NOT NULL`;
       return (await run('archived records', sql)).map(([key, text, appendedAt]) => {
         return { key: key as string, text: text as string, appendedAt: appendedAt as number };

@@ -7,6 +7,7 @@ import { archiveTopic, groupId, type TopologyIdentity } from '../../../contracts
 import type { LoggedEvent, Value } from '../../../features/types.js';
 import type { CompiledService } from '../../../features/compiledView.js';
 import type { CompiledModel } from '../../../models/definition.js';
+import { manifestRecord } from '../../../stores/archive/manifestRecord.js';
 import type { Log, LogRecord, TopicPartition } from '../../../stores/log/log.js';
 import type { ObjectStore } from '../../../stores/objects/objectStore.js';
 import type { OfflineStore } from '../../../stores/offline/offlineStore.js';
@@ -17,6 +18,8 @@ import { archivedTopics, type ArchivedTopic } from './archivedTopics.js';
 
 /** Rows held before files are written although no commit is due. */
 const MAX_PENDING_ROWS = 200_000;
+/** Or so many bytes of keys and values: rows of dead letters may be large. */
+const MAX_PENDING_BYTES = 64 * 2 ** 20;
 
 /**
  * Every topic to Parquet. A manifest record names each file with its range of offsets, and is produced in the transaction
@@ -52,6 +55,7 @@ export function archiveTopology(options: {
         writes: [archiveTopic(project)],
       },
     ],
+    outlivesOffsets: true,
     taskOf: ({ partition }) => `archive-${partition}`,
     createTask: (_id, inputs) => new ArchiveTask(options, identity, topics, inputs),
   };
@@ -78,11 +82,13 @@ class ArchiveTask implements StreamTask {
   private readonly archived: ArchivedIdentity;
   private isBegun = false;
   private rows = 0;
+  private bytes = 0;
   readonly notes: string[] = [];
 
   constructor(
     private readonly options: {
       readonly project: string;
+      readonly partitions: number;
       readonly log: Log;
       readonly offline: OfflineStore;
       readonly objects: ObjectStore;
@@ -131,11 +137,12 @@ class ArchiveTask implements StreamTask {
       ...(mark === undefined ? {} : { replay: mark.toString() }),
     });
     this.rows++;
+    this.bytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
   }
 
   get pendingRows(): number {
     // The runtime drains in micro-batches; files are worth far more rows.
-    return this.rows >= MAX_PENDING_ROWS ? this.rows : 0;
+    return this.rows >= MAX_PENDING_ROWS || this.bytes >= MAX_PENDING_BYTES ? Number.MAX_SAFE_INTEGER : 0;
   }
 
   async drain(): Promise<void> {
@@ -148,6 +155,7 @@ class ArchiveTask implements StreamTask {
       buffer.events = [];
     }
     this.rows = 0;
+    this.bytes = 0;
   }
 
   private async write(topic: ArchivedTopic, events: readonly LoggedEvent[]): Promise<{ uri: string; sha256: string }> {
@@ -185,7 +193,7 @@ class ArchiveTask implements StreamTask {
         ...(id === undefined ? {} : { topicId: id }),
         ...(before === null ? {} : { begins: true }),
       };
-      output.emit({ topic: archiveTopic(this.options.project), partition, key: name, value: JSON.stringify(manifest) });
+      output.emit(manifestRecord(this.options.project, manifest, this.options.partitions));
       buffer.covered = next;
       buffer.before = null;
       buffer.files = [];

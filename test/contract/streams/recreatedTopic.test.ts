@@ -62,14 +62,14 @@ async function recreate(): Promise<void> {
   await log.ensureTopics([{ topic, partitions: 1 }]);
 }
 
-/** Archives all that is there, on a machine of its own; says what went wrong and what status told. */
-async function archive(of: Log = log, generation = 1): Promise<{ fatal: unknown[]; notes: string[] }> {
+/** Archives all that is there, on a machine of its own if no other is named; says what went wrong and what status told. */
+async function archive(of: Log = log, generation = 1, machine = `machine-${++machines}`): Promise<{ fatal: unknown[]; notes: string[] }> {
   const fatal: unknown[] = [];
   const topology = archiveOn(of, generation);
   const running = await runTopology(topology, {
     log: of,
     instance: 'archive',
-    directory: join(folder, `machine-${++machines}`),
+    directory: join(folder, machine),
     commitIntervalMs: 1,
     onFatal: (error) => fatal.push(error),
   });
@@ -131,6 +131,15 @@ describe('the archive of a topic that was deleted and created anew', () => {
     const kept = (await readIncarnations(log, project)).get(topic)?.get(0) ?? [];
     expect(kept.map(({ ranges }) => ranges.reduce((rows, range) => rows + range.rows, 0))).toEqual([20, 35]);
     expect(kept[0]?.ranges.flatMap(({ files }) => files)).toEqual(before);
+  });
+
+  test('is begun on the machine whose snapshot knows the one before, too', async () => {
+    await send(5, 0);
+    await archive(log, 1, 'same');
+    await recreate();
+    await send(3, 1_000);
+    expect((await archive(log, 1, 'same')).fatal).toEqual([]);
+    expect(await replayed(3)).toEqual(idsFrom(1_000, 3));
   });
 
   test('stays apart when both are merged', async () => {
