@@ -32,6 +32,8 @@ export function openKafkaLog(options: KafkaOptions): Log {
 
 class KafkaLog implements Log {
   private connecting: Promise<Admin> | null = null;
+  /** Others may still wait for answers of these. */
+  private readonly outdated: Promise<Admin>[] = [];
 
   constructor(private readonly kafka: Kafka) {}
 
@@ -47,6 +49,7 @@ class KafkaLog implements Log {
         return await act(await this.connecting);
       } catch (error) {
         if (attempt < MAX_ATTEMPTS && isPassing(error)) {
+          if (attempt === RENEWING_ATTEMPT) this.renew();
           await sleep(ATTEMPT_MS);
           continue;
         }
@@ -55,6 +58,15 @@ class KafkaLog implements Log {
         throw coded;
       }
     }
+  }
+
+  /**
+   * The library asks anew for every topic that it was ever asked about: where somebody has deleted one, each of its answers is
+   * that there is no such topic. One that was asked about nothing yet has no such memory.
+   */
+  private renew(): void {
+    if (this.connecting !== null) this.outdated.push(this.connecting);
+    this.connecting = null;
   }
 
   async ensureTopics(wanted: readonly TopicSpec[]): Promise<void> {
@@ -206,9 +218,8 @@ class KafkaLog implements Log {
   }
 
   async close(): Promise<void> {
-    const connecting = this.connecting;
-    this.connecting = null;
-    if (connecting !== null) await (await connecting).disconnect();
+    this.renew();
+    await Promise.all(this.outdated.splice(0).map(async (connecting) => (await connecting).disconnect()));
   }
 }
 
@@ -226,6 +237,8 @@ const COMMIT_ATTEMPTS = 10;
 /** Ten seconds, all in all. */
 const MAX_ATTEMPTS = 200;
 const ATTEMPT_MS = 50;
+/** By then what was created or started a moment ago is there. */
+const RENEWING_ATTEMPT = 10;
 
 /** Append time is what `maxFuture` compares with: a producer's own clock must not decide. */
 function topicConfig({ topic, partitions, compacted, retentionMs }: TopicSpec): ITopicConfig {
