@@ -6,6 +6,7 @@ import { assignedPartitionsOf, memberDataOf } from './kafkaAssigner.js';
 import { joinGroup } from './kafkaGroup.js';
 import { openProducer, openTransactionalProducer } from './kafkaProducer.js';
 import { readPartition } from './kafkaReader.js';
+import { topicMismatch } from './topicMismatch.js';
 import type {
   CommittedOffset,
   ConsumerGroupOptions,
@@ -31,6 +32,8 @@ export function openKafkaLog(options: KafkaOptions): Log {
 
 class KafkaLog implements Log {
   private connecting: Promise<Admin> | null = null;
+  /** Others may still wait for answers of these. */
+  private readonly outdated: Promise<Admin>[] = [];
 
   constructor(private readonly kafka: Kafka) {}
 
@@ -46,6 +49,7 @@ class KafkaLog implements Log {
         return await act(await this.connecting);
       } catch (error) {
         if (attempt < MAX_ATTEMPTS && isPassing(error)) {
+          if (attempt === RENEWING_ATTEMPT) this.renew();
           await sleep(ATTEMPT_MS);
           continue;
         }
@@ -54,6 +58,15 @@ class KafkaLog implements Log {
         throw coded;
       }
     }
+  }
+
+  /**
+   * The library asks anew for every topic that it was ever asked about: where somebody has deleted one, each of its answers is
+   * that there is no such topic. One that was asked about nothing yet has no such memory.
+   */
+  private renew(): void {
+    if (this.connecting !== null) this.outdated.push(this.connecting);
+    this.connecting = null;
   }
 
   async ensureTopics(wanted: readonly TopicSpec[]): Promise<void> {
@@ -66,17 +79,7 @@ class KafkaLog implements Log {
       const { topics: described } = await admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) });
       for (const { topic, partitions } of topics) {
         const found = described.find(({ name }) => name === topic)?.partitions.length;
-        if (found !== partitions) {
-          throw new TidemillError(
-            'TOPIC_MISMATCH',
-            `topic ${topic} has ${found} partitions where ${partitions} are needed`,
-            {
-              topic,
-              found,
-              partitions,
-            },
-          );
-        }
+        if (found !== partitions) throw topicMismatch(topic, found, partitions);
       }
     });
   }
@@ -87,6 +90,18 @@ class KafkaLog implements Log {
       const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
       return topics[0]?.partitions.length ?? null;
     });
+  }
+
+  async topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    // Of all: a topic that is asked for by its name and is not there would be an error, or be made.
+    const { topics: described } = await this.admin('topic ids', (admin) => admin.fetchTopicMetadata({ topics: [] }));
+    const wanted = new Set(topics);
+    const ids = new Map<string, string>();
+    for (const { name, partitions } of described) {
+      const { topicId } = (partitions[0] ?? {}) as { readonly topicId?: string };
+      if (wanted.has(name) && topicId !== undefined && topicId !== NO_ID) ids.set(name, topicId);
+    }
+    return ids;
   }
 
   async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
@@ -203,9 +218,8 @@ class KafkaLog implements Log {
   }
 
   async close(): Promise<void> {
-    const connecting = this.connecting;
-    this.connecting = null;
-    if (connecting !== null) await (await connecting).disconnect();
+    this.renew();
+    await Promise.all(this.outdated.splice(0).map(async (connecting) => (await connecting).disconnect()));
   }
 }
 
@@ -214,12 +228,17 @@ function unsaid(what: string, of: string): TidemillError {
   return new TidemillError('LOG_UNAVAILABLE', `${what}: the broker said nothing of ${of}`, { what, of });
 }
 
+/** What the broker says of a topic from before topics had identities. */
+const NO_ID = Buffer.alloc(16).toString('base64url');
+
 /** Each of them lasts a round of the group, or two. */
 const COMMIT_ATTEMPTS = 10;
 
 /** Ten seconds, all in all. */
 const MAX_ATTEMPTS = 200;
 const ATTEMPT_MS = 50;
+/** By then what was created or started a moment ago is there. */
+const RENEWING_ATTEMPT = 10;
 
 /** Append time is what `maxFuture` compares with: a producer's own clock must not decide. */
 function topicConfig({ topic, partitions, compacted, retentionMs }: TopicSpec): ITopicConfig {
