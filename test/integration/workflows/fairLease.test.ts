@@ -92,12 +92,13 @@ describe(
     test('comes after a rollback, as does the one that waited', async () => {
       const next = await called();
       const { lifecycle, registry } = server;
-      // A rollback that has begun and takes its time.
-      const back = { workflowId: 'back', intent: { from: 2, to: 1, reason: 'blocks good customers' } };
-      await lifecycle.rollbackBegun('fraud', back);
+      // A rollback that has begun and takes its time: any workflow that runs stands for it.
+      const workflowId = lifecycleId(server.project, 'fraud');
+      const intent = { from: 2, to: 1, reason: 'blocks good customers' };
+      await lifecycle.rollbackBegun('fraud', { workflowId, intent });
       const before = (await registry.newestRollout('fraud'))?.token;
       letAsk();
-      while (!(await asksTwice(next))) await sleep(50);
+      while (!(await isAnsweredTwice(next))) await sleep(50);
       expect(await phaseOf(next)).toBe('queued');
       expect((await registry.newestRollout('fraud'))?.token).toBe(before);
       await lifecycle.rolloutClosed('fraud', { workflowId, outcome: 'rolled back', at: null });
@@ -108,8 +109,8 @@ describe(
   },
 );
 
-/** Has it been told twice of its turn: the second answer is there? */
-async function asksTwice(workflowId: string): Promise<boolean> {
+/** Has it asked for the lease twice, and been answered? */
+async function isAnsweredTwice(workflowId: string): Promise<boolean> {
   const { events } = await server.lifecycle.temporal.workflow.getHandle(workflowId).fetchHistory();
   const scheduled = (events ?? []).filter(
     (event) => event.activityTaskScheduledEventAttributes?.activityType?.name === 'acquireRollout',
