@@ -6,6 +6,8 @@ import { codedError, isPassing } from './kafkaClient.js';
 /** Ten seconds, all in all. */
 const MAX_ATTEMPTS = 200;
 const ATTEMPT_MS = 50;
+/** By then what was created or started a moment ago is there. */
+const RENEWING_ATTEMPT = 10;
 
 interface Connection {
   readonly admin: Admin;
@@ -39,6 +41,9 @@ export class KafkaAdmin {
           if (coded instanceof TidemillError) this.drop(connection);
           throw coded;
         }
+        // The library asks anew for every topic that it was ever asked about: where somebody has deleted one, each of its
+        // answers is that there is no such topic. A connection that was asked about nothing yet has no such memory.
+        if (attempt === RENEWING_ATTEMPT) this.drop(connection);
       } finally {
         connection.users--;
         this.closeUnused(connection);

@@ -7,6 +7,7 @@ import { assignedPartitionsOf, memberDataOf } from './kafkaAssigner.js';
 import { joinGroup } from './kafkaGroup.js';
 import { openProducer, openTransactionalProducer } from './kafkaProducer.js';
 import { readPartition } from './kafkaReader.js';
+import { topicMismatch } from './topicMismatch.js';
 import type {
   CommittedOffset,
   ConsumerGroupOptions,
@@ -47,17 +48,7 @@ class KafkaLog implements Log {
       const { topics: described } = await admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) });
       for (const { topic, partitions } of topics) {
         const found = described.find(({ name }) => name === topic)?.partitions.length;
-        if (found !== partitions) {
-          throw new TidemillError(
-            'TOPIC_MISMATCH',
-            `topic ${topic} has ${found} partitions where ${partitions} are needed`,
-            {
-              topic,
-              found,
-              partitions,
-            },
-          );
-        }
+        if (found !== partitions) throw topicMismatch(topic, found, partitions);
       }
     });
   }
@@ -68,6 +59,20 @@ class KafkaLog implements Log {
       const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
       return topics[0]?.partitions.length ?? null;
     });
+  }
+
+  async topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    // Of all: a topic that is asked for by its name and is not there would be an error, or be made.
+    const { topics: described } = await this.admin.ask('topic ids', (admin) =>
+      admin.fetchTopicMetadata({ topics: [] }),
+    );
+    const wanted = new Set(topics);
+    const ids = new Map<string, string>();
+    for (const { name, partitions } of described) {
+      const { topicId } = (partitions[0] ?? {}) as { readonly topicId?: string };
+      if (wanted.has(name) && topicId !== undefined && topicId !== NO_ID) ids.set(name, topicId);
+    }
+    return ids;
   }
 
   async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
@@ -194,9 +199,11 @@ function unsaid(what: string, of: string): TidemillError {
   return new TidemillError('LOG_UNAVAILABLE', `${what}: the broker said nothing of ${of}`, { what, of });
 }
 
+/** What the broker says of a topic from before topics had identities. */
+const NO_ID = Buffer.alloc(16).toString('base64url');
+
 /** Each of them lasts a round of the group, or two. */
 const COMMIT_ATTEMPTS = 10;
-
 const ATTEMPT_MS = 50;
 
 /** Append time is what `maxFuture` compares with: a producer's own clock must not decide. */

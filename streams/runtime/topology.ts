@@ -24,6 +24,11 @@ export interface Topology {
   readonly drift?: DriftSpec | undefined;
   /** The task that a source partition belongs to, e.g. `customer-3`; co-partitioned inputs share it. */
   taskOf(partition: TopicPartition): string;
+  /**
+   * Do its tasks see in what they have written where they went on? Committed offsets that are gone, with their topic for one,
+   * do no harm then: a task begins where its sources say. @default no: they are asked for (OFFSETS_MISSING)
+   */
+  readonly outlivesOffsets?: boolean;
   /** Are these all inputs of their task? Without some of them its state would be wrong. @default always */
   isWhole?(partitions: readonly TopicPartition[]): boolean;
   createTask(id: string, partitions: readonly TopicPartition[]): StreamTask;
