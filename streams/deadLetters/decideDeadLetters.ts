@@ -93,8 +93,12 @@ async function choose(
 ): Promise<{ chosen: OpenLetter[]; skipped: DeadLetterChange['skipped'] }> {
   const skipped: { id: string; why: string }[] = [];
   let meant: OpenLetter[] = [];
-  if ('filter' in which) meant = await openLetters(log, project, which.filter);
-  else {
+  let limit = Number.POSITIVE_INFINITY;
+  if ('filter' in which) {
+    const { limit: atMost, ...all } = which.filter;
+    limit = atMost ?? limit;
+    meant = await openLetters(log, project, all);
+  } else {
     const decisions = await readDecisions(log, project);
     for (const id of new Set(which.ids)) {
       const found = await findLetter(log, project, id);
@@ -103,10 +107,12 @@ async function choose(
       else skipped.push({ id, why: `${known.decision} by ${known.by} at ${new Date(known.at).toISOString()}` });
     }
   }
-  if (decision === 'discarded') return { chosen: meant, skipped };
+  if (decision === 'discarded') return { chosen: meant.slice(0, limit), skipped };
   const refusals = new Map<string, string | null>();
   const chosen: OpenLetter[] = [];
   for (const each of meant) {
+    // Those that cannot be replayed do not stand in the way of younger ones.
+    if (chosen.length >= limit) break;
     const { topic } = each.letter;
     if (!refusals.has(topic)) refusals.set(topic, await refusalOf(log, topic, refusal));
     const why = refusals.get(topic) ?? null;

@@ -248,6 +248,23 @@ describe('dead letters', () => {
     expect((await listDeadLetters(log, project, {})).letters).toHaveLength(1);
   });
 
+  test('that cannot be replayed do not stand in the way of younger ones where a limit is asked for', async () => {
+    await start();
+    await send('{');
+    await settled();
+    now += HOUR;
+    const labelled = `${project}.fraud-labels`;
+    const producer = await log.producer();
+    await producer.send([{ topic: labelled, partition: 1, key: '7', value: '{' }]);
+    await producer.close();
+    await settled();
+    const refusal = async (topic: string): Promise<string | null> => (topic === requests ? 'nobody reads it' : null);
+    const change = await planDecision(log, decide({ which: { filter: { limit: 1 } }, refusal }));
+    expect(change).toMatchObject({ letters: [{ topic: labelled }], skipped: [{ why: 'nobody reads it' }] });
+    const discarded = decide({ decision: 'discarded', which: { filter: { limit: 1 } } });
+    expect((await planDecision(log, discarded)).letters).toMatchObject([{ topic: requests }]);
+  });
+
   test('stop a task where they are too many, and what it had not committed comes again', async () => {
     await start({ poisonLimit: { share: 0.2, window: 50, least: 10 } });
     await send(...payments(40, { seed: 3, from: now - HOUR, everyMs: 60_000 }).map((each) => JSON.stringify(each)));
