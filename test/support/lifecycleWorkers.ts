@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NativeConnection, WorkflowBundleOption } from '@temporalio/worker';
 import { createLifecycleWorkers, type LifecycleSlots } from '../../workers/lifecycleWorkers.js';
@@ -14,6 +15,18 @@ export interface TestLifecycle {
 
 /** The bundle of the workflows as `npm run build` writes it. */
 export const builtBundle = { codePath: join(process.cwd(), 'dist', 'workflow-bundle.js') };
+
+/**
+ * The built workflows, but for one piece of their text: what a test cannot wait for, or what an earlier release did.
+ *
+ * @throws Error where the piece is not there.
+ */
+export async function changedBundle(piece: RegExp, replacement: string): Promise<{ readonly code: string }> {
+  const built = await readFile(builtBundle.codePath, 'utf8');
+  const code = built.replace(piece, replacement);
+  if (code === built) throw new Error(`the bundle has no ${piece}`);
+  return { code };
+}
 
 /** Serves all task queues of a project with activities of a test, until it is stopped. */
 export async function serveLifecycle(options: TestLifecycle): Promise<{ stop(): Promise<void> }> {

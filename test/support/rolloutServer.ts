@@ -129,6 +129,12 @@ export class RolloutServer {
     this.served = await serveLifecycle({ connection, project: this.project, activities, ...options });
   }
 
+  /** Ends the lifecycle worker as a deployment does, and starts another one. */
+  async restart(options: RolloutServerOptions = {}): Promise<void> {
+    await this.served?.stop();
+    await this.serve(options);
+  }
+
   /** What would need data: answers of a rollout that goes well. */
   private madeUp() {
     const dataset = {

@@ -1,25 +1,18 @@
-import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ApprovalDecision, ApprovalRequest } from '../../../contracts/rollout.js';
 import type { RetrainResult } from '../../../contracts/workflows.js';
 import type { Registry } from '../../../stores/registry/registry.js';
-import { builtBundle } from '../../support/lifecycleWorkers.js';
+import { changedBundle } from '../../support/lifecycleWorkers.js';
 import { RolloutServer } from '../../support/rolloutServer.js';
 
 const DECISION: ApprovalDecision = { approved: true, by: 'ada', identity: 'unverified', reason: 'looks right' };
 
-/** The workflows as they are built, with a deadline that a test can wait for. */
-async function impatientBundle(): Promise<{ readonly code: string }> {
-  const built = await readFile(builtBundle.codePath, 'utf8');
-  const code = built.replace(/const APPROVAL_DEADLINE_MS = [^;]+;/, 'const APPROVAL_DEADLINE_MS = 1000;');
-  if (code === built) throw new Error('the bundle names no deadline');
-  return { code };
-}
-
 let server: RolloutServer;
 let journalIntent: Registry['journalIntent'];
 beforeAll(async () => {
-  server = await RolloutServer.start({ workflowBundle: await impatientBundle() });
+  // A deadline that a test can wait for.
+  const workflowBundle = await changedBundle(/APPROVAL_DEADLINE_MS = [^;]+;/, 'APPROVAL_DEADLINE_MS = 1000;');
+  server = await RolloutServer.start({ workflowBundle });
   journalIntent = server.registry.journalIntent.bind(server.registry);
 }, 120_000);
 afterAll(() => server.stop());

@@ -59,6 +59,18 @@ describe('the lease of a model’s rollout', () => {
     expect(one.handToNext()).toBeNull();
   });
 
+  test('is taken from the one that was given it, and has not come, like from any other', () => {
+    const one = lease();
+    one.ask(asking('a'));
+    one.ask(asking('b'));
+    one.close('a');
+    one.handToNext();
+    expect(one.ask(asking('c', { supersede: true }))).toEqual({ kind: 'queued' });
+    expect(one.superseding).toBe('b');
+    expect(one.giveUp('b')).toBe(true);
+    expect(one.handToNext()?.workflowId).toBe('c');
+  });
+
   test('tells its holder to step aside for who supersedes it, who waits in front of everybody', () => {
     const one = lease();
     one.ask(asking('a'));
