@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { REPLAY_HEADER } from '../../../contracts/deadLetters.js';
@@ -166,13 +167,14 @@ class ArchiveTask implements StreamTask {
       const missing = fields - event.values.length;
       return missing === 0 ? event : { ...event, values: [...event.values, ...new Array<Value>(missing).fill(null)] };
     });
-    await this.options.offline.writeEvents(stream, file, rows);
-    const { uri, sha256 } = await this.options.objects.putFile(
-      `archive/${this.identity.project}/${topic.topic}`,
-      'parquet',
-      file,
-    );
-    return { uri, sha256 };
+    const prefix = `archive/${this.identity.project}/${topic.topic}`;
+    try {
+      await this.options.offline.writeEvents(stream, file, rows);
+      const { uri, sha256 } = await this.options.objects.putFile(prefix, 'parquet', file);
+      return { uri, sha256 };
+    } finally {
+      await rm(file, { force: true });
+    }
   }
 
   /** One manifest a partition, from where the last one ended: a range without rows says that there are none. */
