@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Admin, ITopicConfig, Kafka } from 'kafkajs';
+import type { ITopicConfig, Kafka } from 'kafkajs';
 import { TidemillError } from '../../contracts/errors.js';
-import { codedError, createKafka, isPassing, type KafkaOptions } from './kafkaClient.js';
+import { KafkaAdmin } from './kafkaAdmin.js';
+import { createKafka, type KafkaOptions } from './kafkaClient.js';
 import { assignedPartitionsOf, memberDataOf } from './kafkaAssigner.js';
 import { joinGroup } from './kafkaGroup.js';
 import { openProducer, openTransactionalProducer } from './kafkaProducer.js';
@@ -31,47 +32,15 @@ export function openKafkaLog(options: KafkaOptions): Log {
 }
 
 class KafkaLog implements Log {
-  private connecting: Promise<Admin> | null = null;
-  /** Others may still wait for answers of these. */
-  private readonly outdated: Promise<Admin>[] = [];
+  private readonly admin: KafkaAdmin;
 
-  constructor(private readonly kafka: Kafka) {}
-
-  /** Right after a start, and after a topic's or a group's creation, the broker needs a moment: such answers are asked again. */
-  private async admin<T>(what: string, act: (admin: Admin) => Promise<T>): Promise<T> {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        this.connecting ??= (async () => {
-          const admin = this.kafka.admin({ retry: { initialRetryTime: 100, retries: 5 } });
-          await admin.connect();
-          return admin;
-        })();
-        return await act(await this.connecting);
-      } catch (error) {
-        if (attempt < MAX_ATTEMPTS && isPassing(error)) {
-          if (attempt === RENEWING_ATTEMPT) this.renew();
-          await sleep(ATTEMPT_MS);
-          continue;
-        }
-        const coded = codedError(error, what);
-        if (coded instanceof TidemillError) this.connecting = null;
-        throw coded;
-      }
-    }
-  }
-
-  /**
-   * The library asks anew for every topic that it was ever asked about: where somebody has deleted one, each of its answers is
-   * that there is no such topic. One that was asked about nothing yet has no such memory.
-   */
-  private renew(): void {
-    if (this.connecting !== null) this.outdated.push(this.connecting);
-    this.connecting = null;
+  constructor(private readonly kafka: Kafka) {
+    this.admin = new KafkaAdmin(kafka);
   }
 
   async ensureTopics(wanted: readonly TopicSpec[]): Promise<void> {
     const topics = [...new Map(wanted.map((spec) => [spec.topic, spec])).values()];
-    await this.admin('create topics', async (admin) => {
+    await this.admin.ask('create topics', async (admin) => {
       const existing = new Set(await admin.listTopics());
       const missing = topics.filter(({ topic }) => !existing.has(topic));
       // Two processes may start at once: a topic that exists by then is as good as created.
@@ -85,7 +54,7 @@ class KafkaLog implements Log {
   }
 
   async partitionCount(topic: string): Promise<number | null> {
-    return this.admin(topic, async (admin) => {
+    return this.admin.ask(topic, async (admin) => {
       if (!(await admin.listTopics()).includes(topic)) return null;
       const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
       return topics[0]?.partitions.length ?? null;
@@ -94,7 +63,9 @@ class KafkaLog implements Log {
 
   async topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string>> {
     // Of all: a topic that is asked for by its name and is not there would be an error, or be made.
-    const { topics: described } = await this.admin('topic ids', (admin) => admin.fetchTopicMetadata({ topics: [] }));
+    const { topics: described } = await this.admin.ask('topic ids', (admin) =>
+      admin.fetchTopicMetadata({ topics: [] }),
+    );
     const wanted = new Set(topics);
     const ids = new Map<string, string>();
     for (const { name, partitions } of described) {
@@ -105,7 +76,7 @@ class KafkaLog implements Log {
   }
 
   async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
-    const found = await this.admin(topic, async (admin) => {
+    const found = await this.admin.ask(topic, async (admin) => {
       const offsets = await admin.fetchTopicOffsets(topic);
       if (offsets.length === 0) throw unsaid('offsets', topic);
       return offsets;
@@ -116,14 +87,14 @@ class KafkaLog implements Log {
   }
 
   async offsetsAt(topic: string, timestamp: number): ReturnType<Log['offsetsAt']> {
-    const found = await this.admin(topic, (admin) => admin.fetchTopicOffsetsByTimestamp(topic, timestamp));
+    const found = await this.admin.ask(topic, (admin) => admin.fetchTopicOffsetsByTimestamp(topic, timestamp));
     return found
       .map(({ partition, offset }) => ({ partition, offset: Number(offset) }))
       .sort((a, b) => a.partition - b.partition);
   }
 
   async groupMembers(group: string): ReturnType<Log['groupMembers']> {
-    const { groups } = await this.admin(group, (admin) => admin.describeGroups([group]));
+    const { groups } = await this.admin.ask(group, (admin) => admin.describeGroups([group]));
     return (groups[0]?.members ?? []).map(({ clientId, clientHost, memberMetadata, memberAssignment }) => {
       const { name, address } = memberDataOf(memberMetadata);
       return {
@@ -138,7 +109,7 @@ class KafkaLog implements Log {
 
   async committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {
     const topics = [...new Set(partitions.map(({ topic }) => topic))];
-    return this.admin(group, async (admin) => {
+    return this.admin.ask(group, async (admin) => {
       const found = await admin.fetchOffsets({ groupId: group, topics });
       return partitions.map(({ topic, partition }) => {
         const ofTopic = found.find((each) => each.topic === topic)?.partitions ?? [];
@@ -174,7 +145,7 @@ class KafkaLog implements Log {
     const topic = wanted[0]?.topic ?? '';
     const partitions = wanted.map(({ partition, offset }) => ({ partition, offset: String(offset) }));
     for (let attempt = 0; ; attempt++) {
-      await this.admin(group, (admin) => admin.setOffsets({ groupId: group, topic, partitions }));
+      await this.admin.ask(group, (admin) => admin.setOffsets({ groupId: group, topic, partitions }));
       const found = await this.committed(group, wanted);
       const lost = wanted.filter(({ offset }, at) => found[at]?.offset !== offset);
       if (lost.length === 0) return;
@@ -204,22 +175,22 @@ class KafkaLog implements Log {
   }
 
   async deleteTopics(topics: readonly string[]): Promise<void> {
-    if (topics.length > 0) await this.admin('delete topics', (admin) => admin.deleteTopics({ topics: [...topics] }));
+    if (topics.length > 0)
+      await this.admin.ask('delete topics', (admin) => admin.deleteTopics({ topics: [...topics] }));
   }
 
   async topics(prefix: string): Promise<readonly string[]> {
-    return this.admin('list topics', async (admin) =>
+    return this.admin.ask('list topics', async (admin) =>
       (await admin.listTopics()).filter((name) => name.startsWith(prefix)).sort(),
     );
   }
 
   async deleteGroups(groups: readonly string[]): Promise<void> {
-    if (groups.length > 0) await this.admin('delete groups', (admin) => admin.deleteGroups([...groups]));
+    if (groups.length > 0) await this.admin.ask('delete groups', (admin) => admin.deleteGroups([...groups]));
   }
 
-  async close(): Promise<void> {
-    this.renew();
-    await Promise.all(this.outdated.splice(0).map(async (connecting) => (await connecting).disconnect()));
+  close(): Promise<void> {
+    return this.admin.close();
   }
 }
 
@@ -233,12 +204,7 @@ const NO_ID = Buffer.alloc(16).toString('base64url');
 
 /** Each of them lasts a round of the group, or two. */
 const COMMIT_ATTEMPTS = 10;
-
-/** Ten seconds, all in all. */
-const MAX_ATTEMPTS = 200;
 const ATTEMPT_MS = 50;
-/** By then what was created or started a moment ago is there. */
-const RENEWING_ATTEMPT = 10;
 
 /** Append time is what `maxFuture` compares with: a producer's own clock must not decide. */
 function topicConfig({ topic, partitions, compacted, retentionMs }: TopicSpec): ITopicConfig {

@@ -116,8 +116,9 @@ export interface StreamTask {
    * cannot be written now is left to a later call; an error that it throws ends the topology or starts a new recovery.
    *
    * @param hasCaughtUp has everything been folded that was in the log when the task recovered?
+   * @param hasMore is there anything in the log now, as far as is known, that has not been folded?
    */
-  settle?(offsets: ReadonlyMap<string, number>, hasCaughtUp: boolean): Promise<void>;
+  settle?(offsets: ReadonlyMap<string, number>, hasCaughtUp: boolean, hasMore: boolean): Promise<void>;
   /** Entries changed since the last call, value null for deleted. Called right after `committed`, before any further fold. */
   snapshot(): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array | null }>;
   /**
