@@ -3,7 +3,7 @@ import { readArchivedRanges, withoutRepeats, type ArchivedRange } from '../../st
 import type { Log, LogRecord } from '../../stores/log/log.js';
 import type { ObjectStore } from '../../stores/objects/objectStore.js';
 
-/** Where the records of a partition are: in the archive up to an offset, from there on in the log. */
+/** Where the records of a partition are: in the archive up to an offset, or to a gap in it; from there on in the log. */
 export interface PartitionParts {
   readonly partition: number;
   /** In offset order, without those that repeat others. */
@@ -46,15 +46,18 @@ export async function partsOf(
     const end = ends[partition];
     if (end === undefined) return [];
     const ranges = (archived?.get(partition) ?? []).filter(({ first }) => first < end);
-    const logFrom = Math.min((ranges.at(-1)?.last ?? -1) + 1, end);
+    const gap = ranges.findIndex(({ first }, at) => at > 0 && first > (ranges[at - 1]?.last ?? -1) + 1);
+    const leading = gap === -1 ? ranges : ranges.slice(0, gap);
+    const logFrom = Math.min((leading.at(-1)?.last ?? -1) + 1, end);
+    const lostTo = Math.min(low, ranges[gap]?.first ?? low, end);
     if (logFrom < Math.min(low, end)) {
       throw new TidemillError(
         'OFFSET_LOST',
-        `${topic}-${partition}: offsets ${logFrom} to ${Math.min(low, end) - 1} are neither in the archive nor in the log`,
+        `${topic}-${partition}: offsets ${logFrom} to ${lostTo - 1} are neither in the archive nor in the log`,
         { topic, partition, wanted: logFrom, logStart: low },
       );
     }
-    return [{ partition, archived: ranges, logFrom, end }];
+    return [{ partition, archived: leading, logFrom, end }];
   });
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { REPLAY_HEADER } from '../../../contracts/deadLetters.js';
@@ -84,6 +85,8 @@ class ArchiveTask implements StreamTask {
   private rows = 0;
   private bytes = 0;
   readonly notes: string[] = [];
+  /** By partition name, identities of topics that the snapshot names: what is archived at its offsets is theirs. */
+  private readonly seen = new Map<string, string>();
 
   constructor(
     private readonly options: {
@@ -166,13 +169,14 @@ class ArchiveTask implements StreamTask {
       const missing = fields - event.values.length;
       return missing === 0 ? event : { ...event, values: [...event.values, ...new Array<Value>(missing).fill(null)] };
     });
-    await this.options.offline.writeEvents(stream, file, rows);
-    const { uri, sha256 } = await this.options.objects.putFile(
-      `archive/${this.identity.project}/${topic.topic}`,
-      'parquet',
-      file,
-    );
-    return { uri, sha256 };
+    const prefix = `archive/${this.identity.project}/${topic.topic}`;
+    try {
+      await this.options.offline.writeEvents(stream, file, rows);
+      const { uri, sha256 } = await this.options.objects.putFile(prefix, 'parquet', file);
+      return { uri, sha256 };
+    } finally {
+      await rm(file, { force: true });
+    }
   }
 
   /** One manifest a partition, from where the last one ended: a range without rows says that there are none. */
@@ -204,7 +208,7 @@ class ArchiveTask implements StreamTask {
   /** Once, before anything is folded: is what is archived of the topics that are there now? */
   async settle(offsets: ReadonlyMap<string, number>): Promise<void> {
     if (this.isBegun) return;
-    for (const [name, { upTo, before }] of await this.archived.begin(offsets)) {
+    for (const [name, { upTo, before }] of await this.archived.begin(offsets, this.seen)) {
       const buffer = this.buffers.get(name) as Buffered;
       buffer.covered = upTo;
       buffer.before = before;
@@ -217,10 +221,20 @@ class ArchiveTask implements StreamTask {
   committed(offsets: ReadonlyMap<string, number>): void {
     for (const [name, buffer] of this.buffers) buffer.covered ??= offsets.get(name) ?? null;
   }
-  snapshot(): [] {
-    return [];
+
+  /** Identities that are new since the last call; not of topics whose archive is yet to begin. */
+  snapshot(): { readonly key: Uint8Array; readonly value: Uint8Array }[] {
+    const entries: { readonly key: Uint8Array; readonly value: Uint8Array }[] = [];
+    for (const [name, { topic, before }] of this.buffers) {
+      const id = this.archived.idOf(topic.topic);
+      if (id === undefined || before !== null || this.seen.get(name) === id) continue;
+      this.seen.set(name, id);
+      entries.push({ key: Buffer.from(name), value: Buffer.from(id) });
+    }
+    return entries;
   }
-  restore(): void {
-    // Nothing is stored: the offsets of the header are all there is.
+
+  restore(key: Uint8Array, value: Uint8Array): void {
+    this.seen.set(Buffer.from(key).toString(), Buffer.from(value).toString());
   }
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { access, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -100,5 +100,29 @@ describe('the archive of an event stream', () => {
     while (task.pendingRows === 0 && folded < 1_000)
       task.fold(task.parse({ ...dead, offset: folded++, timestamp: 0, key: null, value, headers: {} }), output, false);
     expect(folded).toBe(64);
+  });
+
+  test('leaves no file behind that could not be stored', async () => {
+    const written: string[] = [];
+    const writing = Object.assign(Object.create(offline) as OfflineStore, {
+      writeEvents: (...of: Parameters<OfflineStore['writeEvents']>) => {
+        written.push(of[1]);
+        return offline.writeEvents(...of);
+      },
+    });
+    const full = Object.assign(Object.create(objects) as ObjectStore, {
+      putFile: () => Promise.reject(new Error('no space left')),
+    });
+    const topology = archiveTopology({ ...parts(), partitions: 3, offline: writing, objects: full });
+    const [payment] = payments(1, { seed: 1 });
+    const driven = driveTask({
+      create: () => topology.createTask('archive-2', [entry]),
+      records: [recordAt(entry, 0, payment as Payment)],
+      commitEvery: 1,
+      snapshotEvery: 100,
+    });
+    await expect(driven).rejects.toThrow('no space left');
+    expect(written).toHaveLength(1);
+    await expect(access(written[0] as string)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });

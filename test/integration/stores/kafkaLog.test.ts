@@ -6,7 +6,8 @@ import { logSuite } from '../../support/logSuite.js';
 logSuite('kafka', startTestKafka);
 
 test('a log goes on after somebody else has deleted a topic that it was asked about', async () => {
-  const { broker, log, stop } = await startTestKafka();
+  const kafka = await startTestKafka();
+  const { broker, log } = kafka;
   const other = openKafkaLog({ brokers: [broker], clientId: 'other' });
   try {
     await log.ensureTopics([{ topic: 'old', partitions: 1 }]);
@@ -18,6 +19,6 @@ test('a log goes on after somebody else has deleted a topic that it was asked ab
     expect(await log.partitionCount('old')).toBeNull();
   } finally {
     await other.close();
-    await stop();
+    await kafka.stop();
   }
 });

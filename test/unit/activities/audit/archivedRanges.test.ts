@@ -57,6 +57,28 @@ describe('where a partition is read', () => {
     expect(kept).toMatchObject([{ logFrom: 61, end: 90 }]);
   });
 
+  test('is read from the log where the archive has a gap, and named where the log does not have it either', async () => {
+    const archived = new Map([[0, [range(0, 9), range(20, 29), range(30, 39)]]]);
+    const starting = (low: number) =>
+      ({
+        ...log,
+        partitionCount: async () => 1,
+        offsets: async () => [{ partition: 0, low, high: 90 }],
+      }) as unknown as Log;
+    expect(await partsOf(starting(10), 'p.events', archived, { 0: 90 })).toMatchObject([
+      { archived: [{ first: 0, last: 9 }], logFrom: 10, end: 90 },
+    ]);
+    for (const [low, named] of [
+      [15, '10 to 14'],
+      [35, '10 to 19'],
+    ] as const)
+      await expect(partsOf(starting(low), 'p.events', archived, { 0: 90 })).rejects.toMatchObject({
+        code: 'OFFSET_LOST',
+        message: `p.events-0: offsets ${named} are neither in the archive nor in the log`,
+      });
+    expect(await partsOf(starting(35), 'p.events', archived, { 0: 8 })).toMatchObject([{ logFrom: 8, end: 8 }]);
+  });
+
   test('takes so many rows at a time', () => {
     const big = [range(0, 1, 600_000), range(2, 3, 600_000), range(4, 5, 100), { ...range(6, 7), files: [] }];
     expect(batchesOf(big).map((batch) => batch.map(({ first }) => first))).toEqual([[0], [2, 4]]);
