@@ -18,6 +18,7 @@ export interface ChildProgram {
  * Runs a program until it ends, its input, output and errors being those of this process; gives its exit code.
  *
  * @param options.logsTo where what it writes to standard output goes: `stderr` for programs that write logs there.
+ * @throws TidemillError the program's own, where it says why it ended.
  */
 export async function runProgram(
   program: ChildProgram,
@@ -25,13 +26,17 @@ export async function runProgram(
 ): Promise<number> {
   const child = spawn(process.execPath, [...WORKER_FLAGS, pathOf(program.file), ...program.args], {
     env: program.env ?? process.env,
-    stdio: ['inherit', options.logsTo === 'stderr' ? 2 : 'inherit', 'inherit'],
+    stdio: ['inherit', options.logsTo === 'stderr' ? 2 : 'inherit', 'inherit', 'ipc'],
   });
+  const said: Error[] = [];
+  child.on('message', (message) => void said.push(errorFrom(message)));
   // A worker drains on these signals: this process stays until it has.
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   process.on('SIGINT', forward).on('SIGTERM', forward);
   try {
-    return await exitCodeOf(child);
+    const code = await exitCodeOf(child);
+    if (code !== 0 && said[0] !== undefined) throw said[0];
+    return code;
   } finally {
     process.off('SIGINT', forward).off('SIGTERM', forward);
   }
@@ -92,9 +97,14 @@ async function exitCodeOf(child: ReturnType<typeof spawn>): Promise<number> {
   });
 }
 
-function errorIn(text: string): TidemillError | null {
+function errorIn(text: string): Error | null {
   const line = text.trim().split('\n').at(-1) ?? '';
-  if (!line.startsWith('{"error":')) return null;
-  const { error } = JSON.parse(line) as { error: { code: string; message: string; details?: ErrorDetails } };
-  return error.code in ERROR_CODES ? new TidemillError(error.code as ErrorCode, error.message, error.details) : null;
+  return line.startsWith('{"error":') ? errorFrom(JSON.parse(line)) : null;
+}
+
+/** The error in `{error: {code, message, details}}`; a defect of the program has no code of ours. */
+function errorFrom(said: unknown): Error {
+  const { error } = said as { error: { code: string; message: string; details?: ErrorDetails } };
+  if (error.code in ERROR_CODES) return new TidemillError(error.code as ErrorCode, error.message, error.details);
+  return new Error(error.message);
 }

@@ -38,7 +38,9 @@ export const ERROR_CODES = {
     status: 500,
     exit: 2,
     summary: 'A setting of the process is missing or not usable.',
-    action: 'Set the environment variable that the message names.',
+    action:
+      'Set the environment variable that the message names, or pass the option in its place (`--help` shows it); ' +
+      '`tidemill up` starts servers on this machine.',
   },
 
   // Events
@@ -581,6 +583,13 @@ export const ERROR_CODES = {
     exit: 1,
     summary: 'The file that remembers the processes of the local runtime is damaged.',
     action: 'Remove the file; `tidemill up` adopts the servers that still run on the data beside it.',
+  },
+  PATH_UNUSABLE: {
+    status: 500,
+    exit: 2,
+    summary: 'A file or folder is not what is needed there, or may not be read or written.',
+    action:
+      'Name another one (`--home`, or TIDEMILL_HOME, for that of local state), or give this user the right to it.',
   },
   USAGE_INVALID: {
     status: 400,
