@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -66,7 +66,7 @@ export async function readProgram(program: ChildProgram, onProgress?: (progress:
       onProgress((JSON.parse(line) as { progress: unknown }).progress);
     errors = [...lines.filter((each) => !each.startsWith('{"progress":')).slice(-100), rest].join('\n');
   });
-  const code = await exitCodeOf(child);
+  const code = await untilEnded(child);
   if (code === 0) return JSON.parse(output);
   throw errorIn(errors) ?? new Error(`${program.file} ended with ${code}: ${errors.trim().slice(-2_000)}`);
 }
@@ -85,11 +85,28 @@ export async function workerEnvironment(
   return env;
 }
 
+/** Whoever ends this process means the program: left alone it would go on with what nobody waits for. */
+async function untilEnded(child: ChildProcess): Promise<number> {
+  let ended: NodeJS.Signals | null = null;
+  const forward = (signal: NodeJS.Signals): void => {
+    ended = signal;
+    child.kill(signal);
+  };
+  process.on('SIGINT', forward).on('SIGTERM', forward);
+  try {
+    return await exitCodeOf(child);
+  } finally {
+    process.off('SIGINT', forward).off('SIGTERM', forward);
+    // Nobody else's business: this process ends as it was told to.
+    if (ended !== null) process.kill(process.pid, ended);
+  }
+}
+
 function pathOf(file: string): string {
   return fileURLToPath(new URL(`../${file}`, import.meta.url));
 }
 
-async function exitCodeOf(child: ReturnType<typeof spawn>): Promise<number> {
+async function exitCodeOf(child: ChildProcess): Promise<number> {
   return new Promise((done, failed) => {
     child.once('error', failed);
     // As shells tell it: 128 and the number of the signal.

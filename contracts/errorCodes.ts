@@ -20,7 +20,7 @@ export const ERROR_CODES = {
     status: 422,
     exit: 2,
     summary: 'A definition of the project does not type-check or contradicts itself.',
-    action: 'Correct the definition at the path that the message names.',
+    action: 'Correct the definition at the path that the message names, or the name that was asked for.',
   },
   NAME_INVALID: {
     status: 422,
@@ -389,7 +389,7 @@ export const ERROR_CODES = {
     status: 404,
     exit: 1,
     summary: 'A model has no such version.',
-    action: "List the model's versions.",
+    action: 'Look at the models and their versions with `tidemill models list`.',
   },
   PREDICTION_NOT_FOUND: {
     status: 404,
@@ -501,7 +501,8 @@ export const ERROR_CODES = {
     summary:
       'An approval does not fit what waits for one: another version, other evidence, its own requester, a repeat, or a ' +
       'token that is not good for it.',
-    action: 'Look at what waits now (`tidemill approve MODEL` shows it), and answer anew, as somebody who may.',
+    action:
+      'Look whether anything waits (`tidemill lifecycle MODEL`) and what (`tidemill approve MODEL`), and answer anew, as somebody who may.',
   },
   APPROVAL_KEY_MISSING: {
     status: 409,

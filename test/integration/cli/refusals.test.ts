@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,4 +71,25 @@ test('an id that begins with a hyphen is an id like any other', async () => {
 
 test('nobody reads the output: the command ends in silence, as if by SIGPIPE', async () => {
   expect(await tidemill(['status'], { isRead: false })).toEqual({ code: 141, out: '', error: '' });
+});
+
+test('a command that is told to end takes the program with it that works for it', async () => {
+  const broker = createServer();
+  const reached = new Promise<Socket>((connected) => broker.once('connection', connected));
+  await new Promise<void>((listening) => broker.listen(0, '127.0.0.1', listening));
+  try {
+    const address = `127.0.0.1:${(broker.address() as AddressInfo).port}`;
+    const env = { ...process.env, TIDEMILL_KAFKA: address, TIDEMILL_PROJECT_ID: 'p' };
+    const child = spawn(process.execPath, [cli, '--home', home, 'dlq', 'list'], { env, stdio: 'ignore' });
+    const ended = new Promise((done) => child.once('close', (code, signal) => done(signal ?? code)));
+    // A broker that never answers: the program waits.
+    const socket = await reached;
+    const left = new Promise<void>((done) => socket.once('close', () => done()).on('error', () => undefined));
+    socket.resume();
+    child.kill('SIGTERM');
+    expect(await ended).toBe('SIGTERM');
+    await left;
+  } finally {
+    broker.close();
+  }
 });
