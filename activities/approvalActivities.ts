@@ -95,9 +95,25 @@ export function createApprovalActivities({ registry, approvals, reach }: Activit
      */
     async recordApproval(fence: Fence): Promise<{ readonly decision: ApprovalDecision | null }> {
       reach?.('approval/before-result');
-      return { decision: (await registry.approval(fence.model, fence.token))?.decision ?? null };
+      return decisionOf(fence);
+    },
+
+    /**
+     * Ends the time for an answer: one that comes later is refused. Gives the decision that was taken before, of which the
+     * rollout may never have heard; null where there is none.
+     *
+     * @throws TidemillError FENCED
+     */
+    async endApproval(fence: Fence): Promise<{ readonly decision: ApprovalDecision | null }> {
+      // First ended, then looked at: in between no decision can be taken. One that was taken has ended the step itself.
+      await registry.journalResult(fence, 'approval', { expired: true });
+      return decisionOf(fence);
     },
   });
+
+  async function decisionOf(fence: Fence): Promise<{ readonly decision: ApprovalDecision | null }> {
+    return { decision: (await registry.approval(fence.model, fence.token))?.decision ?? null };
+  }
 
   async function waiting(model: string, token: number): Promise<ApprovalRequest | null> {
     const entry = await journalEntry(registry, { model, token }, 'approval');

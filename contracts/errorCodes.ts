@@ -132,6 +132,13 @@ export const ERROR_CODES = {
     summary: 'A topic has another number of partitions than the topology needs.',
     action: 'Use topics with equal numbers of partitions, or a new generation of the topology.',
   },
+  TOPIC_REPLACED: {
+    status: 409,
+    exit: 1,
+    summary: 'A topic was deleted and created anew, and the archive stands where the one before it ended.',
+    action:
+      'Run `tidemill stream reset archive --to earliest`: the new topic is archived from its start, and what is archived of the one before stays, apart from it.',
+  },
   LOG_FORMAT_UNSUPPORTED: {
     status: 422,
     exit: 1,
@@ -455,6 +462,14 @@ export const ERROR_CODES = {
     summary: 'An archived file was written by a contract that cannot be read as the contract of today.',
     action:
       'Make the field that the message names nullable, or give it its former type; or read an archive of its own.',
+  },
+  ARCHIVE_OVERLAP: {
+    status: 409,
+    exit: 1,
+    summary:
+      'Files of the archive have the same offsets and do not say the same, or one archive wrote an offset twice.',
+    action:
+      'Nothing was merged or removed. Look at what restored or wrote the files that are named; then have the topic archived anew with `tidemill stream reset archive --to earliest`.',
   },
   ARCHIVE_BEHIND: {
     status: 503,

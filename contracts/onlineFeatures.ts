@@ -1,6 +1,7 @@
 /**
  * How far what is stored can be trusted to be up to date: `fresh` where its writer has confirmed it within the last seconds,
- * `stale` where it has not, `missing` where nothing has been written.
+ * `stale` where it has not, or where it has yet to read what came to the stream before that; `missing` where nothing has been
+ * written.
  */
 export type Freshness = 'fresh' | 'stale' | 'missing';
 
@@ -16,6 +17,8 @@ export interface OnlineFeatures {
   readonly freshness: Freshness;
   /** When the writer last confirmed this part of the store, by its clock; null where it never did. */
   readonly confirmedAt: number | null;
+  /** What had come to the stream by then is in it; null where that is not known. */
+  readonly completeAt: number | null;
   /** Greatest event time written; null where nothing was. */
   readonly newest: number | null;
   /** `at` minus the time of the key's latest event; null where there is none that still counts. */

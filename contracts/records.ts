@@ -230,6 +230,12 @@ export interface ArchiveManifestRecord {
   readonly files: readonly { readonly uri: string; readonly sha256: string }[];
   /** Files whose rows are in these files now: with this record they count no more. Absent where rows are new. */
   readonly replaces?: readonly string[];
+  /** Identity of the topic, where the broker tells one: one that is deleted and created anew has another. */
+  readonly topicId?: string;
+  /** What manifests before this one say of the partition is of an earlier topic of that name. */
+  readonly begins?: true;
+  /** Consumer group of the archive that wrote it, or whose files were merged. Absent where several did. */
+  readonly writer?: string;
 }
 
 /** An event of a view's stream that the online store lacks: a late one, say. It counts as of its place in the stream's log. */

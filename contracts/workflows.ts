@@ -9,6 +9,14 @@ export function lifecycleQueue(project: string): string {
 export function trainingQueue(project: string): string {
   return `${project}/tidemill-training`;
 }
+/** For activities that wait: they hold a slot for days, and must not hold one that a rollback needs. */
+export function waitsQueue(project: string): string {
+  return `${project}/tidemill-waits`;
+}
+/** For audits and healings: they read for hours, a few at a time. */
+export function readingQueue(project: string): string {
+  return `${project}/tidemill-reading`;
+}
 
 /** The project that a task queue belongs to: how a workflow knows its own. */
 export function projectOfQueue(queue: string): string {
@@ -178,6 +186,8 @@ export interface Holder {
   readonly trigger: TriggerKind | 'rollback' | 'recovery';
   /** Asked to take the place of the holder. */
   readonly supersede?: boolean;
+  /** Was given the lease while it waited, and has not come for it yet. */
+  readonly isExpected?: boolean;
 }
 
 export type AcquireAnswer =

@@ -128,6 +128,8 @@ export function model<const S extends Schema>(name: string, options: ModelOption
       `${label?.name ?? 'the field'} is ${label?.type.kind ?? 'unknown'}; it must be bool, or int 0 and 1`,
     );
   }
+  // No label is an event that does not come: a null would count as a negative in training and in outcomes.
+  if (label.nullable) throw definitionError(`${name}.label`, `${label.name} is nullable; it must be required`);
   if (options.label.stream.labels !== request.name) {
     throw definitionError(
       `${name}.label`,

@@ -3,6 +3,7 @@ import { isTidemillError } from '../contracts/errors.js';
 import type { CompiledModel } from '../models/definition.js';
 import type { Project } from '../models/project.js';
 import type { Scorer } from '../scoring/scorer.js';
+import type { Log } from '../stores/log/log.js';
 import type { ObjectStore } from '../stores/objects/objectStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
 import type { OnlineStore } from '../stores/online/onlineStore.js';
@@ -25,6 +26,7 @@ export interface TestedParts {
   readonly partitions: number;
   readonly scorers: ReadonlyMap<string, Scorer>;
   readonly online: OnlineStore | null;
+  readonly log: Log;
   readonly offline: OfflineStore | null;
   readonly objects: ObjectStore | null;
   readonly nowMs: () => number;
@@ -59,6 +61,7 @@ function ofModel(
     case 'archive':
       return archiveTopology({
         ...common,
+        log: parts.log,
         offline: parts.offline as OfflineStore,
         objects: parts.objects as ObjectStore,
       });

@@ -67,6 +67,7 @@ export async function openWorld(project: Project, options: TestStreamsOptions): 
     ...testedTopologies(names, {
       project,
       partitions,
+      log,
       scorers: new Map([...scorers].map(([name, scorer]) => [name, outside(scheduler, scorer)])),
       online: online === null ? null : outside(scheduler, online, () => faults.checkOnlineStore()),
       offline: offline === null ? null : outside(scheduler, offline),

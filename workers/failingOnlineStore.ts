@@ -7,14 +7,14 @@ export function withFailPoints(store: OnlineStore, reach: (point: string) => voi
     read: (view, keys) => store.read(view, keys),
     marks: (view, generation) => store.marks(view, generation),
     serving: (view) => store.serving(view),
-    write: async (view, writer, writes) => {
+    write: async (view, writer, writes, sequence) => {
       reach('before-store-write');
-      const outcomes = await store.write(view, writer, writes);
+      const outcomes = await store.write(view, writer, writes, sequence);
       reach('after-store-write');
       return outcomes;
     },
-    mark: async (view, writer, mark, after) => {
-      const outcome = await store.mark(view, writer, mark, after);
+    mark: async (view, writer, mark, after, acknowledged) => {
+      const outcome = await store.mark(view, writer, mark, after, acknowledged);
       reach('after-store-mark');
       return outcome;
     },

@@ -78,6 +78,7 @@ export async function inspectTopologies<T>(
       model,
       partitions: (stream: CompiledStream) => streamPartitions(log, project, stream),
       ...scoring,
+      log,
       objects,
       offline: (): Promise<OfflineStore> => (offline ??= openOffline()),
       online: (): OnlineStore => {

@@ -29,7 +29,6 @@ import { isTidemillError, messageOf } from '../contracts/errors.js';
 import { monitoringAddressFrom } from '../contracts/monitoring.js';
 import { startWaitFrom } from '../contracts/startWait.js';
 import { deploymentsTopic } from '../contracts/topics.js';
-import { lifecycleQueue, trainingQueue } from '../contracts/workflows.js';
 import { findXgboostLibrary } from '../infra/xgboostLibrary.js';
 import { modelOf, viewOf } from '../models/project.js';
 import type { LogProducer } from '../stores/log/log.js';
@@ -41,6 +40,7 @@ import { openRegistry } from '../stores/registry/openRegistry.js';
 import type { Registry } from '../stores/registry/registry.js';
 import { createReachServer } from './awaitServers.js';
 import { failPointFrom } from './failPoint.js';
+import { createLifecycleWorkers } from './lifecycleWorkers.js';
 import { loadProject } from './loadProject.js';
 import { createLifecycleMonitoring, type LifecycleMonitoring } from './monitoring/lifecycleMonitoring.js';
 import { openMonitoring } from './monitoring/monitoringServer.js';
@@ -57,9 +57,7 @@ const RECONCILE_MS = 10_000;
 const VERSION = '0.1.0';
 
 const logger = pino({ name: 'lifecycle' });
-const { NativeConnection, Runtime, Worker } = createRequire(import.meta.url)(
-  '@temporalio/worker',
-) as typeof TemporalWorker;
+const { NativeConnection, Runtime } = createRequire(import.meta.url)('@temporalio/worker') as typeof TemporalWorker;
 
 async function main(): Promise<void> {
   const configuration = configurationFrom(process.env);
@@ -119,40 +117,26 @@ async function main(): Promise<void> {
 
   const backfill = createBackfillActivities(dependencies);
   const connection = await NativeConnection.connect({ address: configuration.temporalAddress });
-  const common = {
+  const workers = await createLifecycleWorkers({
     connection,
     namespace: configuration.temporalNamespace,
-    maxHeartbeatThrottleInterval: '500 ms',
-    shutdownGraceTime: '5 seconds',
-  } as const;
-  const workers = await Promise.all([
-    Worker.create({
-      ...common,
-      taskQueue: lifecycleQueue(id),
-      workflowBundle: { codePath: fileURLToPath(new URL('../workflow-bundle.js', import.meta.url)) },
-      activities: {
-        ...createRolloutActivities(dependencies),
-        ...createDeploymentActivities(dependencies),
-        ...createFeatureActivities(dependencies),
-        ...backfill,
-        ...createHealActivities(dependencies),
-        ...createWatchActivities(dependencies),
-        ...createApprovalActivities(dependencies),
-        ...createRecoveryActivities(dependencies),
-        ...createLabelActivities(dependencies),
-        ...createPolicyActivities(dependencies),
-        ...createAuditActivities(dependencies),
-      },
-      maxConcurrentActivityTaskExecutions: 50,
-    }),
-    Worker.create({
-      ...common,
-      taskQueue: trainingQueue(id),
-      activities: { ...createTrainingActivities(dependencies), ...createGateActivities(dependencies), ...backfill },
-      // Training takes all the cores that there are.
-      maxConcurrentActivityTaskExecutions: 1,
-    }),
-  ]);
+    project: id,
+    workflowBundle: { codePath: fileURLToPath(new URL('../workflow-bundle.js', import.meta.url)) },
+    activities: {
+      ...createRolloutActivities(dependencies),
+      ...createDeploymentActivities(dependencies),
+      ...createFeatureActivities(dependencies),
+      ...backfill,
+      ...createHealActivities(dependencies),
+      ...createWatchActivities(dependencies),
+      ...createApprovalActivities(dependencies),
+      ...createRecoveryActivities(dependencies),
+      ...createLabelActivities(dependencies),
+      ...createPolicyActivities(dependencies),
+      ...createAuditActivities(dependencies),
+    },
+    heavy: { ...createTrainingActivities(dependencies), ...createGateActivities(dependencies), ...backfill },
+  });
   const producer = await log.producer();
   const upkeep = startUpkeep(
     registry,

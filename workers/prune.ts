@@ -1,11 +1,11 @@
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { archiveFiles } from '../activities/dataset/archiveFiles.js';
 import { registryConfigurationFrom, type Configuration } from '../contracts/configuration.js';
 import { durationMs } from '../contracts/duration.js';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import type { PruneReport } from '../contracts/pruneReport.js';
 import { archiveTopic } from '../contracts/topics.js';
+import { readIncarnations } from '../stores/archive/archivedRanges.js';
 import type { Log } from '../stores/log/log.js';
 import { openDiskObjectStore } from '../stores/objects/diskObjectStore.js';
 import type { ObjectUpkeep } from '../stores/objects/objectUpkeep.js';
@@ -110,8 +110,10 @@ type Needed = ReadonlyMap<string, string>;
 async function archivedFiles(log: Log, project: string): Promise<Needed | null> {
   if (!(await hasAllManifests(log, archiveTopic(project)))) return null;
   const needed = new Map<string, string>();
-  for (const [topic, { files }] of await archiveFiles(log, project))
-    for (const { uri } of files) needed.set(uri, `archive of ${topic}`);
+  // Of topics that were deleted, too: the archive is all that is left of them.
+  for (const [topic, byPartition] of await readIncarnations(log, project))
+    for (const { ranges } of [...byPartition.values()].flat())
+      for (const { uri } of ranges.flatMap(({ files }) => files)) needed.set(uri, `archive of ${topic}`);
   return needed;
 }
 

@@ -109,6 +109,7 @@ async function main(): Promise<void> {
     partitions: (stream: CompiledStream) => streamPartitions(log, id, stream),
     ...scoring,
     scorer,
+    log,
     objects,
     online: () => (online ??= withFailPoints(openOnlineStore(configuration.online), reach)),
     onOnlineProblem: (view: string, problem: string | null) => {

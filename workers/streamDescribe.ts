@@ -32,6 +32,7 @@ async function main(): Promise<TopologyGraph[]> {
     // Tasks are described, not made: how many partitions there are, and what they would use, is not asked.
     partitions: async () => 1,
     scorer: model === null ? null : unopened('the scorer'),
+    log: unopened('the log'),
     offline: async () => unopened('the offline store'),
     objects: unopened('the object store'),
     online: () => unopened<OnlineStore>('the online store', { serving: async () => null }),

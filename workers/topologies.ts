@@ -6,6 +6,7 @@ import { viewIdentity } from '../features/vectorLayout.js';
 import type { CompiledModel } from '../models/definition.js';
 import { windowsOf, type Project } from '../models/project.js';
 import type { Scorer } from '../scoring/scorer.js';
+import type { Log } from '../stores/log/log.js';
 import type { ObjectStore } from '../stores/objects/objectStore.js';
 import type { OnlineStore } from '../stores/online/onlineStore.js';
 import type { OfflineStore } from '../stores/offline/offlineStore.js';
@@ -35,6 +36,7 @@ export interface TopologyParts {
   readonly partitions: (stream: CompiledStream) => Promise<number>;
   /** Of the model; null where there is none. */
   readonly scorer: Scorer | null;
+  readonly log: Log;
   readonly offline: () => Promise<OfflineStore>;
   readonly objects: ObjectStore;
   readonly online: () => OnlineStore;
@@ -138,6 +140,7 @@ export async function createTopology(name: TopologyName, parts: TopologyParts): 
       return archiveTopology({
         ...common,
         services: await parts.services(),
+        log: parts.log,
         offline: await parts.offline(),
         objects: parts.objects,
       });

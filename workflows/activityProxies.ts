@@ -1,4 +1,11 @@
-import { ActivityCancellationType, proxyActivities, proxyLocalActivities, workflowInfo } from '@temporalio/workflow';
+import {
+  ActivityCancellationType,
+  proxyActivities,
+  proxyLocalActivities,
+  workflowInfo,
+  type ActivityInterfaceFor,
+  type ActivityOptions,
+} from '@temporalio/workflow';
 import type {
   createApprovalActivities,
   createBackfillActivities,
@@ -15,6 +22,7 @@ import type {
   createWatchActivities,
 } from '../activities/index.js';
 import { projectOfQueue, trainingQueue } from '../contracts/workflows.js';
+import { queueOf } from './activityQueues.js';
 
 type Rollouts = ReturnType<typeof createRolloutActivities> &
   ReturnType<typeof createDeploymentActivities> &
@@ -35,6 +43,15 @@ export function project(): string {
   return projectOfQueue(workflowInfo().taskQueue);
 }
 
+/** Activities, each on the queue that is its own. */
+function queued<A extends object>(options: ActivityOptions): ActivityInterfaceFor<A> {
+  const onQueue = (taskQueue: string | null): ActivityInterfaceFor<A> =>
+    proxyActivities<A>(taskQueue === null ? options : { ...options, taskQueue });
+  return new Proxy({} as ActivityInterfaceFor<A>, {
+    get: (_, name): unknown => Reflect.get(onQueue(queueOf(String(name), project())), name),
+  });
+}
+
 /** Checks of input: in the worker itself, so that a mistake is answered at once. */
 export function validation() {
   return proxyLocalActivities<Rollouts & Recovery & Backfills & Audits & Healings>({
@@ -44,7 +61,7 @@ export function validation() {
 
 /** Short steps; the registry makes repeats harmless. */
 export function rollouts() {
-  return proxyActivities<Rollouts>({
+  return queued<Rollouts>({
     startToCloseTimeout: '10 minutes',
     heartbeatTimeout: '10 seconds',
     retry: { initialInterval: '500 ms', maximumInterval: '10 seconds', maximumAttempts: 20 },
@@ -53,7 +70,7 @@ export function rollouts() {
 
 /** Building the views of a version in every task: as long as its history takes. */
 export function features() {
-  return proxyActivities<Features>({
+  return queued<Features>({
     startToCloseTimeout: '7 days',
     heartbeatTimeout: '30 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -63,7 +80,7 @@ export function features() {
 
 /** What a backfill is made of. */
 export function planning() {
-  return proxyActivities<Backfills>({
+  return queued<Backfills>({
     startToCloseTimeout: '10 minutes',
     heartbeatTimeout: '10 seconds',
     retry: { initialInterval: '500 ms', maximumInterval: '10 seconds', maximumAttempts: 20 },
@@ -83,7 +100,7 @@ export function backfills() {
 
 /** Compensations are repeated without limit: a rollout may not stay half undone. */
 export function compensations() {
-  return proxyActivities<Rollouts & Recovery>({
+  return queued<Rollouts & Recovery>({
     startToCloseTimeout: '10 minutes',
     heartbeatTimeout: '10 seconds',
     retry: { initialInterval: '500 ms', maximumInterval: '30 seconds', nonRetryableErrorTypes: ['FENCED'] },
@@ -92,7 +109,7 @@ export function compensations() {
 
 /** Rollbacks and recoveries: repeated without limit, but for what no repetition heals. */
 export function recoveries() {
-  return proxyActivities<Recovery & Rollouts>({
+  return queued<Recovery & Rollouts>({
     startToCloseTimeout: '10 minutes',
     heartbeatTimeout: '10 seconds',
     retry: { initialInterval: '200 ms', maximumInterval: '10 seconds' },
@@ -101,7 +118,7 @@ export function recoveries() {
 
 /** Watching a candidate: as long as its evidence takes. */
 export function watches() {
-  return proxyActivities<Watches>({
+  return queued<Watches>({
     startToCloseTimeout: '60 days',
     heartbeatTimeout: '10 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -111,7 +128,7 @@ export function watches() {
 
 /** Audits read what was served: long, but never in the way of a training. */
 export function audits() {
-  return proxyActivities<Audits>({
+  return queued<Audits>({
     startToCloseTimeout: '6 hours',
     heartbeatTimeout: '30 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -121,7 +138,7 @@ export function audits() {
 
 /** Healing of the online store: reads much, and is in the way of nothing. */
 export function healings() {
-  return proxyActivities<Healings>({
+  return queued<Healings>({
     startToCloseTimeout: '6 hours',
     heartbeatTimeout: '30 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -131,7 +148,7 @@ export function healings() {
 
 /** Waiting until corrections are taken in: told after a minute that nobody does it, we give up after a few of them. */
 export function correctionsWait() {
-  return proxyActivities<Healings>({
+  return queued<Healings>({
     startToCloseTimeout: '1 day',
     heartbeatTimeout: '30 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -152,7 +169,7 @@ export function heavy() {
 
 /** Waiting, for labels or for the end of a workflow: as long as it takes. */
 export function waiting() {
-  return proxyActivities<Labels & Recovery>({
+  return queued<Labels & Recovery>({
     startToCloseTimeout: '60 days',
     heartbeatTimeout: '30 seconds',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -162,7 +179,7 @@ export function waiting() {
 
 /** What the model's definition says, and stream time. */
 export function policies() {
-  return proxyActivities<Policies>({
+  return queued<Policies>({
     startToCloseTimeout: '60 days',
     heartbeatTimeout: '30 seconds',
     retry: { initialInterval: '500 ms', maximumInterval: '30 seconds' },

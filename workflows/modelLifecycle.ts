@@ -140,9 +140,24 @@ export async function modelLifecycle(input: LifecycleInput): Promise<void> {
     return answer;
   });
 
+  /** Tells the one that waited that the lease is its own; whoever is behind it is next where it has ended meanwhile. */
+  const handOn = async (): Promise<void> => {
+    for (;;) {
+      const next = lease.handToNext();
+      show();
+      if (next === null) return;
+      try {
+        await getExternalWorkflowHandle(next.workflowId).signal(SIGNAL_GRANTED);
+        return;
+      } catch {
+        if (!lease.giveUp(next.workflowId)) return;
+      }
+    }
+  };
   setHandler(rolloutClosed, async ({ workflowId, at }) => {
     if (!lease.close(workflowId)) return;
     history.decidedAt = at ?? history.decidedAt;
+    if (patched('lease-is-handed-on')) return handOn();
     const next = lease.queued;
     show();
     if (next === null || !lease.isFree) return;

@@ -10,7 +10,6 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { DAY_MS } from '../contracts/duration.js';
 import type { ReadyFeatures } from '../contracts/features.js';
 import {
   SIGNAL_APPROVAL,
@@ -34,6 +33,7 @@ import {
   type Trigger,
 } from '../contracts/workflows.js';
 import { promotedOn } from './activeOn.js';
+import { decisionOn, type ToldOfApproval } from './approvalDeadline.js';
 import { compensations, features, heavy, rollouts, validation } from './activityProxies.js';
 import { canaryRollout } from './canaryRollout.js';
 import { describeFailure, describeOpen, describeSteps, isFenced } from './describe.js';
@@ -45,9 +45,6 @@ import { describeVerdicts } from './watchCandidate.js';
 const status = defineQuery<RetrainStatus>(QUERY_STATUS);
 const granted = defineSignal(SIGNAL_GRANTED);
 const approvalDecided = defineSignal<[ApprovalDecision]>(SIGNAL_APPROVAL);
-
-/** How long a person may take to approve. */
-const APPROVAL_DEADLINE_MS = 7 * DAY_MS;
 
 /**
  * The rollout saga: drift, a schedule or a person asks; a version is promoted, or nothing has changed.
@@ -65,7 +62,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   let version: number | null = null;
   let isGranted = false;
   let approval: ApprovalRequest | null = null;
-  let decision: ApprovalDecision | null = null;
+  const told: ToldOfApproval = { decision: null };
   // Asked before anything is checked, too: whatever the input is, it is shown as far as it goes.
   setHandler(status, () => {
     const asked = (input ?? {}) as Partial<RetrainInput>;
@@ -80,7 +77,7 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
     };
   });
   setHandler(approvalDecided, (decided) => {
-    decision = decided;
+    told.decision = decided;
   });
   setHandler(granted, () => {
     isGranted = true;
@@ -110,7 +107,8 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
   const holder = { workflowId, trigger: trigger.kind, ...(input.supersede === true ? { supersede: true } : {}) };
   const acquire = () => wholly(() => rollouts().acquireRollout(model, holder));
   let lease = await acquire();
-  if (lease.answer.kind === 'queued') {
+  // Told that it may, it may be too late: somebody has begun to roll back, and it waits on.
+  for (let asked = 1; lease.answer.kind === 'queued' && (asked === 1 || patched('asks-until-granted')); asked++) {
     enter('queued');
     try {
       await condition(() => isGranted);
@@ -119,6 +117,8 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
       enter('done');
       return { outcome: 'refused', reason: 'cancelled while it waited' };
     }
+    // Before it asks: what it is told afterwards is news.
+    isGranted = false;
     lease = await acquire();
   }
   if (lease.answer.kind !== 'granted' || lease.token === null) {
@@ -252,27 +252,11 @@ export async function retrainModel(input: RetrainInput): Promise<RetrainResult> 
     }
     enter('approval');
     approval = await rollouts().requestApproval(fence, candidate, requestedBy);
-    const found = await decided(Date.now() + APPROVAL_DEADLINE_MS);
+    const found = await decisionOn(fence, told);
     approval = null;
     if (found === null) return 'nobody approved within 7 days';
     done('approval', `${found.approved ? 'approved' : 'rejected'} by ${found.by} (${found.identity})`);
     return found.approved ? null : `rejected by ${found.by}: ${found.reason}`;
-  }
-
-  /** The decision as the registry has it: a signal, which anybody can send, is a reason to look there, no more. */
-  async function decided(until: number): Promise<ApprovalDecision | null> {
-    for (;;) {
-      const isTold = await condition(() => decision !== null, until - Date.now());
-      const told = decision;
-      if (!isTold || told === null) return null;
-      // Histories of before the registry kept decisions have no answer here.
-      const recorded = (await rollouts().recordApproval(fence)) as
-        Awaited<ReturnType<ReturnType<typeof rollouts>['recordApproval']>> | undefined;
-      if (recorded === undefined) return told;
-      if (recorded.decision !== null) return recorded.decision;
-      // Who told of it meanwhile may have been right.
-      if (decision === told || !patched('later-answers-count')) decision = null;
-    }
   }
 }
 

@@ -34,6 +34,9 @@ export class RolloutLease {
       this.forget(asking.workflowId);
       return { kind: 'refused', reason: `${displaced.by} took its place` };
     }
+    // It was given the lease, and was about to take it when somebody began to roll back: that comes first.
+    if (holder?.isExpected === true && holder.workflowId === asking.workflowId && this.rollbacks.length > 0)
+      return { kind: 'queued' };
     if (this.isFree || holder?.workflowId === asking.workflowId) {
       this.holder = asking;
       if (queued?.workflowId === asking.workflowId) this.queued = null;
@@ -75,6 +78,24 @@ export class RolloutLease {
 
   isRollingBack(workflowId: string): boolean {
     return this.rollbacks.some((each) => each.workflowId === workflowId);
+  }
+
+  /**
+   * Gives a lease that is free to the one that waits: it is the holder from now on, whoever asks before it does. Whoever is
+   * returned is to be told; null where there is nobody.
+   */
+  handToNext(): Holder | null {
+    if (this.rollbacks.length > 0) return null;
+    if (this.holder === null && this.queued !== null) {
+      this.holder = { ...this.queued, isExpected: true };
+      this.queued = null;
+    }
+    return this.holder?.isExpected === true ? this.holder : null;
+  }
+
+  /** Who was given the lease has ended before it came for it. False where it had come, or where that is known already. */
+  giveUp(workflowId: string): boolean {
+    return this.holder?.isExpected === true && this.close(workflowId);
   }
 
   /** False where somebody else holds the lease: it is none of the closed one's business any more. */

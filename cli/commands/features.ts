@@ -112,6 +112,7 @@ function describe({
   generation,
   freshness,
   confirmedAt,
+  completeAt,
   newest,
   ageMs,
   features,
@@ -123,7 +124,10 @@ function describe({
       ['view', `${view}, ${generation === null ? 'not served yet' : `generation ${generation}`}`],
       ['key', JSON.stringify(key)],
       ['at', time(at)],
-      ['store', `${freshness}: confirmed ${time(confirmedAt)}, newest event ${time(newest)}`],
+      [
+        'store',
+        `${freshness}: confirmed ${time(confirmedAt)}, complete up to ${completeAt === null ? 'nobody knows when' : time(completeAt)}, newest event ${time(newest)}`,
+      ],
       ['latest event', ageMs === null ? 'none that counts' : `${ageMs} ms before`],
     ],
   );

@@ -1,6 +1,7 @@
 import type { ArchiveManifestRecord } from '../../contracts/records.js';
 import { archiveTopic } from '../../contracts/topics.js';
 import type { Log, LogRecord } from '../log/log.js';
+import { rangesOfTopic, takeManifest, type Incarnation } from './incarnations.js';
 
 /** Offsets of one partition that are in the archive: first <= offset <= last, those without a row included. */
 export interface ArchivedRange {
@@ -8,6 +9,8 @@ export interface ArchivedRange {
   readonly last: number;
   readonly rows: number;
   readonly files: ArchiveManifestRecord['files'];
+  /** Who wrote it; absent where nobody knows, or several did. */
+  readonly writer?: string;
 }
 
 /** Ranges by topic and partition. */
@@ -19,16 +22,31 @@ export type ArchivedTopics = ReadonlyMap<string, ReadonlyMap<number, readonly Ar
  *   0-9   10-14   15-19                 three files
  *   0-9   10-14   15-19   0-19 merged   one file: the merge names those that it replaces
  *
- * A merge is one record, so a reader has what is merged, or what it was merged from. It counts only where all that it
- * replaces counted until then: of two merges of the same files the first one does.
+ * A merge is one record, so a reader has what is merged, or what it was merged from. Of a topic that was deleted and created
+ * anew only the newer one counts; see Incarnation.
  */
-export async function readArchivedRanges(
+export async function readArchivedRanges(log: Log, project: string, wanted: Wanted = {}): Promise<ArchivedTopics> {
+  const archive = await readIncarnations(log, project, wanted);
+  const ids = archive.size === 0 ? new Map<string, string>() : await log.topicIds([...archive.keys()]);
+  const found = new Map<string, Map<number, readonly ArchivedRange[]>>();
+  for (const [topic, byPartition] of archive) {
+    const ranges = [...byPartition].map(
+      ([partition, incarnations]) => [partition, rangesOfTopic(incarnations, ids.get(topic))] as const,
+    );
+    const counting = ranges.filter(([, each]) => each.length > 0);
+    if (counting.length > 0) found.set(topic, new Map(counting));
+  }
+  return found;
+}
+
+/** All that the archive holds, by topic and partition: of topics that were deleted, too. */
+export async function readIncarnations(
   log: Log,
   project: string,
-  wanted: { readonly topics?: ReadonlySet<string>; readonly partition?: number } = {},
-): Promise<ArchivedTopics> {
+  wanted: Wanted = {},
+): Promise<ReadonlyMap<string, ReadonlyMap<number, readonly Incarnation[]>>> {
   const topic = archiveTopic(project);
-  const found = new Map<string, Map<number, ArchivedRange[]>>();
+  const found = new Map<string, Map<number, Incarnation[]>>();
   if ((await log.partitionCount(topic)) === null) return found;
   for (const { partition, low, high } of await log.offsets(topic)) {
     for await (const batch of log.read({ topic, partition, from: low, to: high })) {
@@ -36,30 +54,25 @@ export async function readArchivedRanges(
         const manifest = manifestOf(record);
         if (wanted.topics?.has(manifest.topic) === false) continue;
         if (wanted.partition !== undefined && wanted.partition !== manifest.partition) continue;
-        const byPartition = found.get(manifest.topic) ?? new Map<number, ArchivedRange[]>();
+        const byPartition = found.get(manifest.topic) ?? new Map<number, Incarnation[]>();
         found.set(manifest.topic, byPartition);
-        byPartition.set(manifest.partition, withManifest(byPartition.get(manifest.partition) ?? [], manifest));
+        const incarnations = byPartition.get(manifest.partition) ?? [];
+        byPartition.set(manifest.partition, incarnations);
+        takeManifest(incarnations, manifest);
       }
     }
   }
   return found;
 }
 
-function manifestOf({ value }: LogRecord): ArchiveManifestRecord {
-  return JSON.parse(value?.toString('utf8') ?? 'null') as ArchiveManifestRecord;
+/** Which topics, and which of their partitions. @default all */
+interface Wanted {
+  readonly topics?: ReadonlySet<string>;
+  readonly partition?: number;
 }
 
-/** The ranges that count after one more manifest; the list itself may be changed. */
-export function withManifest(ranges: ArchivedRange[], manifest: ArchiveManifestRecord): ArchivedRange[] {
-  const { first, last, rows, files, replaces } = manifest;
-  const range = { first, last, rows, files };
-  if (replaces === undefined) {
-    ranges.push(range);
-    return ranges;
-  }
-  const counting = new Set(ranges.flatMap((each) => each.files.map(({ uri }) => uri)));
-  if (!replaces.every((uri) => counting.has(uri))) return ranges;
-  return [...ranges.filter((each) => each.first < first || each.last > last), range];
+function manifestOf({ value }: LogRecord): ArchiveManifestRecord {
+  return JSON.parse(value?.toString('utf8') ?? 'null') as ArchiveManifestRecord;
 }
 
 /** In offset order, without what others hold: an archive that was started anew has ranges twice. */

@@ -3,32 +3,23 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CompactedRange } from '../../contracts/compactionReport.js';
-import { isTidemillError } from '../../contracts/errors.js';
 import type { ArchiveManifestRecord } from '../../contracts/records.js';
 import { archiveTopic } from '../../contracts/topics.js';
-import type { Log } from '../log/log.js';
+import type { Log, LogProducer, TopicPartition } from '../log/log.js';
 import type { ObjectStore } from '../objects/objectStore.js';
 import type { OfflineStore } from '../offline/offlineStore.js';
 import { readArchivedRanges, withoutRepeats, type ArchivedRange } from './archivedRanges.js';
+import { manifestRecord } from './manifestRecord.js';
+import { groupsOf, requireApart, sameContracts, writerOf, type MergeLimits } from './mergeGroups.js';
 
-export interface CompactOptions {
+export interface CompactOptions extends MergeLimits {
   readonly log: Log;
   readonly objects: Pick<ObjectStore, 'list' | 'localPath' | 'putFile'>;
-  readonly offline: Pick<OfflineStore, 'mergeEvents'>;
+  readonly offline: Pick<OfflineStore, 'mergeEvents' | 'archive'>;
   readonly project: string;
-  /** Files become about so large. @default 128 MiB */
-  readonly targetBytes?: number;
-  /** And have at most so many rows. @default 5000000 */
-  readonly maxRows?: number;
-  /** Fewer files in a row are left as they are, unless they are enough for a large one. @default 8 */
-  readonly minFiles?: number;
   /** For tests that end the work in its midst. */
   readonly reach?: (point: 'before-merge' | 'after-merge' | 'after-store' | 'after-manifest') => void;
 }
-
-const TARGET_BYTES = 128 * 2 ** 20;
-const MAX_ROWS = 5_000_000;
-const MIN_FILES = 8;
 
 /**
  * Merges the many small files of the archive into few large ones:
@@ -41,58 +32,27 @@ const MIN_FILES = 8;
  * Readers see what 4 says, all of it or nothing. A crash before it leaves a file that no manifest names, which `tidemill prune`
  * removes, as it does with those that are replaced: after its grace time, and only where nobody names them. Two who merge the
  * same files write two manifests, of which the first counts.
+ *
+ * @throws TidemillError ARCHIVE_OVERLAP where files contradict one another: none of them is merged
  */
 export async function compactArchive(options: CompactOptions): Promise<CompactedRange[]> {
-  const { log, objects, offline, project, reach } = options;
+  const { log, objects, project } = options;
   const done: CompactedRange[] = [];
   const producer = await log.producer();
   try {
     for (const [topic, byPartition] of await readArchivedRanges(log, project)) {
-      const prefix = `archive/${project}/${topic}`;
-      const bytesOf = new Map((await objects.list(prefix)).map(({ uri, bytes }) => [uri, bytes]));
+      const bytesOf = new Map((await objects.list(prefixOf(project, topic))).map(({ uri, bytes }) => [uri, bytes]));
       for (const [partition, ranges] of byPartition) {
+        const place = { topic, partition };
+        requireApart(place, ranges);
         // 1 choose
-        for (const group of groupsOf(withoutRepeats(ranges), bytesOf, options)) {
-          const [first, last] = [group[0]?.first ?? 0, group.at(-1)?.last ?? 0];
-          const files = group.flatMap((each) => each.files);
-          const output = join(tmpdir(), `tidemill-compact-${randomUUID()}.parquet`);
-          try {
-            const paths: string[] = [];
-            for (const { uri, sha256 } of files) paths.push(await objects.localPath(uri, sha256));
-            reach?.('before-merge');
-            // 2 merge
-            const rows = await offline.mergeEvents(paths, { from: first, to: last + 1 }, output);
-            reach?.('after-merge');
-            // 3 store
-            const { uri, sha256, bytes } = await objects.putFile(prefix, 'parquet', output);
-            reach?.('after-store');
-            // 4 manifest
-            const replaces = files.map((each) => each.uri);
-            const manifest: ArchiveManifestRecord = {
-              topic,
-              partition,
-              first,
-              last,
-              rows,
-              files: [{ uri, sha256 }],
-              replaces,
-            };
-            await producer.send([
-              {
-                topic: archiveTopic(project),
-                partition,
-                key: `${topic}-${partition}`,
-                value: JSON.stringify(manifest),
-              },
-            ]);
-            reach?.('after-manifest');
-            done.push({ topic, partition, first, last, rows, replaced: files.length, bytes });
-          } catch (error) {
-            // Written by different contracts: they stay apart until the older ones make a large file by themselves.
-            if (!isTidemillError(error, 'ARCHIVE_INCOMPATIBLE')) throw error;
-          } finally {
-            await rm(output, { force: true });
-          }
+        for (const chosen of groupsOf(withoutRepeats(ranges), bytesOf, options)) {
+          const paths = new Map<string, string>();
+          for (const { uri, sha256 } of filesOf(chosen)) paths.set(uri, await objects.localPath(uri, sha256));
+          const contracts = await options.offline.archive.contractsOf([...paths.values()]);
+          const contractOf = new Map([...paths].map(([uri, path]) => [uri, contracts.get(path) ?? null]));
+          for (const group of sameContracts(chosen, contractOf, bytesOf, options))
+            done.push(await mergeGroup(options, producer, place, group, paths));
         }
       }
     }
@@ -102,39 +62,51 @@ export async function compactArchive(options: CompactOptions): Promise<Compacted
   return done;
 }
 
-/** Ranges to be merged: such that follow on one another without a gap, and are worth it. */
-export function groupsOf(
-  ranges: readonly ArchivedRange[],
-  bytesOf: ReadonlyMap<string, number>,
-  options: Pick<CompactOptions, 'targetBytes' | 'maxRows' | 'minFiles'>,
-): ArchivedRange[][] {
-  const { targetBytes = TARGET_BYTES, maxRows = MAX_ROWS, minFiles = MIN_FILES } = options;
-  const sizeOf = ({ files }: ArchivedRange): number => files.reduce((sum, { uri }) => sum + (bytesOf.get(uri) ?? 0), 0);
-  const groups: ArchivedRange[][] = [];
-  let group: ArchivedRange[] = [];
-  let bytes = 0;
-  let rows = 0;
-  const close = (): void => {
-    const files = group.reduce((sum, each) => sum + each.files.length, 0);
-    if (files >= 2 && (files >= minFiles || bytes >= targetBytes)) groups.push(group);
-    group = [];
-    bytes = 0;
-    rows = 0;
-  };
-  for (const range of ranges) {
-    const size = sizeOf(range);
-    const before = group.at(-1);
-    if (before !== undefined && (before.last + 1 < range.first || rows + range.rows > maxRows)) close();
-    // One that is large stays as it is: it would be written again and again.
-    if (size >= targetBytes / 2) {
-      close();
-      continue;
-    }
-    group.push(range);
-    bytes += size;
-    rows += range.rows;
-    if (bytes >= targetBytes) close();
+/** Steps 2 to 4. */
+async function mergeGroup(
+  { log, objects, offline, project, reach }: CompactOptions,
+  producer: LogProducer,
+  { topic, partition }: TopicPartition,
+  group: readonly ArchivedRange[],
+  paths: ReadonlyMap<string, string>,
+): Promise<CompactedRange> {
+  const [first, last] = [group[0]?.first ?? 0, Math.max(...group.map((each) => each.last))];
+  const replaces = filesOf(group).map(({ uri }) => uri);
+  const output = join(tmpdir(), `tidemill-compact-${randomUUID()}.parquet`);
+  try {
+    reach?.('before-merge');
+    // 2 merge
+    const files = replaces.map((uri) => paths.get(uri) as string);
+    const rows = await offline.mergeEvents(files, { from: first, to: last + 1 }, output);
+    reach?.('after-merge');
+    // 3 store
+    const { uri, sha256, bytes } = await objects.putFile(prefixOf(project, topic), 'parquet', output);
+    reach?.('after-store');
+    // 4 manifest
+    const writer = writerOf(group);
+    const manifest: ArchiveManifestRecord = {
+      topic,
+      partition,
+      first,
+      last,
+      rows,
+      files: [{ uri, sha256 }],
+      replaces,
+      ...(writer === undefined ? {} : { writer }),
+    };
+    const partitions = (await log.partitionCount(archiveTopic(project))) ?? 1;
+    await producer.send([manifestRecord(project, manifest, partitions)]);
+    reach?.('after-manifest');
+    return { topic, partition, first, last, rows, replaced: replaces.length, bytes };
+  } finally {
+    await rm(output, { force: true });
   }
-  close();
-  return groups;
+}
+
+function prefixOf(project: string, topic: string): string {
+  return `archive/${project}/${topic}`;
+}
+
+function filesOf(group: readonly ArchivedRange[]): ArchivedRange['files'] {
+  return group.flatMap(({ files }) => files);
 }

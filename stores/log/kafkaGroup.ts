@@ -134,6 +134,9 @@ export async function joinGroup(kafka: Kafka, options: ConsumerGroupOptions): Pr
   try {
     await join();
   } catch (error) {
+    // Nobody would leave a group that was joined half.
+    hasLeft = true;
+    await consumer.disconnect().catch(() => undefined);
     throw codedError(error, group);
   }
 

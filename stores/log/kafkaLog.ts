@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Admin, ITopicConfig, Kafka } from 'kafkajs';
+import type { ITopicConfig, Kafka } from 'kafkajs';
 import { TidemillError } from '../../contracts/errors.js';
-import { codedError, createKafka, isPassing, type KafkaOptions } from './kafkaClient.js';
+import { KafkaAdmin } from './kafkaAdmin.js';
+import { createKafka, type KafkaOptions } from './kafkaClient.js';
 import { assignedPartitionsOf, memberDataOf } from './kafkaAssigner.js';
 import { joinGroup } from './kafkaGroup.js';
 import { openProducer, openTransactionalProducer } from './kafkaProducer.js';
 import { readPartition } from './kafkaReader.js';
+import { topicMismatch } from './topicMismatch.js';
 import type {
   CommittedOffset,
   ConsumerGroupOptions,
@@ -30,35 +32,15 @@ export function openKafkaLog(options: KafkaOptions): Log {
 }
 
 class KafkaLog implements Log {
-  private connecting: Promise<Admin> | null = null;
+  private readonly admin: KafkaAdmin;
 
-  constructor(private readonly kafka: Kafka) {}
-
-  /** Right after a start, and after a topic's or a group's creation, the broker needs a moment: such answers are asked again. */
-  private async admin<T>(what: string, act: (admin: Admin) => Promise<T>): Promise<T> {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        this.connecting ??= (async () => {
-          const admin = this.kafka.admin({ retry: { initialRetryTime: 100, retries: 5 } });
-          await admin.connect();
-          return admin;
-        })();
-        return await act(await this.connecting);
-      } catch (error) {
-        if (attempt < MAX_ATTEMPTS && isPassing(error)) {
-          await sleep(ATTEMPT_MS);
-          continue;
-        }
-        const coded = codedError(error, what);
-        if (coded instanceof TidemillError) this.connecting = null;
-        throw coded;
-      }
-    }
+  constructor(private readonly kafka: Kafka) {
+    this.admin = new KafkaAdmin(kafka);
   }
 
   async ensureTopics(wanted: readonly TopicSpec[]): Promise<void> {
     const topics = [...new Map(wanted.map((spec) => [spec.topic, spec])).values()];
-    await this.admin('create topics', async (admin) => {
+    await this.admin.ask('create topics', async (admin) => {
       const existing = new Set(await admin.listTopics());
       const missing = topics.filter(({ topic }) => !existing.has(topic));
       // Two processes may start at once: a topic that exists by then is as good as created.
@@ -66,31 +48,35 @@ class KafkaLog implements Log {
       const { topics: described } = await admin.fetchTopicMetadata({ topics: topics.map(({ topic }) => topic) });
       for (const { topic, partitions } of topics) {
         const found = described.find(({ name }) => name === topic)?.partitions.length;
-        if (found !== partitions) {
-          throw new TidemillError(
-            'TOPIC_MISMATCH',
-            `topic ${topic} has ${found} partitions where ${partitions} are needed`,
-            {
-              topic,
-              found,
-              partitions,
-            },
-          );
-        }
+        if (found !== partitions) throw topicMismatch(topic, found, partitions);
       }
     });
   }
 
   async partitionCount(topic: string): Promise<number | null> {
-    return this.admin(topic, async (admin) => {
+    return this.admin.ask(topic, async (admin) => {
       if (!(await admin.listTopics()).includes(topic)) return null;
       const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
       return topics[0]?.partitions.length ?? null;
     });
   }
 
+  async topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    // Of all: a topic that is asked for by its name and is not there would be an error, or be made.
+    const { topics: described } = await this.admin.ask('topic ids', (admin) =>
+      admin.fetchTopicMetadata({ topics: [] }),
+    );
+    const wanted = new Set(topics);
+    const ids = new Map<string, string>();
+    for (const { name, partitions } of described) {
+      const { topicId } = (partitions[0] ?? {}) as { readonly topicId?: string };
+      if (wanted.has(name) && topicId !== undefined && topicId !== NO_ID) ids.set(name, topicId);
+    }
+    return ids;
+  }
+
   async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
-    const found = await this.admin(topic, async (admin) => {
+    const found = await this.admin.ask(topic, async (admin) => {
       const offsets = await admin.fetchTopicOffsets(topic);
       if (offsets.length === 0) throw unsaid('offsets', topic);
       return offsets;
@@ -101,14 +87,14 @@ class KafkaLog implements Log {
   }
 
   async offsetsAt(topic: string, timestamp: number): ReturnType<Log['offsetsAt']> {
-    const found = await this.admin(topic, (admin) => admin.fetchTopicOffsetsByTimestamp(topic, timestamp));
+    const found = await this.admin.ask(topic, (admin) => admin.fetchTopicOffsetsByTimestamp(topic, timestamp));
     return found
       .map(({ partition, offset }) => ({ partition, offset: Number(offset) }))
       .sort((a, b) => a.partition - b.partition);
   }
 
   async groupMembers(group: string): ReturnType<Log['groupMembers']> {
-    const { groups } = await this.admin(group, (admin) => admin.describeGroups([group]));
+    const { groups } = await this.admin.ask(group, (admin) => admin.describeGroups([group]));
     return (groups[0]?.members ?? []).map(({ clientId, clientHost, memberMetadata, memberAssignment }) => {
       const { name, address } = memberDataOf(memberMetadata);
       return {
@@ -123,7 +109,7 @@ class KafkaLog implements Log {
 
   async committed(group: string, partitions: readonly TopicPartition[]): Promise<readonly CommittedOffset[]> {
     const topics = [...new Set(partitions.map(({ topic }) => topic))];
-    return this.admin(group, async (admin) => {
+    return this.admin.ask(group, async (admin) => {
       const found = await admin.fetchOffsets({ groupId: group, topics });
       return partitions.map(({ topic, partition }) => {
         const ofTopic = found.find((each) => each.topic === topic)?.partitions ?? [];
@@ -159,7 +145,7 @@ class KafkaLog implements Log {
     const topic = wanted[0]?.topic ?? '';
     const partitions = wanted.map(({ partition, offset }) => ({ partition, offset: String(offset) }));
     for (let attempt = 0; ; attempt++) {
-      await this.admin(group, (admin) => admin.setOffsets({ groupId: group, topic, partitions }));
+      await this.admin.ask(group, (admin) => admin.setOffsets({ groupId: group, topic, partitions }));
       const found = await this.committed(group, wanted);
       const lost = wanted.filter(({ offset }, at) => found[at]?.offset !== offset);
       if (lost.length === 0) return;
@@ -189,23 +175,22 @@ class KafkaLog implements Log {
   }
 
   async deleteTopics(topics: readonly string[]): Promise<void> {
-    if (topics.length > 0) await this.admin('delete topics', (admin) => admin.deleteTopics({ topics: [...topics] }));
+    if (topics.length > 0)
+      await this.admin.ask('delete topics', (admin) => admin.deleteTopics({ topics: [...topics] }));
   }
 
   async topics(prefix: string): Promise<readonly string[]> {
-    return this.admin('list topics', async (admin) =>
+    return this.admin.ask('list topics', async (admin) =>
       (await admin.listTopics()).filter((name) => name.startsWith(prefix)).sort(),
     );
   }
 
   async deleteGroups(groups: readonly string[]): Promise<void> {
-    if (groups.length > 0) await this.admin('delete groups', (admin) => admin.deleteGroups([...groups]));
+    if (groups.length > 0) await this.admin.ask('delete groups', (admin) => admin.deleteGroups([...groups]));
   }
 
-  async close(): Promise<void> {
-    const connecting = this.connecting;
-    this.connecting = null;
-    if (connecting !== null) await (await connecting).disconnect();
+  close(): Promise<void> {
+    return this.admin.close();
   }
 }
 
@@ -214,11 +199,11 @@ function unsaid(what: string, of: string): TidemillError {
   return new TidemillError('LOG_UNAVAILABLE', `${what}: the broker said nothing of ${of}`, { what, of });
 }
 
+/** What the broker says of a topic from before topics had identities. */
+const NO_ID = Buffer.alloc(16).toString('base64url');
+
 /** Each of them lasts a round of the group, or two. */
 const COMMIT_ATTEMPTS = 10;
-
-/** Ten seconds, all in all. */
-const MAX_ATTEMPTS = 200;
 const ATTEMPT_MS = 50;
 
 /** Append time is what `maxFuture` compares with: a producer's own clock must not decide. */

@@ -16,10 +16,20 @@ export async function openProducer(kafka: Kafka): Promise<LogProducer> {
     createPartitioner: Partitioners.DefaultPartitioner,
     retry: RETRY,
   });
-  await coded('producer', () => producer.connect());
+  try {
+    await producer.connect();
+  } catch (error) {
+    await abandon(producer);
+    throw codedError(error, 'producer');
+  }
   return {
-    send: (records) =>
-      coded('send', async () => void (await producer.sendBatch({ topicMessages: byTopic(records), acks: -1 }))),
+    send: async (records) => {
+      try {
+        await producer.sendBatch({ topicMessages: byTopic(records), acks: -1 });
+      } catch (error) {
+        throw codedError(error, 'send');
+      }
+    },
     close: () => producer.disconnect(),
   };
 }
@@ -43,9 +53,15 @@ export async function openTransactionalProducer(kafka: Kafka, transactionalId: s
     await producer.connect();
     await (await producer.transaction()).abort();
   } catch (error) {
+    await abandon(producer);
     throw transactionError(error, transactionalId);
   }
   return new KafkaTransactionalProducer(producer, transactionalId);
+}
+
+/** One that could not be opened is nobody's: its connections, and their timers, would stay for as long as the process. */
+async function abandon(producer: Producer): Promise<void> {
+  await producer.disconnect().catch(() => undefined);
 }
 
 class KafkaTransactionalProducer implements TransactionalProducer {
@@ -145,14 +161,6 @@ function transactionError(error: unknown, id: string): unknown {
     { id, type },
     { cause: error },
   );
-}
-
-async function coded<T>(what: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    throw codedError(error, what);
-  }
 }
 
 function byTopic(records: readonly OutgoingRecord[]): TopicMessages[] {

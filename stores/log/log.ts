@@ -6,6 +6,11 @@ export interface Log {
   /** Creates what is missing; a topic that exists with another partition count is an error (TOPIC_MISMATCH). */
   ensureTopics(topics: readonly TopicSpec[]): Promise<void>;
   partitionCount(topic: string): Promise<number | null>;
+  /**
+   * Identities of topics, by name: one that is deleted and created anew has another. Left out are topics that do not exist,
+   * and all of them where the broker tells no identities (before Kafka 2.8).
+   */
+  topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** First retained offset and the last stable offset: the one after the last record that no open transaction hides. */
   offsets(topic: string): Promise<readonly PartitionOffsets[]>;
   /** By partition, the first offset whose record was appended at `timestamp`, ms, or later; the end where there is none. */

@@ -65,6 +65,15 @@ class MemoryLog implements Log {
     return this.partitions.count(topic);
   }
 
+  async topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const ids = new Map<string, string>();
+    for (const topic of topics) {
+      const id = this.partitions.id(topic);
+      if (id !== null) ids.set(topic, id);
+    }
+    return ids;
+  }
+
   async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
     return this.partitions.of(topic).map((each) => ({
       partition: each.partition,
@@ -188,7 +197,12 @@ class MemoryLog implements Log {
   }
 
   async deleteTopics(topics: readonly string[]): Promise<void> {
-    for (const topic of topics) this.partitions.delete(topic);
+    for (const topic of topics) {
+      // What groups committed goes with it.
+      for (const place of this.partitions.of(topic).map(placeOf))
+        for (const key of this.groupOffsets.keys()) if (key.endsWith(`/${place}`)) this.groupOffsets.delete(key);
+      this.partitions.delete(topic);
+    }
   }
 
   async topics(prefix: string): Promise<readonly string[]> {

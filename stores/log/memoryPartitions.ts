@@ -1,6 +1,7 @@
 import { TidemillError } from '../../contracts/errors.js';
 import type { LogRecord, OutgoingRecord, ReadRange, TopicPartition } from './log.js';
 import { partitionOf } from './partitioner.js';
+import { topicMismatch } from './topicMismatch.js';
 
 /** A transaction's records share its state, which decides whether they are seen. */
 export interface MemoryTransaction {
@@ -20,6 +21,8 @@ export const placeOf = ({ topic, partition }: TopicPartition): string => `${topi
 export class MemoryPartitions {
   private readonly entries = new Map<string, Entry[]>();
   private readonly counts = new Map<string, number>();
+  private readonly ids = new Map<string, string>();
+  private created = 0;
   private readonly open = new Set<MemoryTransaction>();
 
   /**
@@ -34,17 +37,8 @@ export class MemoryPartitions {
   /** @throws TidemillError TOPIC_MISMATCH */
   ensure(topic: string, partitions: number): void {
     const found = this.counts.get(topic);
-    if (found !== undefined && found !== partitions) {
-      throw new TidemillError(
-        'TOPIC_MISMATCH',
-        `topic ${topic} has ${found} partitions where ${partitions} are needed`,
-        {
-          topic,
-          found,
-          partitions,
-        },
-      );
-    }
+    if (found !== undefined && found !== partitions) throw topicMismatch(topic, found, partitions);
+    if (found === undefined) this.ids.set(topic, String(++this.created));
     this.counts.set(topic, partitions);
     for (let partition = 0; partition < partitions; partition++) {
       const place = placeOf({ topic, partition });
@@ -55,6 +49,7 @@ export class MemoryPartitions {
   delete(topic: string): void {
     for (const partition of this.of(topic)) this.entries.delete(placeOf(partition));
     this.counts.delete(topic);
+    this.ids.delete(topic);
   }
 
   get topics(): readonly string[] {
@@ -63,6 +58,11 @@ export class MemoryPartitions {
 
   count(topic: string): number | null {
     return this.counts.get(topic) ?? null;
+  }
+
+  /** Identity of a topic; null where it does not exist. */
+  id(topic: string): string | null {
+    return this.ids.get(topic) ?? null;
   }
 
   /** The partitions of a topic; none where it does not exist. */

@@ -15,6 +15,10 @@ export interface ArchiveReader {
   sampleServed(query: ServedQuery): Promise<ServedSample>;
   /** Values of the records with these keys, from files of a topic that is archived as it is, in no order. */
   textsOf(files: readonly string[], keys: readonly string[]): Promise<readonly ArchivedText[]>;
+  /** The row of the last offset in files of one partition; null where there is none. Append time in ms, null where unknown. */
+  lastRow(files: readonly string[]): Promise<{ readonly offset: number; readonly appendedAt: number | null } | null>;
+  /** By which contract each file says that it was written; null for those that do not say it. */
+  contractsOf(files: readonly string[]): Promise<ReadonlyMap<string, string | null>>;
 }
 
 /** Files of one partition that follow on one another. */

@@ -13,8 +13,8 @@ import type {
   ServedRow,
   ServedSample,
 } from './archiveReader.js';
-import { eventFiles } from './eventFiles.js';
-import { APPEND_TIME, parquet, toValue } from './parquetFiles.js';
+import { contractsOf, eventFiles } from './eventFiles.js';
+import { APPEND_TIME, parquet, toValue, withAppendTime } from './parquetFiles.js';
 
 /** Runs one query; `what` names it in errors. */
 export type RunQuery = (what: string, sql: string) => Promise<DuckDBValue[][]>;
@@ -29,11 +29,25 @@ export function duckdbArchive(run: RunQuery): ArchiveReader {
         WHERE (__partition, __offset) IN (VALUES ${wanted})`;
       return (await run(stream.name, sql)).map((row) => eventOf(stream, row));
     },
+    async lastRow(files) {
+      if (files.length === 0) return null;
+      const [row] = await run(
+        'archived files',
+        `SELECT CAST(__offset AS DOUBLE), CAST(${APPEND_TIME.name} AS DOUBLE)
+         FROM (SELECT __offset, ${APPEND_TIME.name} FROM ${withAppendTime(files)}) ORDER BY __offset DESC LIMIT 1`,
+      );
+      return row === undefined ? null : { offset: row[0] as number, appendedAt: row[1] as number | null };
+    },
+    async contractsOf(files) {
+      if (files.length === 0) return new Map();
+      const contracts = await contractsOf(run, 'archived files', files);
+      return new Map([...contracts].flatMap(([contract, group]) => group.map((file) => [file, contract] as const)));
+    },
     eventsOfKeys: (query) => eventsOfKeys(run, query),
     sampleServed: (query) => sampleServed(run, query),
     async textsOf(files, keys): Promise<readonly ArchivedText[]> {
       if (files.length === 0 || keys.length === 0) return [];
-      const sql = `SELECT key, value, CAST(appended_at AS DOUBLE) FROM ${parquet(files)}
+      const sql = `SELECT key, value, CAST(appended_at AS DOUBLE) FROM ${parquet(files, 'union_by_name = true')}
         WHERE key IN (SELECT unnest([${keys.map(textLiteral).join(', ')}])) AND value IS NOT NULL`;
       return (await run('archived records', sql)).map(([key, text, appendedAt]) => {
         return { key: key as string, text: text as string, appendedAt: appendedAt as number };

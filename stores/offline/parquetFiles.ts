@@ -75,6 +75,12 @@ export function parquet(files: readonly string[], ...options: readonly string[])
   return `read_parquet([${files.map(textLiteral).join(', ')}]${options.map((option) => `, ${option}`).join('')})`;
 }
 
+/** The same, of whatever age: files from before append times were kept have null there. */
+export function withAppendTime(files: readonly string[]): string {
+  return `(SELECT * FROM ${parquet(files, 'union_by_name = true')}
+    UNION ALL BY NAME SELECT NULL::${APPEND_TIME.type} AS ${APPEND_TIME.name} WHERE false)`;
+}
+
 /** A value as it is held in memory: integers come from DuckDB as bigints. */
 export function toValue(value: DuckDBValue | undefined): Value {
   if (value === undefined || value === null) return null;

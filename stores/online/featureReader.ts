@@ -5,7 +5,7 @@ import { createStateReader, type StateReader } from '../../features/operator/sta
 import { STATUSES, type Status, type Value } from '../../features/types.js';
 import type { OnlineMark, OnlineStore, ViewIdentity } from './onlineStore.js';
 
-/** A writer confirms its part about once a second: what was not for so long is stale. */
+/** A writer confirms its part about once a second: what was not for so long is stale, and what is so far behind its stream. */
 const STALE_AFTER_MS = 15_000;
 
 /** Reads features of one view from the online store. */
@@ -55,6 +55,7 @@ export class FeatureReader {
         generation,
         freshness: this.freshnessOf(mark),
         confirmedAt: mark?.confirmedAt ?? null,
+        completeAt: mark === null ? null : completeAt(mark),
         newest: mark?.newest ?? null,
         ageMs,
         features: view.features.map(({ name }: CompiledFeature, feature) => {
@@ -69,8 +70,14 @@ export class FeatureReader {
   private freshnessOf(mark: OnlineMark | null): Freshness {
     if (mark === null) return 'missing';
     const { nowMs = Date.now, staleAfterMs = STALE_AFTER_MS } = this.options;
-    return nowMs() - mark.confirmedAt > staleAfterMs ? 'stale' : 'fresh';
+    // A writer that is behind confirms what it has all the same.
+    const upTo = Math.min(mark.confirmedAt, completeAt(mark) ?? Number.NEGATIVE_INFINITY);
+    return nowMs() - upTo > staleAfterMs ? 'stale' : 'fresh';
   }
+}
+
+function completeAt(mark: OnlineMark): number | null {
+  return mark.completeAt === undefined ? mark.confirmedAt : mark.completeAt;
 }
 
 /** Per property what is true of every partition; null where there is no mark. */
@@ -80,6 +87,7 @@ function leastOf(marks: ReadonlyMap<number, OnlineMark>): OnlineMark | null {
   if (first === undefined) return null;
   const known = (values: readonly (number | null)[]): number[] => values.filter((value) => value !== null);
   const newest = known(all.map((mark) => mark.newest));
+  const complete = all.map(completeAt);
   const watermarks = known(all.map((mark) => mark.watermark));
   return {
     offset: Math.min(...all.map(({ offset }) => offset)),
@@ -87,6 +95,7 @@ function leastOf(marks: ReadonlyMap<number, OnlineMark>): OnlineMark | null {
     watermark: watermarks.length === 0 ? null : Math.max(...watermarks),
     newest: newest.length === 0 ? null : Math.min(...newest),
     confirmedAt: Math.min(...all.map(({ confirmedAt }) => confirmedAt)),
+    completeAt: complete.includes(null) ? null : Math.min(...known(complete)),
   };
 }
 

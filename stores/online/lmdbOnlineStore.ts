@@ -6,6 +6,7 @@ import { keyText, viewName } from './names.js';
 import type {
   EntryWrite,
   MarkOutcome,
+  MarkPlace,
   OnlineEntry,
   OnlineMark,
   OnlineRead,
@@ -14,6 +15,7 @@ import type {
   ServeOutcome,
   ViewIdentity,
   WriteOutcome,
+  WriteSequence,
 } from './onlineStore.js';
 import { retired } from './retired.js';
 
@@ -21,9 +23,11 @@ import { retired } from './retired.js';
  * The online store of one machine: a memory-mapped file that the processes of a project share. A read copies pages out of
  * the map and asks nobody.
  *
- *   [VIEW, 'serving'] | [VIEW, GENERATION, 'marks', PARTITION] | [VIEW, GENERATION, 'ready', PARTITION]
+ *   [VIEW, 'serving'] | [VIEW, 'replaced', GENERATION]
+ *   [VIEW, GENERATION, 'marks', PARTITION] | [VIEW, GENERATION, 'ready', PARTITION]
  *   [VIEW, GENERATION, 'entry', KEY]         head: who wrote it, at which offset, starts of its chunks
  *   [VIEW, GENERATION, 'entry', KEY, START]  chunk
+ *   [VIEW, GENERATION, 'sequence', PARTITION, WRITER]   entries that he has written since his mark
  *
  * @throws TidemillError ONLINE_UNAVAILABLE where the folder cannot be opened.
  */
@@ -48,6 +52,8 @@ interface Head {
   readonly writer: string;
   readonly partition: number;
   readonly offset: number;
+  /** Heads of before corrections were told apart have none. */
+  readonly corrections?: number;
   readonly starts: readonly number[];
 }
 
@@ -101,19 +107,33 @@ class LmdbOnlineStore implements OnlineStore {
     return (this.database.get([name, 'serving']) as number | undefined) ?? null;
   }
 
-  async write(view: ViewIdentity, writer: OnlineWriter, writes: readonly EntryWrite[]): Promise<WriteOutcome[]> {
+  async write(
+    view: ViewIdentity,
+    writer: OnlineWriter,
+    writes: readonly EntryWrite[],
+    sequence?: WriteSequence,
+  ): Promise<WriteOutcome[]> {
     const name = viewName(view);
-    return this.change(view, writer, () => writes.map((write) => this.writeEntry(name, writer, write)));
+    return this.change(view, writer, () => {
+      if (!this.hasWritten(name, writer, sequence?.acknowledged ?? 0)) return writes.map(() => 'lost');
+      const outcomes = writes.map((write) => this.writeEntry(name, writer, write));
+      if (sequence !== undefined) void this.database.put(sequenceOf(name, writer), sequence.sent + writes.length);
+      return outcomes;
+    });
+  }
+
+  private hasWritten(name: string, writer: OnlineWriter, wanted: number): boolean {
+    return wanted === 0 || ((this.database.get(sequenceOf(name, writer)) as number | undefined) ?? -1) >= wanted;
   }
 
   private writeEntry(
     name: string,
     writer: OnlineWriter,
-    { key, offset, base, chunks, dropped }: EntryWrite,
+    { key, offset, corrections = 0, base, chunks, dropped }: EntryWrite,
   ): WriteOutcome {
     const place: Key = [name, writer.generation, 'entry', keyText(key)];
     const head = this.database.get(place) as Head | undefined;
-    if (head !== undefined && head.offset > offset) return 'stale';
+    if (head !== undefined && isLater(head, { offset, corrections })) return 'stale';
     if (base !== null && (head === undefined || head.offset !== base || head.writer !== writer.name)) return 'changed';
     const starts = new Set(base === null ? [] : (head?.starts ?? []));
     for (const start of base === null ? (head?.starts ?? []) : dropped) {
@@ -130,6 +150,7 @@ class LmdbOnlineStore implements OnlineStore {
         writer: writer.name,
         partition: writer.partition,
         offset,
+        corrections,
         starts: [...starts].sort((a, b) => a - b),
       };
       void this.database.put(place, next);
@@ -137,13 +158,22 @@ class LmdbOnlineStore implements OnlineStore {
     return 'written';
   }
 
-  async mark(view: ViewIdentity, writer: OnlineWriter, mark: OnlineMark, after: number | null): Promise<MarkOutcome> {
-    const place: Key = [viewName(view), writer.generation, 'marks', writer.partition];
+  async mark(
+    view: ViewIdentity,
+    writer: OnlineWriter,
+    mark: OnlineMark,
+    after: MarkPlace | null,
+    acknowledged = 0,
+  ): Promise<MarkOutcome> {
+    const name = viewName(view);
+    const place: Key = [name, writer.generation, 'marks', writer.partition];
     return this.change(view, writer, () => {
       const stored = this.database.get(place) as OnlineMark | undefined;
-      if (stored !== undefined && stored.offset > mark.offset) return 'stale';
-      if (after !== null && (stored === undefined || stored.offset < after)) return 'lost';
+      if (stored !== undefined && isLater(stored, mark)) return 'stale';
+      if (after !== null && (stored === undefined || isLater(after, stored))) return 'lost';
+      if (!this.hasWritten(name, writer, acknowledged)) return 'lost';
       void this.database.put(place, mark);
+      void this.database.remove(sequenceOf(name, writer));
       return 'marked';
     });
   }
@@ -153,7 +183,7 @@ class LmdbOnlineStore implements OnlineStore {
     const name = viewName(view);
     return this.change(view, writer, (): ServeOutcome => {
       const serving = this.servingOf(name);
-      if (serving === generation) return { kind: 'serving' };
+      if (serving === generation) return { kind: 'serving', replaced: this.replacedOf(name) };
       const own = this.marksOf(name, generation).get(partition);
       const theirs = serving === null ? undefined : this.marksOf(name, serving).get(partition);
       if (own !== undefined && own.offset >= (theirs?.offset ?? 0)) {
@@ -161,8 +191,13 @@ class LmdbOnlineStore implements OnlineStore {
       }
       if ([...this.under([name, generation, 'ready'])].length < partitions) return { kind: 'behind' };
       void this.database.put([name, 'serving'], generation);
-      return { kind: 'switched', from: serving };
+      if (serving !== null) void this.database.put([name, 'replaced', serving], true);
+      return { kind: 'switched', replaced: this.replacedOf(name) };
     });
+  }
+
+  private replacedOf(name: string): number[] {
+    return [...this.under([name, 'replaced'])].map(({ key }) => key[2] as number);
   }
 
   async drop(view: ViewIdentity, generation: number): Promise<void> {
@@ -170,6 +205,7 @@ class LmdbOnlineStore implements OnlineStore {
     await this.database.transaction(() => {
       if (this.servingOf(name) === generation) return;
       for (const { key } of [...this.under([name, generation])]) void this.database.remove(key);
+      void this.database.remove([name, 'replaced', generation]);
     });
   }
 
@@ -197,4 +233,13 @@ class LmdbOnlineStore implements OnlineStore {
   async close(): Promise<void> {
     await this.database.close();
   }
+}
+
+function sequenceOf(name: string, { generation, partition, name: writer }: OnlineWriter): Key {
+  return [name, generation, 'sequence', partition, writer];
+}
+
+/** Is a state later than another one? */
+function isLater(one: Partial<MarkPlace> & { readonly offset: number }, other: MarkPlace): boolean {
+  return one.offset === other.offset ? (one.corrections ?? 0) > other.corrections : one.offset > other.offset;
 }

@@ -29,17 +29,30 @@ export interface OnlineStore {
   /**
    * Writes entries, each for itself and all or nothing.
    *
+   * @param sequence what of this writer must be in the store before. @default nothing
    * @throws TidemillError ONLINE_GENERATION_RETIRED where a later generation serves; ONLINE_UNAVAILABLE: what was written is unknown.
    */
-  write(view: ViewIdentity, writer: OnlineWriter, writes: readonly EntryWrite[]): Promise<WriteOutcome[]>;
+  write(
+    view: ViewIdentity,
+    writer: OnlineWriter,
+    writes: readonly EntryWrite[],
+    sequence?: WriteSequence,
+  ): Promise<WriteOutcome[]>;
 
   /**
    * Says that everything below the mark's offsets has been written.
    *
-   * @param after offset of the mark that this writer set or found last; null where there was none.
+   * @param after the mark that this writer set or found last; null where there was none.
+   * @param acknowledged entries that it has written since, by its sequence; the sequence ends with the mark. @default 0
    * @throws TidemillError ONLINE_GENERATION_RETIRED, ONLINE_UNAVAILABLE
    */
-  mark(view: ViewIdentity, writer: OnlineWriter, mark: OnlineMark, after: number | null): Promise<MarkOutcome>;
+  mark(
+    view: ViewIdentity,
+    writer: OnlineWriter,
+    mark: OnlineMark,
+    after: MarkPlace | null,
+    acknowledged?: number,
+  ): Promise<MarkOutcome>;
 
   /**
    * Says that a partition of a generation has caught up with the one that serves, if its mark says so. When all have, readers
@@ -101,13 +114,35 @@ export interface OnlineMark {
   readonly watermark: number | null;
   /** Greatest event time written; null before the first event. */
   readonly newest: number | null;
-  /** When the writer last found everything written, ms UTC by its clock. */
+  /** When the writer last found everything written that it had folded, ms UTC by its clock. */
   readonly confirmedAt: number;
+  /**
+   * Everything that had been appended to the stream by then is written, ms UTC: now, or while there is more to fold the time at
+   * which the newest record of what is written was appended. Null where that is not known; marks of before have none.
+   */
+  readonly completeAt?: number | null;
+}
+
+/** How far a mark says that its partition is written. */
+export type MarkPlace = Pick<OnlineMark, 'offset' | 'corrections'>;
+
+/**
+ * Place of entries among those that a writer has sent since its mark. What a server has answered may be gone all the same: a
+ * replica takes over that had not heard of it yet, or one starts again that had not come to its disk. What is lost is the
+ * newest, so it shows in how far the sequence is.
+ */
+export interface WriteSequence {
+  /** So many of them have been answered: they must be there. */
+  readonly acknowledged: number;
+  /** So many of them have been sent before these, answered or not. */
+  readonly sent: number;
 }
 
 export interface EntryWrite {
   readonly key: Value;
   readonly offset: number;
+  /** Offset in the topic of corrections: of states at one offset the one with more of them is the later. @default 0 */
+  readonly corrections?: number;
   /**
    * Null: the chunks are the whole entry, and none removes it. Else they replace those of equal start in the entry that the
    * same writer wrote at this offset.
@@ -121,21 +156,24 @@ export interface EntryWrite {
 
 export type WriteOutcome =
   | 'written'
-  /** The entry is of a later offset. */
+  /** The entry is a later one. */
   | 'stale'
   /** The entry is not the base: gone, or written by somebody else. It must be written whole. */
-  | 'changed';
+  | 'changed'
+  /** Not written: what this writer had written since its mark is gone, or some of it, and must be written again. */
+  | 'lost';
 
 export type MarkOutcome =
   | 'marked'
-  /** The mark is gone, or of an earlier offset than `after`: so are entries, and they must be written again. */
+  /** The mark is gone, or earlier than `after`, or what was written since is: so are entries, and they must be written again. */
   | 'lost'
-  /** The mark is of a later offset: somebody else writes this partition. */
+  /** The mark is a later one: somebody else writes this partition. */
   | 'stale';
 
+/** Generations that were replaced are named until they are removed, whoever replaced them. */
 export type ServeOutcome =
-  | { readonly kind: 'serving' }
+  | { readonly kind: 'serving'; readonly replaced: readonly number[] }
   /** This call made it so. */
-  | { readonly kind: 'switched'; readonly from: number | null }
+  | { readonly kind: 'switched'; readonly replaced: readonly number[] }
   /** Other partitions, or this one, have yet to catch up. */
   | { readonly kind: 'behind' };

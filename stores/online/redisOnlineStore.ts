@@ -5,6 +5,7 @@ import { keyText, viewName } from './names.js';
 import type {
   EntryWrite,
   MarkOutcome,
+  MarkPlace,
   OnlineEntry,
   OnlineMark,
   OnlineRead,
@@ -13,6 +14,7 @@ import type {
   ServeOutcome,
   ViewIdentity,
   WriteOutcome,
+  WriteSequence,
 } from './onlineStore.js';
 import { MARK_SCRIPT, SERVE_SCRIPT, WRITE_SCRIPT } from './redisScripts.js';
 import { retired } from './retired.js';
@@ -46,6 +48,9 @@ export function openRedisOnlineStore(options: { readonly url: string; readonly p
   redis.on('error', () => undefined);
   return new RedisOnlineStore(redis, options.place);
 }
+
+/** The first entries of a writer, or of one who does without. */
+const NO_SEQUENCE: WriteSequence = { acknowledged: 0, sent: 0 };
 
 type Argument = string | number | Buffer;
 
@@ -90,23 +95,43 @@ class RedisOnlineStore implements OnlineStore {
     return found === null ? null : Number(found);
   }
 
-  async write(view: ViewIdentity, writer: OnlineWriter, writes: readonly EntryWrite[]): Promise<WriteOutcome[]> {
+  async write(
+    view: ViewIdentity,
+    writer: OnlineWriter,
+    writes: readonly EntryWrite[],
+    sequence?: WriteSequence,
+  ): Promise<WriteOutcome[]> {
     const outcomes: WriteOutcome[] = [];
+    const name = viewName(view);
+    let { acknowledged, sent } = sequence ?? NO_SEQUENCE;
     for (const batch of batches(writes)) {
-      const name = viewName(view);
-      const keys = [servingKey(name), ...batch.map(({ key }) => entryKey(name, writer.generation, key))];
-      const args: Argument[] = [writer.generation, writer.name, writer.partition];
+      sent += batch.length;
+      const keys = [servingKey(name), sequencesKey(name, writer.generation)];
+      keys.push(...batch.map(({ key }) => entryKey(name, writer.generation, key)));
+      const reached = sequence === undefined ? '' : sent;
+      const args: Argument[] = [writer.generation, writer.name, writer.partition, acknowledged, reached];
       for (const write of batch) pushEntry(args, write);
-      outcomes.push(...((await this.script(view, writer, WRITE_SCRIPT, keys, args)) as WriteOutcome[]));
+      const answers = (await this.script(view, writer, WRITE_SCRIPT, keys, args)) as WriteOutcome[];
+      // Nothing of what is left is written either.
+      if (answers[0] === 'lost') return [...outcomes, ...writes.slice(outcomes.length).map(() => 'lost' as const)];
+      outcomes.push(...answers);
+      if (sequence !== undefined) acknowledged = sent;
     }
     return outcomes;
   }
 
-  async mark(view: ViewIdentity, writer: OnlineWriter, mark: OnlineMark, after: number | null): Promise<MarkOutcome> {
+  async mark(
+    view: ViewIdentity,
+    writer: OnlineWriter,
+    mark: OnlineMark,
+    after: MarkPlace | null,
+    acknowledged = 0,
+  ): Promise<MarkOutcome> {
     const name = viewName(view);
     const { generation, partition } = writer;
-    const args = [generation, partition, mark.offset, after ?? '', JSON.stringify(mark)];
-    const keys = [servingKey(name), marksKey(name, generation)];
+    const place = [mark.offset, mark.corrections, after?.offset ?? '', after?.corrections ?? ''];
+    const args = [generation, partition, ...place, JSON.stringify(mark), writer.name, acknowledged];
+    const keys = [servingKey(name), marksKey(name, generation), sequencesKey(name, generation)];
     const [outcome] = await this.script(view, writer, MARK_SCRIPT, keys, args);
     return outcome as MarkOutcome;
   }
@@ -115,19 +140,24 @@ class RedisOnlineStore implements OnlineStore {
     const name = viewName(view);
     const { generation, partition } = writer;
     for (;;) {
-      const from = await this.serving(view);
-      const keys = [servingKey(name), marksKey(name, generation), readyKey(name, generation)];
+      const asked = this.redis.pipeline().get(servingKey(name)).smembers(replacedKey(name));
+      const [serving, members] = (await this.replies(asked.exec())) as [string | null, string[]];
+      const [from, replaced] = [serving === null ? null : Number(serving), members.map(Number)];
+      if (from === generation) return { kind: 'serving', replaced };
+      const keys = [servingKey(name), marksKey(name, generation), readyKey(name, generation), replacedKey(name)];
       keys.push(marksKey(name, from ?? generation));
       const args = [generation, partition, partitions, from ?? ''];
       const [kind] = await this.script(view, writer, SERVE_SCRIPT, keys, args);
-      if (kind === 'switched') return { kind, from };
-      if (kind === 'serving' || kind === 'behind') return { kind };
+      if (kind === 'switched') return { kind, replaced: from === null ? replaced : [...replaced, from] };
+      if (kind === 'behind') return { kind };
     }
   }
 
   async drop(view: ViewIdentity, generation: number): Promise<void> {
     if ((await this.serving(view)) === generation) return;
-    await this.unlinkUnder(`${prefixOf(viewName(view))}g${generation}:`);
+    const name = viewName(view);
+    await this.unlinkUnder(`${prefixOf(name)}g${generation}:`);
+    await this.attempt(() => this.redis.srem(replacedKey(name), generation));
   }
 
   async remove(view: ViewIdentity): Promise<void> {
@@ -197,18 +227,24 @@ function prefixOf(name: string): string {
 function servingKey(name: string): string {
   return `${prefixOf(name)}serving`;
 }
+function replacedKey(name: string): string {
+  return `${prefixOf(name)}replaced`;
+}
 function marksKey(name: string, generation: number): string {
   return `${prefixOf(name)}g${generation}:marks`;
 }
 function readyKey(name: string, generation: number): string {
   return `${prefixOf(name)}g${generation}:ready`;
 }
+function sequencesKey(name: string, generation: number): string {
+  return `${prefixOf(name)}g${generation}:sequences`;
+}
 function entryKey(name: string, generation: number, key: Value): string {
   return `${prefixOf(name)}g${generation}:k:${keyText(key)}`;
 }
 
-function pushEntry(args: Argument[], { offset, base, chunks, dropped }: EntryWrite): void {
-  args.push(offset, base ?? '', dropped.length, ...dropped, chunks.length);
+function pushEntry(args: Argument[], { offset, corrections = 0, base, chunks, dropped }: EntryWrite): void {
+  args.push(offset, corrections, base ?? '', dropped.length, ...dropped, chunks.length);
   for (const { start, bytes } of chunks) {
     args.push(start, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   }

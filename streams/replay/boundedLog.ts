@@ -20,6 +20,7 @@ export function boundedLog(log: Log, { ends, redirect }: Bounds): Log {
   return {
     ensureTopics: (topics) => log.ensureTopics(topics.map((spec) => ({ ...spec, topic: redirect(spec.topic) }))),
     partitionCount: (topic) => log.partitionCount(topic),
+    topicIds: (topics) => log.topicIds(topics),
     offsets: async (topic) =>
       (await log.offsets(topic)).map(({ partition, low, high }) => ({
         partition,

@@ -179,7 +179,8 @@ export class LiveTask {
   private async settle(): Promise<void> {
     const { task, highWatermarks } = this.recovery;
     const hasCaughtUp = [...highWatermarks].every(([name, end]) => (this.offsets.get(name) ?? 0) >= end);
-    await task.settle?.(this.offsets, hasCaughtUp);
+    const hasMore = this.inputs.pace().some((each) => each.hasMore);
+    await task.settle?.(this.offsets, hasCaughtUp, hasMore);
     this.settledAt = this.clock.now();
   }
 

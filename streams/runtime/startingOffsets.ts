@@ -25,7 +25,7 @@ export async function startingOffsets(
       committed.set(name, offset);
       continue;
     }
-    if (held !== null && (held[name] ?? 0) > 0) {
+    if (topology.outlivesOffsets !== true && held !== null && (held[name] ?? 0) > 0) {
       throw new TidemillError(
         'OFFSETS_MISSING',
         `${id}: there is a snapshot, but the group has no committed offset for ${name}`,

@@ -24,6 +24,11 @@ export interface Topology {
   readonly drift?: DriftSpec | undefined;
   /** The task that a source partition belongs to, e.g. `customer-3`; co-partitioned inputs share it. */
   taskOf(partition: TopicPartition): string;
+  /**
+   * Do its tasks see in what they have written where they went on? Committed offsets that are gone, with their topic for one,
+   * do no harm then: a task begins where its sources say. @default no: they are asked for (OFFSETS_MISSING)
+   */
+  readonly outlivesOffsets?: boolean;
   /** Are these all inputs of their task? Without some of them its state would be wrong. @default always */
   isWhole?(partitions: readonly TopicPartition[]): boolean;
   createTask(id: string, partitions: readonly TopicPartition[]): StreamTask;
@@ -111,8 +116,9 @@ export interface StreamTask {
    * cannot be written now is left to a later call; an error that it throws ends the topology or starts a new recovery.
    *
    * @param hasCaughtUp has everything been folded that was in the log when the task recovered?
+   * @param hasMore is there anything in the log now, as far as is known, that has not been folded?
    */
-  settle?(offsets: ReadonlyMap<string, number>, hasCaughtUp: boolean): Promise<void>;
+  settle?(offsets: ReadonlyMap<string, number>, hasCaughtUp: boolean, hasMore: boolean): Promise<void>;
   /** Entries changed since the last call, value null for deleted. Called right after `committed`, before any further fold. */
   snapshot(): Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array | null }>;
   /**

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from '@temporalio/worker';
 import { describe, expect, test } from 'vitest';
+import { projectOfQueue } from '../../contracts/workflows.js';
+import { queueOf } from '../../workflows/activityQueues.js';
 import * as workflows from '../../workflows/index.js';
 
 const folder = join(process.cwd(), 'test', 'replay', 'histories');
@@ -10,6 +12,7 @@ const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
 
 interface ScheduledActivity {
   readonly activityType: { name: string };
+  readonly taskQueue: { readonly name: string };
 }
 interface RecordedHistory {
   readonly events: readonly [
@@ -33,12 +36,12 @@ const replay = (recorded: RecordedHistory): Promise<void> =>
 
 const isOf = (type: string, { events: [started] }: RecordedHistory): boolean =>
   started.workflowExecutionStartedEventAttributes.workflowType.name === type;
+function activitiesOf({ events: [, ...rest] }: RecordedHistory): readonly ScheduledActivity[] {
+  return rest.flatMap(({ activityTaskScheduledEventAttributes: each }) => (each === undefined ? [] : [each]));
+}
 /** The first two activities that are not of one type, one after the other; null where there are none. */
-function twoActivities({ events }: RecordedHistory): [ScheduledActivity, ScheduledActivity] | null {
-  const [, ...rest] = events;
-  const scheduled = rest.flatMap(({ activityTaskScheduledEventAttributes: each }) =>
-    each === undefined ? [] : [each],
-  );
+function twoActivities(recorded: RecordedHistory): [ScheduledActivity, ScheduledActivity] | null {
+  const scheduled = activitiesOf(recorded);
   const at = scheduled.findIndex((each, place) => {
     const next = scheduled[place + 1];
     return next !== undefined && next.activityType.name !== each.activityType.name;
@@ -50,6 +53,19 @@ function twoActivities({ events }: RecordedHistory): [ScheduledActivity, Schedul
 describe('recorded histories', () => {
   test.each(names)('%s replays', async (name) => {
     await replay(history(name));
+  });
+
+  // Workflows that wait for weeks were begun before waits had a queue of their own.
+  test('are there with waits on the queue of the workflow', () => {
+    const waits = names.flatMap((name) =>
+      activitiesOf(history(name)).filter(({ activityType, taskQueue }) => {
+        const today = queueOf(activityType.name, projectOfQueue(taskQueue.name));
+        return today !== null && today !== taskQueue.name;
+      }),
+    );
+    expect(waits.map(({ activityType }) => activityType.name)).toEqual(
+      expect.arrayContaining(['awaitEvidence', 'awaitClosed', 'awaitLabels', 'prepareVersion']),
+    );
   });
 
   test.each(Object.keys(workflows))('of %s are there', (type) => {

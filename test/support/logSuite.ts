@@ -58,6 +58,26 @@ export function logSuite(
       expect(await codeOf(log.ensureTopics([{ topic, partitions: 2 }]))).toBe('TOPIC_MISMATCH');
     });
 
+    test('tells a topic that was created anew from the one before, and one that is not there from both', async () => {
+      const [topic, other] = [await newTopic(2), await newTopic()];
+      const idsOf = (): Promise<ReadonlyMap<string, string>> => log.topicIds([topic, other, 'suite.none']);
+      const before = await idsOf();
+      await log.commitOffsets('anew', [{ topic, partition: 1, offset: 0 }]);
+      expect([...before.keys()].sort()).toEqual([topic, other].sort());
+      expect(before.get(topic)).not.toBe(before.get(other));
+      expect(await idsOf()).toEqual(before);
+      await log.deleteTopics([topic]);
+      while ((await log.partitionCount(topic)) !== null) await sleep(20);
+      expect([...(await idsOf()).keys()]).toEqual([other]);
+      await log.ensureTopics([{ topic, partitions: 2 }]);
+      const after = await idsOf();
+      expect(after.get(topic)).toBeDefined();
+      expect(after.get(topic)).not.toBe(before.get(topic));
+      expect(after.get(other)).toBe(before.get(other));
+      // What groups had committed went with the topic.
+      expect(await log.committed('anew', [{ topic, partition: 1 }])).toMatchObject([{ offset: null }]);
+    });
+
     test('keeps the order of a key, in the partition that the key’s hash names', async () => {
       const topic = await newTopic(3);
       await producer.send(Array.from({ length: 30 }, (_, at) => ({ topic, key: `key-${at % 7}`, value: String(at) })));

@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { Context } from '@temporalio/activity';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import {
   createApprovalActivities,
   createApprovalVerifier,
@@ -13,10 +14,12 @@ import {
   type ActivityDependencies,
 } from '../../activities/index.js';
 import { LifecycleClient } from '../../client/lifecycleClient.js';
+import { signApproval, type ApprovalToSign } from '../../client/localIssuer.js';
 import { TidemillClient } from '../../client/tidemillClient.js';
 import { approvalIssuersFrom } from '../../contracts/approvalIssuer.js';
-import type { ApprovalRequest } from '../../contracts/rollout.js';
-import { lifecycleId, lifecycleQueue, trainingQueue } from '../../contracts/workflows.js';
+import { DAY_MS } from '../../contracts/duration.js';
+import type { ApprovalRequest, RolloutFence } from '../../contracts/rollout.js';
+import { lifecycleId } from '../../contracts/workflows.js';
 import { fraud } from '../../examples/fraud/project.js';
 import { startTemporal, type StartedTemporal } from '../../infra/temporal.js';
 import type { CompiledModel } from '../../models/definition.js';
@@ -24,8 +27,9 @@ import { defineProject, modelOf } from '../../models/project.js';
 import { createMemoryLog } from '../../stores/log/memoryLog.js';
 import { openDiskObjectStore } from '../../stores/objects/diskObjectStore.js';
 import type { Registry } from '../../stores/registry/registry.js';
-import { PASSED } from './approvals.js';
 import { openSqliteRegistry } from '../../stores/registry/sqliteRegistry.js';
+import { claimsOf, PASSED } from './approvals.js';
+import { serveLifecycle, type TestLifecycle } from './lifecycleWorkers.js';
 
 const project = defineProject('rollouts', { models: [fraud] });
 const NO_WATCHES: CompiledModel['rollout'] = { shadow: null, canary: null, bakeMs: null, probation: null };
@@ -33,6 +37,7 @@ const NO_WATCHES: CompiledModel['rollout'] = { shadow: null, canary: null, bakeM
 /** Labels come days later than this. */
 const TOO_SHORT: CompiledModel['rollout'] = { ...NO_WATCHES, probation: { positives: 10, atMostMs: 1 } };
 const BAKED: CompiledModel['rollout'] = { ...NO_WATCHES, bakeMs: 1 };
+const SHADOWED: CompiledModel['rollout'] = { ...NO_WATCHES, shadow: { requests: 1, atMostMs: DAY_MS } };
 /** Models like the fraud model, and what they ask for before and after a promotion. */
 const LIKE_FRAUD = new Map<string, Pick<CompiledModel, 'approval' | 'rollout'>>([
   ['fraud', { approval: 'human', rollout: NO_WATCHES }],
@@ -40,6 +45,9 @@ const LIKE_FRAUD = new Map<string, Pick<CompiledModel, 'approval' | 'rollout'>>(
   ['never-promoted', { approval: 'automatic', rollout: NO_WATCHES }],
   ['baked', { approval: 'automatic', rollout: BAKED }],
   ['unreachable', { approval: 'automatic', rollout: TOO_SHORT }],
+  ...['patient-1', 'patient-2', 'patient-3'].map(
+    (name) => [name, { approval: 'automatic', rollout: SHADOWED }] as const,
+  ),
 ]);
 
 /** The fraud model, promoted only by a person; and some like it that are promoted without. One is watched, and found bad. */
@@ -47,6 +55,8 @@ function testModelOf(name: string): CompiledModel {
   const like = LIKE_FRAUD.get(name);
   return { ...modelOf(project, like === undefined ? name : 'fraud'), name, ...like };
 }
+
+export type RolloutServerOptions = Pick<TestLifecycle, 'slots' | 'workflowBundle'>;
 
 /**
  * A Temporal server and a lifecycle worker whose rollouts own the registry, the deployment and approvals as always, but
@@ -60,6 +70,9 @@ export class RolloutServer {
   /** SHA-256 of every artifact that is trained; null where each has its own. */
   offered: string | null = null;
 
+  /** Models whose evidence is waited for: those called `patient`. */
+  readonly watched = new Set<string>();
+
   private constructor(
     readonly home: string,
     readonly temporal: StartedTemporal,
@@ -69,28 +82,27 @@ export class RolloutServer {
     private readonly connection: NativeConnection,
   ) {}
 
-  private workers: readonly Worker[] = [];
-  private running: Promise<unknown> = Promise.resolve();
+  private served: { stop(): Promise<void> } | null = null;
 
-  static async start(): Promise<RolloutServer> {
+  static async start(options: RolloutServerOptions = {}): Promise<RolloutServer> {
     const home = await mkdtemp(join(tmpdir(), 'tidemill-rollouts-'));
     const temporal = await startTemporal({ directory: join(home, 'temporal') });
     Runtime.install({ logger: new DefaultLogger('ERROR') });
     const registry = await openSqliteRegistry({ file: join(home, 'registry.db'), project: 'rollouts' });
-    const options = { address: temporal.address, namespace: 'default', project: 'rollouts' };
+    const at = { address: temporal.address, namespace: 'default', project: 'rollouts' };
     const server = new RolloutServer(
       home,
       temporal,
       registry,
-      await LifecycleClient.connect(options),
-      await TidemillClient.connect(options),
+      await LifecycleClient.connect(at),
+      await TidemillClient.connect(at),
       await NativeConnection.connect({ address: temporal.address }),
     );
-    await server.serve();
+    await server.serve(options);
     return server;
   }
 
-  private async serve(): Promise<void> {
+  private async serve(options: RolloutServerOptions): Promise<void> {
     const { registry, lifecycle, home, connection } = this;
     const dependencies: Partial<ActivityDependencies> = {
       project: this.project,
@@ -114,13 +126,7 @@ export class RolloutServer {
       ...createRecoveryActivities(all),
       ...this.madeUp(),
     };
-    const codePath = join(process.cwd(), 'dist', 'workflow-bundle.js');
-    const common = { connection, activities, maxHeartbeatThrottleInterval: '500 ms' } as const;
-    this.workers = [
-      await Worker.create({ ...common, taskQueue: lifecycleQueue(this.project), workflowBundle: { codePath } }),
-      await Worker.create({ ...common, taskQueue: trainingQueue(this.project) }),
-    ];
-    this.running = Promise.all(this.workers.map((worker) => worker.run()));
+    this.served = await serveLifecycle({ connection, project: this.project, activities, ...options });
   }
 
   /** What would need data: answers of a rollout that goes well. */
@@ -151,9 +157,22 @@ export class RolloutServer {
       fitRelease: async () => fit(),
       judgeModel: async () => ({ allowed: true, verdicts: [PASSED], metrics: { auc: 0.9123 } }),
       beginWatch: async () => ({ epoch: 0, from: {}, since: null, finished: null }),
-      awaitEvidence: async () => ({ decision: 'fail', seen: 1, verdicts: [], reason: 'errors' }),
+      awaitEvidence: async ({ model }: RolloutFence) => {
+        if (model.startsWith('patient')) await this.untilCancelled(model);
+        return { decision: 'fail', seen: 1, verdicts: [], reason: 'errors' };
+      },
       finishWatch: async () => undefined,
     };
+  }
+
+  /** Evidence that never comes. */
+  private async untilCancelled(model: string): Promise<void> {
+    const context = Context.current();
+    this.watched.add(model);
+    for (;;) {
+      context.heartbeat();
+      await context.sleep(100);
+    }
   }
 
   /** Starts a retrain of the model that needs an approval, and gives what waits for it. */
@@ -165,6 +184,21 @@ export class RolloutServer {
       if (phase === 'done') throw new Error(`${workflowId} was done before it waited for an approval`);
       await sleep(50);
     }
+  }
+
+  /**
+   * A token that answers what waits, signed with the key of `home` as ada.
+   *
+   * @param changed claims that are to differ from what waits.
+   * @param more how it is to be signed otherwise.
+   */
+  sign(
+    request: ApprovalRequest,
+    changed: Parameters<typeof claimsOf>[1] = {},
+    more: Partial<ApprovalToSign> = {},
+  ): Promise<string> {
+    const { home, project } = this;
+    return signApproval(home, { project, subject: 'ada', binding: claimsOf(request, changed), ...more });
   }
 
   /** Waits until nobody rolls the model out: the next retrain is granted at once. */
@@ -188,8 +222,7 @@ export class RolloutServer {
   }
 
   async stop(): Promise<void> {
-    for (const worker of this.workers) worker.shutdown();
-    await this.running;
+    await this.served?.stop();
     await this.client.close();
     await this.lifecycle.close();
     await this.connection.close();

@@ -87,9 +87,9 @@ export class ServedWorld {
   }
 
   private get archiving(): Topology {
-    const { project, model, offline } = this;
+    const { project, model, offline, log } = this;
     const { objects } = this.parts;
-    return archiveTopology({ project, model, generation: 1, partitions: PARTITIONS, offline, objects });
+    return archiveTopology({ project, model, generation: 1, partitions: PARTITIONS, log, offline, objects });
   }
 
   async send(records: readonly OutgoingRecord[]): Promise<void> {

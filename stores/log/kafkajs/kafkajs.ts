@@ -5,16 +5,24 @@ import { encodeProduce, type ProduceRequest } from './encodeProduce.js';
 import { FetchedBatch } from './fetchedBatch.js';
 import type { FetchedRecord } from './fetchedRecord.js';
 import { repairReadCommitted } from './hideAborted.js';
+import {
+  decodeMetadataResponse,
+  encodeMetadataRequest,
+  METADATA_VERSION,
+  type MetadataRequest,
+} from './metadataWithIds.js';
 import { refuseLostOffsets } from './refuseLostOffsets.js';
 
 /**
- * The client library, with four of its private modules replaced before it is loaded: they cost more than all that a stream
- * task does with a record. Replaced is what turns records into bytes and back, and nothing of its protocol.
+ * The client library, with some of its private modules replaced before it is loaded. Four of them cost more than all that a
+ * stream task does with a record: replaced is what turns records into bytes and back, and nothing of the protocol. The fifth
+ * asks brokers that know them for the identities of topics.
  *
  *   producer/groupMessagesPerPartition   copies all records of a partition for each further one
  *   protocol/requests/produce/v3         encodes each record into buffers of its own
  *   protocol/requests/fetch/v4           decodes each record through big integers and texts of them
  *   consumer/batch                       compares offsets as texts of whole numbers
+ *   protocol/requests/metadata           asks by a version from before topics had identities
  *
  * The version is pinned, so that the modules are what was replaced; a test compares the bytes with those of the originals.
  */
@@ -76,6 +84,37 @@ replace('protocol/requests/fetch/v4/decodeMessages.js', () => {
 });
 
 replace('consumer/batch.js', () => FetchedBatch);
+
+interface RequestVersions {
+  readonly versions: readonly string[];
+  readonly protocol: (of: { readonly version: number }) => (request: MetadataRequest) => object;
+}
+
+replace<RequestVersions>('protocol/requests/metadata/index.js', ({ versions, protocol }) => {
+  const newest = Math.max(...versions.map(Number));
+  const EncoderClass = require('kafkajs/src/protocol/encoder.js') as new (size: number) => Encoder;
+  const { Metadata: apiKey } = require('kafkajs/src/protocol/requests/apiKeys.js') as { Metadata: number };
+  const { parse } = require(`kafkajs/src/protocol/requests/metadata/v${newest}/response.js`) as { parse: unknown };
+  const withIds = (request: MetadataRequest): object => {
+    const encode = (): Promise<Encoder> => {
+      const encoder = new EncoderClass(1);
+      encoder.buf = encodeMetadataRequest(request);
+      encoder.offset = encoder.buf.length;
+      return Promise.resolve(encoder);
+    };
+    const decode = (bytes: Buffer) => Promise.resolve(decodeMetadataResponse(bytes));
+    return {
+      request: { apiKey, apiVersion: METADATA_VERSION, apiName: 'Metadata', encode },
+      response: { decode, parse },
+    };
+  };
+  return {
+    versions: [...versions, String(METADATA_VERSION)],
+    // Of brokers between the two the newest version that the library knows is asked for.
+    protocol: ({ version }: { readonly version: number }) =>
+      version >= METADATA_VERSION ? withIds : protocol({ version: Math.min(version, newest) }),
+  };
+});
 
 interface Grouping<M> {
   readonly topic: string;

@@ -16,6 +16,7 @@ import type { Value, ValueType } from '../../../features/types.js';
 import type { CompiledModel } from '../../../models/definition.js';
 import type { LogRecord } from '../../../stores/log/log.js';
 import { plainStream } from './plainStream.js';
+import { rawRow, rawStream } from './rawRows.js';
 import { REPORT_STREAM, reportRow } from './reportRows.js';
 
 /** How the records of a topic become rows of its archive. */
@@ -143,18 +144,5 @@ function reportTopic(topic: string): ArchivedTopic {
 }
 
 function rawTopic(topic: string): ArchivedTopic {
-  return {
-    topic,
-    isProduced: true,
-    stream: plainStream(topic.replaceAll('.', '-'), [
-      { name: 'appended_at', type: { kind: 'timestamp' }, nullable: false },
-      { name: 'key', type: TEXT, nullable: true },
-      { name: 'value', type: TEXT, nullable: true },
-      { name: 'headers', type: TEXT, nullable: false },
-    ]),
-    row: ({ timestamp, key, value, headers }) => {
-      const texts = Object.entries(headers).map(([name, header]) => [name, header?.toString() ?? '']);
-      return [timestamp, key?.toString('utf8') ?? null, value?.toString('utf8') ?? null, JSON.stringify(texts)];
-    },
-  };
+  return { topic, isProduced: true, stream: rawStream(topic), row: rawRow };
 }

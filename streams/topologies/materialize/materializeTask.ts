@@ -37,14 +37,18 @@ export class MaterializeTask implements StreamTask {
   private readonly names: { readonly stream: string; readonly corrections: string };
   private readonly stored: ViewSnapshot;
   private newest: number | null = null;
+  /** When the newest record of the stream that was folded had been appended, ms; null before the first of this life. */
+  private appendedAt: number | null = null;
   private isAway = false;
+  private readonly nowMs: () => number;
 
   constructor(
     private readonly options: MaterializeOptions,
     partition: number,
     writerName: string,
   ) {
-    const { project, view, store, generation, partitions } = options;
+    const { project, view, store, generation, partitions, nowMs = Date.now } = options;
+    this.nowMs = nowMs;
     this.stateIdentity = hashOf(['materialize/1', view.hash]);
     this.operator = createViewOperator(view);
     this.stored = new ViewSnapshot(this.operator);
@@ -61,7 +65,7 @@ export class MaterializeTask implements StreamTask {
         partitions,
         identity: { project, name: view.name, hash: view.hash },
         writer: { generation, partition, name: writerName },
-        nowMs: options.nowMs ?? Date.now,
+        nowMs: this.nowMs,
       },
       this.operator,
     );
@@ -94,7 +98,8 @@ export class MaterializeTask implements StreamTask {
     }
   }
 
-  fold({ content }: ParsedRecord, _output: Output): void {
+  fold({ record, content }: ParsedRecord, _output: Output): void {
+    if (record.topic !== this.correctionsTopic) this.appendedAt = record.timestamp;
     const typed = content as Content | null;
     if (typed === null) return;
     const { event, partition, offset, isCorrection } = typed;
@@ -126,12 +131,13 @@ export class MaterializeTask implements StreamTask {
     for (const key of this.stored.collect()) if (!this.operator.has(key)) this.online.note(key, WHOLE);
   }
 
-  async settle(offsets: ReadonlyMap<string, number>, hasCaughtUp: boolean): Promise<void> {
+  async settle(offsets: ReadonlyMap<string, number>, hasCaughtUp: boolean, hasMore: boolean): Promise<void> {
     const committed = {
       offset: offsets.get(this.names.stream) ?? 0,
       corrections: offsets.get(this.names.corrections) ?? 0,
       watermark: this.watermark,
       newest: this.newest,
+      completeAt: hasMore ? this.appendedAt : this.nowMs(),
     };
     try {
       await this.online.bringTo(committed, hasCaughtUp);

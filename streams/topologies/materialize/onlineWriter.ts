@@ -15,17 +15,18 @@ const MAX_ATTEMPTS = 3;
 const WRITTEN_LATELY_MS = 30_000;
 
 /** The position that a task has committed. */
-export type Committed = Pick<OnlineMark, 'offset' | 'corrections' | 'watermark' | 'newest'>;
+export type Committed = Pick<OnlineMark, 'offset' | 'corrections' | 'watermark' | 'newest' | 'completeAt'>;
 
 /**
  * Brings the online store to the state of one task.
  *
  *   1. find the mark, once and after every loss: what changed since is written again; all where there is none
  *   2. write what changed, each entry with the committed offset
- *   3. set the mark: everything below it is in the store. A mark that is gone starts over with 1
+ *   3. set the mark: everything below it is in the store. A mark that is gone starts over with 1, and so do entries of 2
  *   4. serve, once all partitions of this generation have caught up; the generation before is removed
  *
- * A crash between any two steps leaves a mark that is too low, never one too high: a repetition writes the same state.
+ * A crash between any two steps leaves a mark that is too low, never one too high: a repetition writes the same state. Nor
+ * does a server that forgets the last of what it has answered: each write names what must be there of those before.
  */
 export class OnlineViewWriter {
   private readonly layout: EntryLayout;
@@ -33,7 +34,9 @@ export class OnlineViewWriter {
   private readonly changed = new Map<Value, number>();
   /** The mark as last set or found; undefined until it is looked for. */
   private known: OnlineMark | null | undefined;
-  private isServing = false;
+  /** Entries sent in the life of this writer, and how many of them must be in the store besides what its mark covers. */
+  private sent = 0;
+  private acknowledged = 0;
 
   constructor(
     private readonly options: {
@@ -69,18 +72,21 @@ export class OnlineViewWriter {
         this.known = found;
       }
       // 2 write
-      await this.writeChanged(committed.offset);
+      const isWritten = await this.writeChanged(committed);
       // 3 mark
       const mark: OnlineMark = { ...committed, confirmedAt: this.options.nowMs() };
-      const outcome = await store.mark(identity, writer, mark, this.known?.offset ?? null);
+      const outcome = isWritten ? await store.mark(identity, writer, mark, this.known, this.acknowledged) : 'lost';
       if (outcome === 'lost') {
         this.known = undefined;
-        this.isServing = false;
+        this.acknowledged = 0;
         continue;
       }
-      if (outcome === 'marked') this.known = mark;
-      // 4 serve
-      if (mayServe && !this.isServing) await this.serve();
+      if (outcome === 'marked') {
+        this.known = mark;
+        this.acknowledged = 0;
+      }
+      // 4 serve, each time: the switch may have been the last thing that a server forgot
+      if (mayServe) await this.serve();
       return;
     }
   }
@@ -106,7 +112,8 @@ export class OnlineViewWriter {
     return found;
   }
 
-  private async writeChanged(offset: number): Promise<void> {
+  /** False where what was written before is lost: what is left is not written. */
+  private async writeChanged({ offset, corrections }: Committed): Promise<boolean> {
     const { store, identity, writer } = this.options;
     while (this.changed.size > 0) {
       const keys: Value[] = [];
@@ -114,11 +121,12 @@ export class OnlineViewWriter {
       const plans = keys.map((key) => this.layout.plan(key, this.changed.get(key) as number, offset));
       // Until the answer nobody knows how the entries lie.
       for (const key of keys) this.layout.forget(key);
-      const outcomes = await store.write(
-        identity,
-        writer,
-        plans.map(({ write }) => write),
-      );
+      const sequence = { acknowledged: this.acknowledged, sent: this.sent };
+      this.sent += plans.length;
+      const writes = plans.map(({ write }) => ({ ...write, corrections }));
+      const outcomes = await store.write(identity, writer, writes, sequence);
+      if (outcomes.includes('lost')) return false;
+      this.acknowledged = this.sent;
       for (const [at, key] of keys.entries()) {
         // What changed under us is written whole in the next round; what somebody else wrote later stands.
         if (outcomes[at] === 'changed') this.changed.set(key, WHOLE);
@@ -126,13 +134,13 @@ export class OnlineViewWriter {
         if (outcomes[at] === 'written') plans[at]?.done();
       }
     }
+    return true;
   }
 
   private async serve(): Promise<void> {
     const { store, identity, writer, partitions } = this.options;
     const outcome = await store.serve(identity, writer, partitions);
-    if (outcome.kind === 'behind') return;
-    this.isServing = true;
-    if (outcome.kind === 'switched' && outcome.from !== null) await store.drop(identity, outcome.from);
+    // Whoever switched may have died of it, or the store may have gone away in the midst of it.
+    if (outcome.kind !== 'behind') for (const replaced of outcome.replaced) await store.drop(identity, replaced);
   }
 }

@@ -34,8 +34,10 @@ export class CountTask implements StreamTask {
   private readonly losses: ChampionLosses;
   private readonly predictionsTopic: string;
   private readonly idleness: Readonly<Record<Counted, Idleness>>;
-  /** What has been said of each; a task that begins has said nothing. */
-  private readonly saidIdle = { predictions: false, outcomes: false };
+  /** What has been said of each; a task that begins has said nothing, though its predecessor may have. */
+  private readonly saidIdle: Record<Counted, boolean | null> = { predictions: null, outcomes: null };
+  /** Of which of them something came since the task began. */
+  private readonly heard = new Set<Counted>();
   readonly timers: TaskTimers;
 
   constructor(
@@ -78,7 +80,10 @@ export class CountTask implements StreamTask {
   fold({ record, content }: ParsedRecord, output: Output, replay: boolean): void {
     const sink = replay ? null : output;
     const of: Counted = record.topic === this.predictionsTopic ? 'predictions' : 'outcomes';
-    if (!replay) this.idleness[of].stir();
+    if (!replay) {
+      this.idleness[of].stir();
+      this.heard.add(of);
+    }
     if (of === 'predictions') this.foldPrediction(content as PredictionRecord, sink);
     else this.foldOutcome(content as OutcomeRecord, sink);
   }
@@ -139,7 +144,9 @@ export class CountTask implements StreamTask {
   flush(output: Output): void {
     for (const of of ['predictions', 'outcomes'] as const) {
       const { isIdle } = this.idleness[of];
-      if (isIdle === this.saidIdle[of]) continue;
+      const said = this.saidIdle[of];
+      // A predecessor may have said that it is idle: it is not, once something has come.
+      if (said === isIdle || (said === null && !isIdle && !this.heard.has(of))) continue;
       this.sendStanding(of, isIdle, output);
       this.saidIdle[of] = isIdle;
     }

@@ -3,16 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ArchiveManifestRecord } from '../../../contracts/records.js';
-import { archiveTopic } from '../../../contracts/topics.js';
+import { archiveTopic, deadLetterTopic } from '../../../contracts/topics.js';
 import { fraud, transactions } from '../../../examples/fraud/project.js';
 import type { LoggedEvent } from '../../../features/types.js';
-import type { LogRecord } from '../../../stores/log/log.js';
+import type { LogRecord, TopicPartition } from '../../../stores/log/log.js';
+import { createMemoryLog } from '../../../stores/log/memoryLog.js';
 import { openDiskObjectStore } from '../../../stores/objects/diskObjectStore.js';
 import type { ObjectStore } from '../../../stores/objects/objectStore.js';
 import { openDuckdbStore } from '../../../stores/offline/duckdbStore.js';
 import type { OfflineStore } from '../../../stores/offline/offlineStore.js';
 import { archiveTopology } from '../../../streams/topologies/archive/archiveTopology.js';
-import { payments } from '../../support/payments.js';
+import { payments, type Payment } from '../../support/payments.js';
 import { driveTask } from '../../support/taskDriver.js';
 
 const project = 'p';
@@ -32,6 +33,15 @@ describe('the archive of an event stream', () => {
     await rm(folder, { recursive: true });
   });
 
+  const parts = () => {
+    const log = createMemoryLog({ clock: () => 0 });
+    return { project, model: fraud.compiled, generation: 1, log, offline, objects };
+  };
+  const recordAt = (place: TopicPartition, offset: number, payment: Payment): LogRecord => {
+    const value = Buffer.from(JSON.stringify(payment));
+    return { ...place, offset, timestamp: payment.at, key: null, value, headers: {} };
+  };
+
   test('has a row per record that keeps the contract: values, place in the log and append time', async () => {
     const made = payments(20, { seed: 1 });
     const records = made.map((payment, offset): LogRecord => {
@@ -39,14 +49,7 @@ describe('the archive of an event stream', () => {
       // The log took it some time after it happened: another time for every record.
       return { ...entry, offset, timestamp: payment.at + 1_000 + offset, key: null, value, headers: {} };
     });
-    const topology = archiveTopology({
-      project,
-      model: fraud.compiled,
-      generation: 1,
-      partitions: 3,
-      offline,
-      objects,
-    });
+    const topology = archiveTopology({ ...parts(), partitions: 3 });
     const { outputs } = await driveTask({
       create: () => topology.createTask('archive-2', [entry]),
       records,
@@ -73,5 +76,29 @@ describe('the archive of an event stream', () => {
         return offset === 5 ? [] : [{ time: at, id, values, partition: 2, offset, appendedAt: at + 1_000 + offset }];
       }),
     );
+  });
+
+  test('of more partitions than its topic has has its manifests there all the same, in the order of the offsets', async () => {
+    const wide = { topic: entry.topic, partition: 4 };
+    const topology = archiveTopology({ ...parts(), partitions: 3 });
+    const { outputs } = await driveTask({
+      create: () => topology.createTask('archive-4', [wide]),
+      records: payments(4, { seed: 1 }).map((payment, offset) => recordAt(wide, offset, payment)),
+      commitEvery: 2,
+      snapshotEvery: 100,
+    });
+    expect(outputs.map(({ partition }) => partition)).toEqual([1, 1]);
+    expect(outputs.map(({ value }) => (JSON.parse(String(value)) as ArchiveManifestRecord).partition)).toEqual([4, 4]);
+  });
+
+  test('holds no more than so many bytes of records before it writes them', () => {
+    const dead = { topic: deadLetterTopic(project), partition: 0 };
+    const task = archiveTopology({ ...parts(), partitions: 3 }).createTask('archive-0', [dead]);
+    const output = { emit: () => undefined, deadLetter: () => undefined };
+    const value = Buffer.alloc(2 ** 20);
+    let folded = 0;
+    while (task.pendingRows === 0 && folded < 1_000)
+      task.fold(task.parse({ ...dead, offset: folded++, timestamp: 0, key: null, value, headers: {} }), output, false);
+    expect(folded).toBe(64);
   });
 });

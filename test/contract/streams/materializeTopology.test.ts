@@ -25,6 +25,8 @@ import { hasRedis, startTestRedis, type TestRedis } from '../../support/redis.js
 const view = customerSpending.compiled;
 const PARTITIONS = 3;
 const DAY = 86_400_000;
+/** Wall clock of the log, the writers and the readers. */
+const NOW = Date.parse('2026-01-01');
 
 const isRedisHere = await hasRedis();
 let folder: string;
@@ -56,11 +58,11 @@ class World {
     readonly producer: LogProducer,
     readonly store: OnlineStore,
   ) {
-    this.reader = new FeatureReader({ project, view, store });
+    this.reader = new FeatureReader({ project, view, store, nowMs: () => NOW });
   }
 
   static async create(project: string, store: OnlineStore): Promise<World> {
-    const log = createMemoryLog({ clock: () => Date.parse('2026-01-01') });
+    const log = createMemoryLog({ clock: () => NOW });
     await log.ensureTopics([{ topic: `${project}.transactions`, partitions: PARTITIONS }]);
     return new World(project, log, await log.producer(), store);
   }
@@ -73,7 +75,7 @@ class World {
     const { project, log, store } = this;
     const onProblem = (problem: string | null): void => void this.problems.push(problem);
     const running = await runTopology(
-      materializeTopology({ project, view, generation, partitions: PARTITIONS, store, onProblem }),
+      materializeTopology({ project, view, generation, partitions: PARTITIONS, store, onProblem, nowMs: () => NOW }),
       {
         log,
         instance,
@@ -231,6 +233,39 @@ describe.each(adapters)('materialization to %s', (name, open) => {
     expect((await store.marks(identity, 1)).get(0)).toEqual(mark);
     await world.stop();
   });
+
+  test.skipIf(!isHere)(
+    'a view whose writer is behind its stream is stale, however lately it was confirmed',
+    async () => {
+      const project = `${name}-behind`;
+      const nowMs = (): number => NOW;
+      const topology = materializeTopology({ project, view, generation: 1, partitions: 1, store, nowMs });
+      const task = topology.createTask(`${view.name}-0`, []);
+      const [payment] = payments(1, { seed: 14 });
+      const { topic, key, value } = paymentRecord(project, payment as Payment);
+      const timestamp = NOW - 3_600_000;
+      const bytes = Buffer.from(value as string);
+      const record = {
+        topic,
+        partition: 0,
+        offset: 0,
+        timestamp,
+        key: Buffer.from(key as string),
+        value: bytes,
+        headers: {},
+      };
+      task.fold(task.parse(record), { emit: () => undefined, deadLetter: () => undefined }, false);
+      const reader = new FeatureReader({ project, view, store, nowMs });
+      const settled = async (hasMore: boolean): Promise<unknown> => {
+        const offsets = new Map([[`${topic}-0`, 1]]);
+        task.committed(offsets);
+        await task.settle?.(offsets, true, hasMore);
+        return (await reader.read([1], NOW))[0];
+      };
+      expect(await settled(true)).toMatchObject({ freshness: 'stale', confirmedAt: NOW, completeAt: timestamp });
+      expect(await settled(false)).toMatchObject({ freshness: 'fresh', confirmedAt: NOW, completeAt: NOW });
+    },
+  );
 
   test.skipIf(!isHere)('an event that came too late is inserted by a correction', async () => {
     const world = await World.create(`${name}-corrections`, store);

@@ -3,19 +3,19 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createAuditActivities, type ActivityDependencies } from '../../../activities/index.js';
 import { TidemillClient } from '../../../client/tidemillClient.js';
 import type { AuditResult } from '../../../contracts/consistency.js';
 import type { ModelReport } from '../../../contracts/modelReport.js';
-import { lifecycleQueue } from '../../../contracts/workflows.js';
 import { startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
 import { modelOf } from '../../../models/project.js';
 import { project } from '../../../examples/fraud/project.js';
 import type { Registry } from '../../../stores/registry/registry.js';
 import { openSqliteRegistry } from '../../../stores/registry/sqliteRegistry.js';
 import { draftOf } from '../../support/approvals.js';
+import { serveLifecycle } from '../../support/lifecycleWorkers.js';
 import { paymentRecord, START } from '../../support/payments.js';
 import { labelAfter, ServedWorld } from '../../support/servedWorld.js';
 
@@ -32,8 +32,7 @@ let temporal: StartedTemporal;
 let registry: Registry;
 let client: TidemillClient;
 let connection: NativeConnection;
-let worker: Worker;
-let running: Promise<void>;
+let served: Awaited<ReturnType<typeof serveLifecycle>>;
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'tidemill-audit-'));
   world = await ServedWorld.start();
@@ -51,21 +50,18 @@ beforeAll(async () => {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   connection = await NativeConnection.connect({ address: temporal.address });
   client = await TidemillClient.connect({ project: world.project, address: temporal.address });
-  worker = await Worker.create({
+  served = await serveLifecycle({
     connection,
-    taskQueue: lifecycleQueue(world.project),
-    workflowBundle: { codePath: join(process.cwd(), 'dist', 'workflow-bundle.js') },
+    project: world.project,
     activities: createAuditActivities({
       ...world.parts,
       registry,
       modelOf: (name: string) => modelOf(project, name),
     } as unknown as ActivityDependencies),
   });
-  running = worker.run();
 });
 afterAll(async () => {
-  worker.shutdown();
-  await running;
+  await served.stop();
   await client.close();
   await connection.close();
   await registry.close();

@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import { ERROR_CODES } from '../../../contracts/errorCodes.js';
-import { lifecycleQueue, retrainId, trainingQueue, type RetrainInput } from '../../../contracts/workflows.js';
+import { lifecycleQueue, retrainId, type RetrainInput } from '../../../contracts/workflows.js';
 import { startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
+import { serveLifecycle } from '../../support/lifecycleWorkers.js';
 
 const run = promisify(execFile);
 const cli = join(process.cwd(), 'dist', 'cli', 'main.js');
@@ -72,8 +73,7 @@ describe('follow', () => {
   let temporal: StartedTemporal;
   let client: LifecycleClient;
   let connection: NativeConnection;
-  let workers: Worker[];
-  let running: Promise<unknown>;
+  let served: Awaited<ReturnType<typeof serveLifecycle>>;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'tidemill-follow-'));
     temporal = await startTemporal({ directory: join(folder, 'temporal') });
@@ -81,16 +81,10 @@ describe('follow', () => {
     const { address } = temporal;
     client = await LifecycleClient.connect({ address, namespace: 'default', project });
     connection = await NativeConnection.connect({ address });
-    const codePath = join(process.cwd(), 'dist', 'workflow-bundle.js');
-    workers = [
-      await Worker.create({ connection, taskQueue: lifecycleQueue(project), workflowBundle: { codePath }, activities }),
-      await Worker.create({ connection, taskQueue: trainingQueue(project), activities }),
-    ];
-    running = Promise.all(workers.map((worker) => worker.run()));
+    served = await serveLifecycle({ connection, project, activities });
   });
   afterAll(async () => {
-    for (const worker of workers) worker.shutdown();
-    await running;
+    await served.stop();
     await connection.close();
     await client.close();
     await temporal.stop();

@@ -48,7 +48,7 @@ beforeAll(async () => {
   );
   const objects = openDiskObjectStore(join(kafka.directory, 'objects'));
   const common = { project, model: fraud.compiled, generation: 1, partitions: PARTITIONS };
-  archiving = archiveTopology({ ...common, offline, objects });
+  archiving = archiveTopology({ ...common, log: kafka.log, offline, objects });
   scoring = scoreTopology({ ...common, scorer: createFallbackScorer(fraud.compiled) });
   archive = openArchivedInput({
     log: kafka.log,

@@ -1,13 +1,12 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createLocalIssuer, signApproval, type ApprovalToSign } from '../../../client/localIssuer.js';
+import { createLocalIssuer } from '../../../client/localIssuer.js';
 import { TidemillClient } from '../../../client/tidemillClient.js';
 import { isTidemillError, messageOf } from '../../../contracts/errors.js';
-import { SIGNAL_APPROVAL, type ApprovalRequest } from '../../../contracts/rollout.js';
+import { SIGNAL_APPROVAL } from '../../../contracts/rollout.js';
 import { lifecycleId } from '../../../contracts/workflows.js';
 import { verifyAudit } from '../../../stores/registry/auditChain.js';
-import { claimsOf } from '../../support/approvals.js';
 import { RolloutServer } from '../../support/rolloutServer.js';
 
 let server: RolloutServer;
@@ -18,12 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-const sign = (
-  request: ApprovalRequest,
-  changed: Parameters<typeof claimsOf>[1] = {},
-  more: Partial<ApprovalToSign> = {},
-): Promise<string> =>
-  signApproval(server.home, { project: server.project, subject: 'ada', binding: claimsOf(request, changed), ...more });
+const sign: RolloutServer['sign'] = (...wanted) => server.sign(...wanted);
 
 /** Code and message of what a call is refused with. */
 async function refusal(work: Promise<unknown>): Promise<string> {

@@ -3,14 +3,14 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createLocalIssuer, signApproval, type ApprovalToSign } from '../../../client/localIssuer.js';
+import { createLocalIssuer } from '../../../client/localIssuer.js';
 import type { ApprovalAnswer } from '../../../contracts/approval.js';
 import { ERROR_CODES, type ErrorCode } from '../../../contracts/errorCodes.js';
 import { isTidemillError } from '../../../contracts/errors.js';
 import type { ApprovalRequest } from '../../../contracts/rollout.js';
 import { lifecycleId } from '../../../contracts/workflows.js';
 import { findTemporal } from '../../../infra/findTemporal.js';
-import { claimsOf, PASSED } from '../../support/approvals.js';
+import { PASSED } from '../../support/approvals.js';
 import { RolloutServer } from '../../support/rolloutServer.js';
 
 const cli = join(process.cwd(), 'dist', 'cli', 'main.js');
@@ -24,12 +24,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => server.stop());
 
-const sign = (
-  request: ApprovalRequest,
-  changed: Parameters<typeof claimsOf>[1] = {},
-  more: Partial<ApprovalToSign> = {},
-): Promise<string> =>
-  signApproval(server.home, { project: server.project, subject: 'ada', binding: claimsOf(request, changed), ...more });
+const sign: RolloutServer['sign'] = (...wanted) => server.sign(...wanted);
 
 interface Ended {
   readonly code: number;

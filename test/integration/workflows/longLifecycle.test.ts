@@ -8,11 +8,12 @@ import type * as TemporalWorker from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
 import { ensureSearchAttributes } from '../../../client/searchAttributes.js';
-import { lifecycleId, lifecycleQueue, type RetrainStatus } from '../../../contracts/workflows.js';
+import { lifecycleId, type RetrainStatus } from '../../../contracts/workflows.js';
 import { startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
+import { serveLifecycle } from '../../support/lifecycleWorkers.js';
 
 const { Context } = createRequire(import.meta.url)('@temporalio/activity') as typeof TemporalActivity;
-const { NativeConnection, Worker } = createRequire(import.meta.url)('@temporalio/worker') as typeof TemporalWorker;
+const { NativeConnection } = createRequire(import.meta.url)('@temporalio/worker') as typeof TemporalWorker;
 
 const project = 'longtest';
 /** A finding comes from as many relays at once as its topic has partitions. */
@@ -49,11 +50,9 @@ test(
   'a lifecycle that is signalled without end continues as new, loses no signal, and lets its retrain go on',
   { timeout: 180_000 },
   async () => {
-    const worker = await Worker.create({
+    const served = await serveLifecycle({
       connection,
-      taskQueue: lifecycleQueue(project),
-      workflowBundle: { codePath: join(process.cwd(), 'dist', 'workflow-bundle.js') },
-      maxHeartbeatThrottleInterval: '200 ms',
+      project,
       activities: {
         validateModel: () => Promise.resolve(),
         driftPolicy: () => Promise.resolve({ freshPositives: 5, againAfterMs: 0 }),
@@ -65,7 +64,7 @@ test(
         awaitRetrain: untilCancelled,
       },
     });
-    await worker.runUntil(async () => {
+    try {
       let sequence = 0;
       const signal = (): Promise<void> =>
         client.signalDrift('fraud', { source: 'test', sequence: ++sequence, version: 1, onset: 0, detectedAt: 1 });
@@ -96,6 +95,8 @@ test(
       expect(events?.some((event) => event.workflowExecutionCancelRequestedEventAttributes)).toBe(false);
       expect(await isAt('queued')).toBe(true);
       for (const id of [retrainId, lifecycleId(project, 'fraud')]) await workflow.getHandle(id).terminate();
-    });
+    } finally {
+      await served.stop();
+    }
   },
 );

@@ -7,11 +7,12 @@ import type * as TemporalActivity from '@temporalio/activity';
 import type * as TemporalWorker from '@temporalio/worker';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LifecycleClient } from '../../../client/lifecycleClient.js';
-import { lifecycleId, lifecycleQueue, type DriftCase, type LabelWait } from '../../../contracts/workflows.js';
+import { lifecycleId, type DriftCase, type LabelWait } from '../../../contracts/workflows.js';
 import { startTemporal, type StartedTemporal } from '../../../infra/temporal.js';
+import { serveLifecycle } from '../../support/lifecycleWorkers.js';
 
 const { Context } = createRequire(import.meta.url)('@temporalio/activity') as typeof TemporalActivity;
-const { NativeConnection, Worker } = createRequire(import.meta.url)('@temporalio/worker') as typeof TemporalWorker;
+const { NativeConnection } = createRequire(import.meta.url)('@temporalio/worker') as typeof TemporalWorker;
 
 const project = 'stalltest';
 const at = { streamTime: 500, outcomes: 3 };
@@ -41,10 +42,9 @@ test('a case shows that it is stalled, and goes on when stream time goes on', as
   let proceed = (): void => undefined;
   const proceeded = new Promise<void>((resolve) => (proceed = resolve));
   const waitedSince: unknown[] = [];
-  const worker = await Worker.create({
+  const served = await serveLifecycle({
     connection,
-    taskQueue: lifecycleQueue(project),
-    workflowBundle: { codePath: join(process.cwd(), 'dist', 'workflow-bundle.js') },
+    project,
     activities: {
       validateModel: () => Promise.resolve(),
       driftPolicy: () => Promise.resolve({ freshPositives: 5, againAfterMs: 0 }),
@@ -70,7 +70,7 @@ test('a case shows that it is stalled, and goes on when stream time goes on', as
       await sleep(200);
     }
   };
-  await worker.runUntil(async () => {
+  try {
     await client.signalDrift('fraud', { source: 'test', sequence: 1, version: 1, onset: 0, detectedAt: 1 });
     expect((await caseWith('stalled'))?.note).toBe(
       'stalled: stream time has not gone on for 1h; 2 of 5 positives are labelled',
@@ -86,5 +86,7 @@ test('a case shows that it is stalled, and goes on when stream time goes on', as
       while (!isThere) isThere = await client.isRunning(id);
       await client.temporal.workflow.getHandle(id).terminate();
     }
-  });
+  } finally {
+    await served.stop();
+  }
 });

@@ -285,6 +285,18 @@ describe('without an issuer', () => {
     expect((await registry.auditRows('fraud')).at(-1)?.after).toMatchObject({ identity: 'unverified', jti: null });
   });
 
+  test('an answer that comes once the time for it has ended is refused; one that came before stands', async () => {
+    const activities = createApprovalActivities({ registry } as unknown as ActivityDependencies);
+    const given = { by: 'ada', version: request.version, evidence: request.evidence };
+    expect(await activities.endApproval(fence)).toEqual({ decision: null });
+    expect(await refusal(answer(given))).toContain('nothing waits for an approval');
+
+    await registry.closeRollout(fence, 'not promoted');
+    const { fence: next, request: asked } = await waitingRollout(registry, { holder: 'w2' });
+    const decision = await answer({ by: 'ada', version: asked.version, evidence: asked.evidence });
+    expect(await activities.endApproval(next)).toEqual({ decision });
+  });
+
   test('a token proves nothing', async () => {
     expect(await refusal(answer({ token: 'a.b.c' }))).toContain('no issuer is set up');
   });

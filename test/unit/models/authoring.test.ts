@@ -1,16 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { isTidemillError } from '../../../contracts/errors.js';
 import { DAY_MS, HOUR_MS } from '../../../contracts/duration.js';
+import { eventStream } from '../../../features/authoring/eventStream.js';
+import { t } from '../../../features/authoring/valueTypes.js';
 import { labels, moment, transactions } from '../../../examples/fraud/project.js';
 import { atLeast, logistic, model, notWorse, rules, superior, type ModelOptions } from '../../../models/authoring.js';
 
 type Phases = Pick<ModelOptions<never>, 'shadow' | 'canary' | 'bake' | 'probation'>;
 
-const planned = (phases: Phases) =>
+const planned = (phases: Phases, label: ModelOptions<never>['label'] = labels.field('fraud')) =>
   model('planned', {
     task: 'binary',
     on: transactions,
-    label: labels.field('fraud'),
+    label,
     labelDelay: '7d',
     entity: 'customer',
     inputs: [moment],
@@ -26,6 +28,18 @@ const planned = (phases: Phases) =>
     fallback: ({ amount }) => rules().score(amount.gt(220).if(0.9, 0.01)),
     ...phases,
   }).compiled.rollout;
+
+test('a label that may be null is refused: nobody could tell it from a negative', () => {
+  const unsure = eventStream('unsure', {
+    schema: { id: t.int(), at: t.timestamp(), customer: t.int(), fraud: t.bool().nullable() },
+    eventId: 'id',
+    eventTime: 'at',
+    key: 'customer',
+    allowedLateness: '1h',
+    labels: transactions,
+  });
+  expect(() => planned({}, unsure.field('fraud'))).toThrow('planned.label: fraud is nullable; it must be required');
+});
 
 describe('the phases of a rollout', () => {
   test('are compiled to stream time in milliseconds; what is not declared is not there', () => {

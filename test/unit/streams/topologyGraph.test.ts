@@ -4,6 +4,7 @@ import type { TopologyGraph } from '../../../contracts/topologyGraph.js';
 import { customerSpending, fraud, transactions } from '../../../examples/fraud/project.js';
 import { count, windowed } from '../../../index.js';
 import { createFallbackScorer } from '../../../scoring/fallbackScorer.js';
+import type { Log } from '../../../stores/log/log.js';
 import type { ObjectStore } from '../../../stores/objects/objectStore.js';
 import type { OfflineStore } from '../../../stores/offline/offlineStore.js';
 import type { OnlineStore } from '../../../stores/online/onlineStore.js';
@@ -24,10 +25,10 @@ const byTerminal = windowed('spend', transactions)
   .tumbling('1m')
   .aggregate(() => ({ payments: count() }))
   .to('terminal-spend').compiled;
-const nothing = {} as unknown as OfflineStore & ObjectStore & OnlineStore;
+const nothing = {} as unknown as Log & OfflineStore & ObjectStore & OnlineStore;
 const topologies: readonly Topology[] = [
   scoreTopology({ ...common, model, scorer: createFallbackScorer(model) }),
-  archiveTopology({ ...common, model, offline: nothing, objects: nothing }),
+  archiveTopology({ ...common, model, log: nothing, offline: nothing, objects: nothing }),
   outcomeTopology({ ...common, model }),
   monitorTopology({ ...common, model }),
   relayTopology({ ...common, signal: () => Promise.resolve() }),

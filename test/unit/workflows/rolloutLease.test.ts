@@ -31,6 +31,34 @@ describe('the lease of a model’s rollout', () => {
     expect(one.queued).toBeNull();
   });
 
+  test('is that of the one that waits as soon as its holder has closed, whoever asks first', () => {
+    const one = lease();
+    one.ask(asking('a'));
+    one.ask(asking('b'));
+    one.close('a');
+    expect(one.handToNext()).toMatchObject(asking('b'));
+    expect(one.ask(asking('c'))).toEqual({ kind: 'queued' });
+    expect(one.ask(asking('d'))).toMatchObject({ kind: 'refused' });
+    expect(one.ask(asking('b'))).toEqual({ kind: 'granted' });
+    expect(one.holder).toEqual(asking('b'));
+    expect(one.queued).toEqual(asking('c'));
+  });
+
+  test('goes on to the next where the one that was given it ended before it came', () => {
+    const one = lease();
+    one.ask(asking('a'));
+    one.ask(asking('b'));
+    one.close('a');
+    one.handToNext();
+    one.ask(asking('c'));
+    expect(one.giveUp('b')).toBe(true);
+    expect(one.handToNext()).toMatchObject(asking('c'));
+    // It has come: its end is for others to find out, who see to what it left behind.
+    one.ask(asking('c'));
+    expect(one.giveUp('c')).toBe(false);
+    expect(one.handToNext()).toBeNull();
+  });
+
   test('tells its holder to step aside for who supersedes it, who waits in front of everybody', () => {
     const one = lease();
     one.ask(asking('a'));
@@ -84,6 +112,20 @@ describe('the lease of a model’s rollout', () => {
       expect(one.ask(asking('a'))).toEqual({ kind: 'granted' });
       one.close('a');
       expect(one.isFree).toBe(false);
+    });
+
+    test('keeps who was given the lease waiting, and tells it again', () => {
+      const one = lease();
+      one.ask(asking('a'));
+      one.ask(asking('b'));
+      one.close('a');
+      one.handToNext();
+      one.rollBack(begun('back'));
+      expect(one.ask(asking('b'))).toEqual({ kind: 'queued' });
+      expect(one.handToNext()).toBeNull();
+      one.close('back');
+      expect(one.handToNext()).toMatchObject(asking('b'));
+      expect(one.ask(asking('b'))).toEqual({ kind: 'granted' });
     });
 
     test('supersedes nobody', () => {

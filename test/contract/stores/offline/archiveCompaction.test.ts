@@ -10,7 +10,8 @@ import type { LoggedEvent } from '../../../../features/types.js';
 import { eventStream, t } from '../../../../index.js';
 import { openArchivedInput } from '../../../../stores/archive/archivedInput.js';
 import { readArchivedRanges } from '../../../../stores/archive/archivedRanges.js';
-import { compactArchive, groupsOf, type CompactOptions } from '../../../../stores/archive/compactArchive.js';
+import { compactArchive, type CompactOptions } from '../../../../stores/archive/compactArchive.js';
+import { groupsOf } from '../../../../stores/archive/mergeGroups.js';
 import type { Log } from '../../../../stores/log/log.js';
 import { createMemoryLog } from '../../../../stores/log/memoryLog.js';
 import { openDiskObjectStore } from '../../../../stores/objects/diskObjectStore.js';
@@ -45,12 +46,18 @@ const eventAt = (offset: number, values: readonly LoggedEvent['values'][number][
 const saleAt = (offset: number): LoggedEvent =>
   eventAt(offset, [offset, 1_000 + offset, offset % 3, 'city', 100 + offset]);
 
-async function archived(first: number, last: number, written = stream, eventOf = saleAt): Promise<void> {
+async function archived(
+  first: number,
+  last: number,
+  written = stream,
+  eventOf = saleAt,
+  writer?: string,
+): Promise<void> {
   const file = join(root, `${written.name}-${first}.parquet`);
   const events = Array.from({ length: last - first + 1 }, (_, at) => eventOf(first + at));
   await offline.writeEvents(written, file, events);
   const { uri, sha256 } = await objects.putFile(`archive/${project}/${topic}`, 'parquet', file);
-  const value = { topic, partition: 0, first, last, rows: events.length, files: [{ uri, sha256 }] };
+  const value = { topic, partition: 0, first, last, rows: events.length, files: [{ uri, sha256 }], writer };
   const producer = await log.producer();
   await producer.send([{ topic: archiveTopic(project), partition: 0, key: 'k', value: JSON.stringify(value) }]);
   await producer.close();
@@ -149,6 +156,65 @@ describe('compaction of the archive', () => {
   });
 });
 
+describe('files whose offsets overlap', () => {
+  /** Everything that the store has of the topic, and the manifests. */
+  const stored = async (): Promise<unknown> => {
+    const end = (await log.offsets(archiveTopic(project)))[0]?.high;
+    return { objects: await objects.list(`archive/${project}/${topic}`), end };
+  };
+  const otherAt = (offset: number): LoggedEvent => ({ ...saleAt(offset), appendedAt: 9_000 + offset });
+  const dearerAt = (offset: number): LoggedEvent => eventAt(offset, [offset, 1_000 + offset, offset % 3, 'city', 999]);
+
+  test('by one archive, which writes each once, are refused by their names, and nothing changes', async () => {
+    for (const [first, last] of [
+      [0, 4],
+      [5, 9],
+      [8, 12],
+    ] as const)
+      await archived(first, last, stream, saleAt, 'p.archive.g1');
+    const before = await stored();
+    const [, second, third] = (await readArchivedRanges(log, project)).get(topic)?.get(0) ?? [];
+    await expect(compactArchive(options())).rejects.toMatchObject({
+      code: 'ARCHIVE_OVERLAP',
+      message: expect.stringContaining('offsets 8 to 9 twice') as string,
+      details: { files: [second, third].map((range) => range?.files[0]?.uri) },
+    });
+    expect(await stored()).toEqual(before);
+  });
+
+  test('by two archives are merged, and stay told apart from those of one', async () => {
+    await archived(0, 4, stream, saleAt, 'p.archive.g1');
+    await archived(5, 9, stream, saleAt, 'p.archive.g1');
+    await compactArchive(options());
+    await archived(8, 12, stream, saleAt, 'p.archive.g2');
+    expect(
+      (await readArchivedRanges(log, project))
+        .get(topic)
+        ?.get(0)
+        ?.map(({ writer }) => writer),
+    ).toEqual(['p.archive.g1', 'p.archive.g2']);
+    await compactArchive(options());
+    expect(await seen()).toEqual({ offsets: upTo(13), files: 1 });
+    expect((await readArchivedRanges(log, project)).get(topic)?.get(0)?.[0]?.writer).toBeUndefined();
+  });
+
+  test.each([
+    ['of another time', otherAt],
+    ['of another value', dearerAt],
+  ])('and have records %s there are refused by their names, and nothing changes', async (_, eventOf) => {
+    await archived(0, 4);
+    await archived(3, 7, stream, eventOf);
+    const before = await stored();
+    const files = (await readArchivedRanges(log, project)).get(topic)?.get(0) ?? [];
+    const uris = files.flatMap((range) => range.files.map(({ sha256 }) => sha256));
+    const refused = await compactArchive(options()).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'ARCHIVE_OVERLAP', details: { offset: 3 } });
+    expect(uris).toHaveLength(2);
+    for (const sha256 of uris) expect((refused as Error).message).toContain(sha256);
+    expect(await stored()).toEqual(before);
+  });
+});
+
 describe('files of an older contract', () => {
   const schema = { id: t.int(), at: t.timestamp(), customer: t.int(), city: t.string(), amount: t.decimal(2) };
   const written = (fields: Parameters<typeof eventStream>[1]['schema']): CompiledStream =>
@@ -182,6 +248,14 @@ describe('files of an older contract', () => {
     ]);
     // They stay apart: a merged file has one contract.
     expect(await compactArchive(options())).toEqual([]);
+  });
+
+  test('do not keep those of today from being merged', async () => {
+    const old = written({ ...schema, channel: t.string() });
+    await archived(0, 1, old, (offset) => eventAt(offset, [offset, 1_000 + offset, 1, 'city', 1_234, 'web']));
+    for (const first of [2, 4, 6]) await archived(first, first + 1);
+    expect(await compactArchive(options())).toMatchObject([{ first: 2, last: 7, replaced: 3 }]);
+    expect(await seen()).toEqual({ offsets: upTo(8), files: 2 });
   });
 
   test.each([

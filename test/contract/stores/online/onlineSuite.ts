@@ -127,11 +127,51 @@ export function describeOnlineStore(name: string, create: () => Promise<OnlineFi
 
     test('a mark moves forward only, and its loss is told', async () => {
       expect(await store.mark(view, writerOf(1), markAt(10), null)).toBe('marked');
-      expect(await other.mark(view, writerOf(1), markAt(20), 10)).toBe('marked');
-      expect(await store.mark(view, writerOf(1), markAt(15), 10)).toBe('stale');
-      expect(await store.mark(view, writerOf(1), markAt(40), 30)).toBe('lost');
-      expect(await store.mark(view, writerOf(1, 'w', 1), markAt(40), 30)).toBe('lost');
+      expect(await other.mark(view, writerOf(1), markAt(20), markAt(10))).toBe('marked');
+      expect(await store.mark(view, writerOf(1), markAt(15), markAt(10))).toBe('stale');
+      expect(await store.mark(view, writerOf(1), markAt(40), markAt(30))).toBe('lost');
+      expect(await store.mark(view, writerOf(1, 'w', 1), markAt(40), markAt(30))).toBe('lost');
       expect(await other.marks(view, 1)).toEqual(new Map([[0, markAt(20)]]));
+    });
+
+    test('of marks and entries at one offset those with more corrections are the later ones', async () => {
+      const marked = { ...markAt(10), corrections: 5 };
+      expect(await store.mark(view, writerOf(1), marked, null)).toBe('marked');
+      expect(await other.mark(view, writerOf(1), markAt(10), null)).toBe('stale');
+      // The mark is as a server has it that went back to before the last corrections.
+      expect(
+        await store.mark(view, writerOf(1), { ...markAt(10), corrections: 7 }, { ...marked, corrections: 6 }),
+      ).toBe('lost');
+      await serve(1, 20);
+      await store.write(view, writerOf(1), [{ ...whole(1, 20, 'corrected'), corrections: 5 }]);
+      const delayed = { ...whole(1, 20, 'not yet'), corrections: 4 };
+      expect(await other.write(view, writerOf(1, 'z'), [delayed])).toEqual(['stale']);
+      expect(await textsOf(1)).toEqual(['corrected']);
+      expect(await other.write(view, writerOf(1, 'z'), [{ ...delayed, offset: 21 }])).toEqual(['written']);
+    });
+
+    test('neither entries nor a mark follow upon entries that are gone', async () => {
+      const writer = writerOf(1);
+      const first = [whole(1, 5, 'one'), whole(2, 5, 'two')];
+      const begun = { acknowledged: 0, sent: 0 };
+      expect(await store.write(view, writer, first, begun)).toEqual(['written', 'written']);
+      await other.remove(view);
+      expect(await store.write(view, writer, [whole(3, 5, 'three')], { acknowledged: 2, sent: 2 })).toEqual(['lost']);
+      expect(await store.mark(view, writer, markAt(5), null, 2)).toBe('lost');
+      await serve(1);
+      expect(await textsOf(3)).toBeNull();
+
+      await store.write(view, writer, first, begun);
+      expect(await store.write(view, writer, [whole(3, 5, 'three')], { acknowledged: 2, sent: 4 })).toEqual([
+        'written',
+      ]);
+      // Another writer of the partition has a sequence of his own.
+      await other.write(view, writerOf(1, 'z'), [whole(4, 5, 'four')], begun);
+      expect(await store.mark(view, writer, markAt(5), null, 5)).toBe('marked');
+      // The mark ends the sequence: what is to be there from then on it says itself.
+      expect(await store.write(view, writer, [whole(5, 6, 'five')], { acknowledged: 0, sent: 5 })).toEqual(['written']);
+      expect(await store.mark(view, writer, markAt(6), markAt(5), 6)).toBe('marked');
+      expect(await store.mark(view, writer, markAt(6), markAt(5), 6)).toBe('lost');
     });
 
     test('a new generation is written unseen and replaces the old one when all partitions have caught up', async () => {
@@ -143,11 +183,14 @@ export function describeOnlineStore(name: string, create: () => Promise<OnlineFi
       await other.mark(view, next, markAt(30), null);
       expect(await other.serve(view, next, 2)).toEqual({ kind: 'behind' });
       expect(await textsOf(1)).toEqual(['old']);
-      await other.mark(view, next, markAt(100), 30);
+      await other.mark(view, next, markAt(100), markAt(30));
       expect(await other.serve(view, next, 2)).toEqual({ kind: 'behind' });
       await other.mark(view, writerOf(2, 'v', 1), markAt(50), null);
-      expect(await other.serve(view, writerOf(2, 'v', 1), 2)).toEqual({ kind: 'switched', from: 1 });
-      expect(await store.serve(view, next, 2)).toEqual({ kind: 'serving' });
+      expect(await other.serve(view, writerOf(2, 'v', 1), 2)).toEqual({ kind: 'switched', replaced: [1] });
+      // It is named until somebody has removed it.
+      expect(await store.serve(view, next, 2)).toEqual({ kind: 'serving', replaced: [1] });
+      await other.drop(view, 1);
+      expect(await store.serve(view, next, 2)).toEqual({ kind: 'serving', replaced: [] });
       expect(await textsOf(1)).toEqual(['new']);
       expect(await store.serving(view)).toBe(2);
     });

@@ -51,7 +51,7 @@ describe.skipIf(!isRedisHere)('with a Redis server', () => {
       await redis.startAgain();
       const { entries } = await store.read(view, [1]);
       expect(entries[0]?.offset).toBe(1);
-      expect(await store.mark(view, writer, markAt(2), 1)).toBe('marked');
+      expect(await store.mark(view, writer, markAt(2), markAt(1))).toBe('marked');
     });
   });
 

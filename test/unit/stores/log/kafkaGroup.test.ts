@@ -7,6 +7,7 @@ import { joinGroup } from '../../../../stores/log/kafkaGroup.js';
 /** As much of the client as a group touches: it counts how often it was run, and crashes when it is told to. */
 class FakeClient extends EventEmitter {
   runs = 0;
+  disconnects = 0;
   refusals: Error[] = [];
 
   consumer(): unknown {
@@ -22,7 +23,10 @@ class FakeClient extends EventEmitter {
         this.runs++;
         return Promise.resolve();
       },
-      disconnect: () => Promise.resolve(),
+      disconnect: () => {
+        this.disconnects++;
+        return Promise.resolve();
+      },
     };
   }
 
@@ -69,4 +73,15 @@ test('a crash that the client mends is left to it, and one that does not pass is
   client.crash('KafkaJSNonRetriableError', 'Unsupported', false);
   await vi.waitFor(() => expect(errors).toHaveLength(1));
   expect(client.runs).toBe(1);
+});
+
+test('a group that cannot be joined is left: no connection stays behind', async () => {
+  const client = new FakeClient();
+  client.refusals = [Object.assign(new Error('connect ECONNREFUSED'), { name: 'KafkaJSConnectionError' })];
+  await expect(joined(client)).rejects.toMatchObject({ code: 'LOG_UNAVAILABLE' });
+  expect(client.disconnects).toBe(1);
+  // Nor does anything join it later on.
+  client.crash('KafkaJSGroupCoordinatorNotFound', 'Failed to find group coordinator', false);
+  await sleep(1_500);
+  expect(client.runs).toBe(0);
 });
