@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,7 @@ export interface ChildProgram {
  * Runs a program until it ends, its input, output and errors being those of this process; gives its exit code.
  *
  * @param options.logsTo where what it writes to standard output goes: `stderr` for programs that write logs there.
+ * @throws TidemillError the program's own, where it says why it ended.
  */
 export async function runProgram(
   program: ChildProgram,
@@ -25,13 +26,17 @@ export async function runProgram(
 ): Promise<number> {
   const child = spawn(process.execPath, [...WORKER_FLAGS, pathOf(program.file), ...program.args], {
     env: program.env ?? process.env,
-    stdio: ['inherit', options.logsTo === 'stderr' ? 2 : 'inherit', 'inherit'],
+    stdio: ['inherit', options.logsTo === 'stderr' ? 2 : 'inherit', 'inherit', 'ipc'],
   });
+  const said: Error[] = [];
+  child.on('message', (message) => void said.push(errorFrom(message)));
   // A worker drains on these signals: this process stays until it has.
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   process.on('SIGINT', forward).on('SIGTERM', forward);
   try {
-    return await exitCodeOf(child);
+    const code = await exitCodeOf(child);
+    if (code !== 0 && said[0] !== undefined) throw said[0];
+    return code;
   } finally {
     process.off('SIGINT', forward).off('SIGTERM', forward);
   }
@@ -61,7 +66,7 @@ export async function readProgram(program: ChildProgram, onProgress?: (progress:
       onProgress((JSON.parse(line) as { progress: unknown }).progress);
     errors = [...lines.filter((each) => !each.startsWith('{"progress":')).slice(-100), rest].join('\n');
   });
-  const code = await exitCodeOf(child);
+  const code = await untilEnded(child);
   if (code === 0) return JSON.parse(output);
   throw errorIn(errors) ?? new Error(`${program.file} ended with ${code}: ${errors.trim().slice(-2_000)}`);
 }
@@ -80,11 +85,28 @@ export async function workerEnvironment(
   return env;
 }
 
+/** Whoever ends this process means the program: left alone it would go on with what nobody waits for. */
+async function untilEnded(child: ChildProcess): Promise<number> {
+  let ended: NodeJS.Signals | null = null;
+  const forward = (signal: NodeJS.Signals): void => {
+    ended = signal;
+    child.kill(signal);
+  };
+  process.on('SIGINT', forward).on('SIGTERM', forward);
+  try {
+    return await exitCodeOf(child);
+  } finally {
+    process.off('SIGINT', forward).off('SIGTERM', forward);
+    // Nobody else's business: this process ends as it was told to.
+    if (ended !== null) process.kill(process.pid, ended);
+  }
+}
+
 function pathOf(file: string): string {
   return fileURLToPath(new URL(`../${file}`, import.meta.url));
 }
 
-async function exitCodeOf(child: ReturnType<typeof spawn>): Promise<number> {
+async function exitCodeOf(child: ChildProcess): Promise<number> {
   return new Promise((done, failed) => {
     child.once('error', failed);
     // As shells tell it: 128 and the number of the signal.
@@ -92,9 +114,14 @@ async function exitCodeOf(child: ReturnType<typeof spawn>): Promise<number> {
   });
 }
 
-function errorIn(text: string): TidemillError | null {
+function errorIn(text: string): Error | null {
   const line = text.trim().split('\n').at(-1) ?? '';
-  if (!line.startsWith('{"error":')) return null;
-  const { error } = JSON.parse(line) as { error: { code: string; message: string; details?: ErrorDetails } };
-  return error.code in ERROR_CODES ? new TidemillError(error.code as ErrorCode, error.message, error.details) : null;
+  return line.startsWith('{"error":') ? errorFrom(JSON.parse(line)) : null;
+}
+
+/** The error in `{error: {code, message, details}}`; a defect of the program has no code of ours. */
+function errorFrom(said: unknown): Error {
+  const { error } = said as { error: { code: string; message: string; details?: ErrorDetails } };
+  if (error.code in ERROR_CODES) return new TidemillError(error.code as ErrorCode, error.message, error.details);
+  return new Error(error.message);
 }

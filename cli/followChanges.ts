@@ -4,6 +4,7 @@ import type { TidemillClient } from '../client/tidemillClient.js';
 import { auditInWords, serviceInWords, type AuditResult } from '../contracts/consistency.js';
 import { ERROR_CODES } from '../contracts/errorCodes.js';
 import type { HealResult } from '../contracts/healing.js';
+import type { Console } from './output.js';
 import type { Context } from './program.js';
 
 /** Exit code of a program that was interrupted. */
@@ -23,7 +24,7 @@ export async function followChanges(client: TidemillClient, workflowId: string, 
   try {
     for await (const change of client.watch({ workflowId }, { signal: interrupted.signal })) {
       if (format !== 'table') console.out(JSON.stringify(change));
-      else if (isPassing(change)) console.show?.(passingText(change));
+      else if (isPassing(change)) tellPassing(change, console);
       else console.out(textOf(change));
       if (change.kind === 'failed') exit(isErrorCode(change.code) ? ERROR_CODES[change.code].exit : 1);
       if (change.kind === 'result') exit(exitCodeOf(change.result));
@@ -44,8 +45,16 @@ function isPassing(change: FollowChange): change is Passing {
   return change.kind === 'phase' || change.kind === 'waiting';
 }
 
-function passingText(change: Passing): string {
-  return change.kind === 'phase' ? `${change.phase} …` : `waiting: ${change.reason}`;
+/** Where there is no terminal a phase shows by its steps; a wait would not show at all. */
+function tellPassing(change: Passing, console: Console): void {
+  const text = change.kind === 'phase' ? `${change.phase} …` : waitingText(change);
+  if (console.show !== undefined) console.show(text);
+  else if (change.kind === 'waiting') console.error(text);
+}
+
+/** Why nothing happens, for people. */
+export function waitingText({ reason }: Extract<FollowChange, { kind: 'waiting' }>): string {
+  return `waiting: ${reason}; look whether the lifecycle worker and Temporal run`;
 }
 
 function textOf(change: Exclude<FollowChange, Passing>): string {

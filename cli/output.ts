@@ -14,16 +14,19 @@ export interface Console {
   readonly ask?: (question: string) => Promise<string>;
 }
 
+/** What to do about a defect. */
+const REPORT = 'Report it with the command line.';
+
 /** One error: `CODE: message` and what to do, or `{error: {code, message, hint, details}}` for programs. */
 export function formatError(error: unknown, format: Format): string {
   if (format !== 'table') {
     const object = isTidemillError(error)
       ? error.toJSON()
-      : { code: 'INTERNAL', message: messageOf(error), hint: 'Report it with the command line.' };
+      : { code: 'INTERNAL', message: messageOf(error), hint: REPORT };
     return JSON.stringify({ error: object });
   }
   if (isTidemillError(error)) return `${error.code}: ${error.message}\n  ${error.action}`;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `INTERNAL: ${messageOf(error)}\n  ${REPORT}`;
 }
 
 /** A list of equal objects: every property as it is for programs, the named columns for people. */

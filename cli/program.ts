@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { codedError } from '../contracts/codedError.js';
 import { isTidemillError, TidemillError } from '../contracts/errors.js';
 import { addApprovalCommands } from './commands/approvals.js';
 import { addAuditCommand } from './commands/audit.js';
@@ -12,11 +13,15 @@ import { addModelCommands } from './commands/models.js';
 import { addProjectCommands } from './commands/project.js';
 import { addPruneCommand } from './commands/prune.js';
 import { addReplayCommand } from './commands/replay.js';
+import { addWorkerCommand } from './commands/worker.js';
 import { addRolloutCommands } from './commands/rollouts.js';
 import { addRuntimeCommands } from './commands/runtime.js';
 import { addStreamCommands } from './commands/stream.js';
 import { standardConsole } from './standardConsole.js';
 import { FORMATS, formatError, type Console, type Format } from './output.js';
+
+/** As package.json has it. */
+const VERSION = '0.1.0';
 
 /** What every command knows: options of the program, and where its output goes. */
 export interface Context {
@@ -29,7 +34,7 @@ export interface Context {
 
 /**
  * Runs `tidemill ARGS…` and gives its exit code: 0 done, 1 failed, 2 usage, 3 a comparison says no, 4 not allowed,
- * 5 a dependency is down, 6 timeout, 130 interrupted. Only results go to standard output.
+ * 5 a dependency is down, 6 timeout, 130 interrupted, 141 nobody reads the output. Only results go to standard output.
  */
 export async function runCommandLine(args: readonly string[], console: Console = standardConsole()): Promise<number> {
   let code = 0;
@@ -53,11 +58,13 @@ export async function runCommandLine(args: readonly string[], console: Console =
     )
     .addOption(new Option('-o, --format <format>', 'form of the result').choices(FORMATS).default('table'))
     .option('--json', 'short for -o json')
+    .version(VERSION, '--version', 'print the version')
     .exitOverride()
     // Usage errors are reported below, in the form that was asked for.
     .configureOutput({
       writeOut: (text) => console.out(text.trimEnd()),
-      writeErr: (text) => console.error(text.trimEnd()),
+      // Programs get one JSON value, which the error below is.
+      writeErr: (text) => (format() === 'table' ? console.error(text.trimEnd()) : undefined),
       outputError: () => undefined,
     });
   addRuntimeCommands(program, context);
@@ -69,6 +76,7 @@ export async function runCommandLine(args: readonly string[], console: Console =
   addModelCommands(program, context);
   addLineageCommands(program, context);
   addPruneCommand(program, context);
+  addWorkerCommand(program, context);
   addRolloutCommands(program, context);
   addApprovalCommands(program, context);
   addAuditCommand(program, context);
@@ -82,13 +90,15 @@ export async function runCommandLine(args: readonly string[], console: Console =
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
       // Without a command the help was printed already.
-      if (error.code === 'commander.help') return 2;
+      if (error.code === 'commander.help' && format() === 'table') return 2;
     }
-    const known =
-      error instanceof CommanderError
-        ? new TidemillError('USAGE_INVALID', error.message.replace(/^error: /, ''), { args })
-        : error;
+    const known = error instanceof CommanderError ? usageError(error, args) : codedError(error);
     console.error(formatError(known, format()));
     return isTidemillError(known) ? known.description.exit : 1;
   }
+}
+
+function usageError({ code, message }: CommanderError, args: readonly string[]): TidemillError {
+  const text = code === 'commander.help' ? 'a command is missing' : message.replace(/^error: /, '');
+  return new TidemillError('USAGE_INVALID', text, { args });
 }

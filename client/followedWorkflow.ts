@@ -24,10 +24,11 @@ export function followedWorkflow(temporal: Client, workflowId: string): Followed
         const { status } = await reached(() => handle.describe());
         return status.name === 'RUNNING';
       } catch (error) {
-        if (!(error instanceof WorkflowNotFoundError)) throw error;
+        // The server refuses an empty id, which no workflow has.
+        if (!(error instanceof WorkflowNotFoundError) && workflowId !== '') throw error;
         throw new TidemillError(
           'WORKFLOW_NOT_FOUND',
-          `there is no workflow ${workflowId}`,
+          `there is no workflow ${workflowId === '' ? 'without an id' : workflowId}`,
           { workflowId },
           { cause: error },
         );

@@ -48,8 +48,9 @@ export class LifecycleClient {
     readonly namespace: string;
     readonly project: string;
   }): Promise<LifecycleClient> {
-    const connection = await reached(() =>
-      Connection.connect({ address: options.address, connectTimeout: '10 seconds' }),
+    const connection = await reached(
+      () => Connection.connect({ address: options.address, connectTimeout: '10 seconds' }),
+      `Temporal at ${options.address}`,
     );
     return new LifecycleClient(connection, new Client({ connection, namespace: options.namespace }), options.project);
   }

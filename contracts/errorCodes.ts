@@ -20,7 +20,7 @@ export const ERROR_CODES = {
     status: 422,
     exit: 2,
     summary: 'A definition of the project does not type-check or contradicts itself.',
-    action: 'Correct the definition at the path that the message names.',
+    action: 'Correct the definition at the path that the message names, or the name that was asked for.',
   },
   NAME_INVALID: {
     status: 422,
@@ -38,7 +38,9 @@ export const ERROR_CODES = {
     status: 500,
     exit: 2,
     summary: 'A setting of the process is missing or not usable.',
-    action: 'Set the environment variable that the message names.',
+    action:
+      'Set the environment variable that the message names, or pass the option in its place (`--help` shows it); ' +
+      '`tidemill up` starts servers on this machine.',
   },
 
   // Events
@@ -394,7 +396,7 @@ export const ERROR_CODES = {
     status: 404,
     exit: 1,
     summary: 'A model has no such version.',
-    action: "List the model's versions.",
+    action: 'Look at the models and their versions with `tidemill models list`.',
   },
   PREDICTION_NOT_FOUND: {
     status: 404,
@@ -514,7 +516,8 @@ export const ERROR_CODES = {
     summary:
       'An approval does not fit what waits for one: another version, other evidence, its own requester, a repeat, or a ' +
       'token that is not good for it.',
-    action: 'Look at what waits now (`tidemill approve MODEL` shows it), and answer anew, as somebody who may.',
+    action:
+      'Look whether anything waits (`tidemill lifecycle MODEL`) and what (`tidemill approve MODEL`), and answer anew, as somebody who may.',
   },
   APPROVAL_KEY_MISSING: {
     status: 409,
@@ -596,6 +599,13 @@ export const ERROR_CODES = {
     exit: 1,
     summary: 'The file that remembers the processes of the local runtime is damaged.',
     action: 'Remove the file; `tidemill up` adopts the servers that still run on the data beside it.',
+  },
+  PATH_UNUSABLE: {
+    status: 500,
+    exit: 2,
+    summary: 'A file or folder is not what is needed there, or may not be read or written.',
+    action:
+      'Name another one (`--home`, or TIDEMILL_HOME, for that of local state), or give this user the right to it.',
   },
   USAGE_INVALID: {
     status: 400,

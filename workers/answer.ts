@@ -1,3 +1,4 @@
+import { codedError } from '../contracts/codedError.js';
 import { isTidemillError, messageOf } from '../contracts/errors.js';
 
 /**
@@ -7,7 +8,8 @@ import { isTidemillError, messageOf } from '../contracts/errors.js';
 export async function answer(main: () => Promise<unknown>): Promise<void> {
   try {
     process.stdout.write(`${JSON.stringify(await main())}\n`);
-  } catch (error) {
+  } catch (thrown) {
+    const error = codedError(thrown);
     const object = isTidemillError(error) ? error.toJSON() : { code: 'INTERNAL', message: messageOf(error) };
     process.stderr.write(`${JSON.stringify({ error: object })}\n`);
     process.exitCode = isTidemillError(error) ? error.description.exit : 1;

@@ -45,6 +45,7 @@ import { loadProject } from './loadProject.js';
 import { createLifecycleMonitoring, type LifecycleMonitoring } from './monitoring/lifecycleMonitoring.js';
 import { openMonitoring } from './monitoring/monitoringServer.js';
 import { openLog } from './openLog.js';
+import { tellCaller } from './tellCaller.js';
 
 /**
  * The lifecycle worker: runs workflows and activities of a project, publishes deployments, sweeps leases.
@@ -228,5 +229,6 @@ try {
   if (isTidemillError(error))
     logger.error({ code: error.code, details: error.details }, `${error.message}. ${error.action}`);
   else logger.error({ err: error }, messageOf(error));
+  await tellCaller(error);
   process.exit(isTidemillError(error) ? error.description.exit : 1);
 }

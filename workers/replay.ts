@@ -103,7 +103,7 @@ function reportOf(
 function timeFrom(text: string): number {
   const at = Date.parse(text);
   if (!Number.isNaN(at)) return at;
-  throw new TidemillError('CONFIGURATION_INVALID', `--from ${text} is no date like 2026-01-31T12:00:00Z`, {
+  throw new TidemillError('USAGE_INVALID', `--from ${text} is no date like 2026-01-31T12:00:00Z`, {
     from: text,
   });
 }

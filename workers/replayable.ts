@@ -5,12 +5,12 @@ import type { TopologyName } from './topologies.js';
  * The one topology that is to be replayed. A replay writes what it tells to topics of its own, to be compared; the other topologies
  * tell nothing that could stand beside what was told, and have ways of their own to begin anew.
  *
- * @throws TidemillError CONFIGURATION_INVALID where there is not just one; REPLAY_UNSUPPORTED saying what to do instead
+ * @throws TidemillError USAGE_INVALID where there is not just one; REPLAY_UNSUPPORTED saying what to do instead
  */
 export function replayableName(names: readonly TopologyName[]): TopologyName {
   const [name, ...others] = names;
   if (name === undefined || others.length > 0)
-    throw new TidemillError('CONFIGURATION_INVALID', 'one topology is replayed at a time: score or window.NAME', {
+    throw new TidemillError('USAGE_INVALID', 'one topology is replayed at a time: score or window.NAME', {
       topology: names.join(','),
     });
   const instead = insteadOf(name);

@@ -39,6 +39,7 @@ import { scoringParts } from './scoringParts.js';
 import { SnapshotChecker } from './snapshotChecker.js';
 import { startSnapshotUpkeep } from './snapshotUpkeep.js';
 import { streamPartitions } from './streamPartitions.js';
+import { tellCaller } from './tellCaller.js';
 import {
   createTopologies,
   generationKey,
@@ -152,11 +153,7 @@ async function main(): Promise<void> {
   };
   if (values.initialise !== undefined) {
     if (values.initialise !== 'start' && values.initialise !== 'end') {
-      throw new TidemillError(
-        'CONFIGURATION_INVALID',
-        `--initialise ${values.initialise} is neither start nor end`,
-        {},
-      );
+      throw new TidemillError('USAGE_INVALID', `--initialise ${values.initialise} is neither start nor end`, {});
     }
     for (const { topology } of topologies) {
       const set = await initialiseGroup(log, topology, values.initialise);
@@ -197,7 +194,7 @@ async function main(): Promise<void> {
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(0));
   const fatal = (error: unknown): void => {
-    report(error);
+    void report(error);
     void stop(isTidemillError(error) ? error.description.exit : 1);
   };
   process.on('unhandledRejection', (error) => {
@@ -284,15 +281,16 @@ async function main(): Promise<void> {
   );
 }
 
-function report(error: unknown): void {
+async function report(error: unknown): Promise<void> {
   if (isTidemillError(error))
     logger.error({ code: error.code, details: error.details }, `${error.message}. ${error.action}`);
   else logger.error({ err: error }, messageOf(error));
+  await tellCaller(error);
 }
 
 try {
   await main();
 } catch (error) {
-  report(error);
+  await report(error);
   process.exit(isTidemillError(error) ? error.description.exit : 1);
 }

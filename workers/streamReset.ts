@@ -23,7 +23,7 @@ async function main(): Promise<TopologyReset> {
   });
   const [name, ...others] = topologyNames(values.topology);
   if (name === undefined || others.length > 0)
-    throw new TidemillError('CONFIGURATION_INVALID', 'one topology is reset at a time', { topology: values.topology });
+    throw new TidemillError('USAGE_INVALID', 'one topology is reset at a time', { topology: values.topology });
   const start = startFrom(values.to);
   return inspectTopologies(values.model, 'stream-reset', async ({ log, registry, key, topology }) => {
     const current = await topology(name);
@@ -38,7 +38,7 @@ function startFrom(text: string): ResetStart {
   const at = Date.parse(text);
   if (!Number.isNaN(at)) return { kind: 'time', at };
   throw new TidemillError(
-    'CONFIGURATION_INVALID',
+    'USAGE_INVALID',
     `--to ${text} is neither committed, earliest, latest nor a date like 2026-01-31T12:00:00Z`,
     { to: text },
   );

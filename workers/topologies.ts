@@ -50,14 +50,14 @@ export interface TopologyParts {
   readonly passing: (identity: TopologyIdentity) => Promise<readonly number[]>;
 }
 
-/** @throws TidemillError CONFIGURATION_INVALID for a name that there is not. */
+/** @throws TidemillError USAGE_INVALID for a name that there is not. */
 export function topologyNames(text: string): TopologyName[] {
   return text.split(',').map((name) => {
     const known = TOPOLOGY_NAMES.find((each) => each === name);
     if (known !== undefined) return known;
     if (isWindowName(name)) return name;
     throw new TidemillError(
-      'CONFIGURATION_INVALID',
+      'USAGE_INVALID',
       `there is no topology ${JSON.stringify(name)}; there are ${TOPOLOGY_NAMES.join(', ')}, and window.NAME`,
       { name },
     );
@@ -77,10 +77,10 @@ export function generationKey(project: string, name: TopologyName, subject: stri
   return isWindowName(name) ? `${project}/${name}` : `${project}/${name}.${subject}`;
 }
 
-/** @throws TidemillError CONFIGURATION_INVALID where none was named. */
+/** @throws TidemillError USAGE_INVALID where none was named. */
 export function requireModel(model: CompiledModel | null): CompiledModel {
   if (model !== null) return model;
-  throw new TidemillError('CONFIGURATION_INVALID', '--model is not given', { option: 'model' });
+  throw new TidemillError('USAGE_INVALID', '--model is not given', { option: 'model' });
 }
 
 /** The topologies of a name: one, but for `materialize`, which has one for each view that a version in use reads. */
@@ -160,7 +160,7 @@ export async function createTopology(name: TopologyName, parts: TopologyParts): 
     }
     case 'materialize':
       throw new TidemillError(
-        'CONFIGURATION_INVALID',
+        'USAGE_INVALID',
         'materialize has a topology for each view, which is reset by itself: tidemill features rebuild VIEW',
         { name },
       );

@@ -60,7 +60,7 @@ export function addDeadLetterCommands(program: Command, context: () => Context):
     .addHelpText('after', '\nExample:\n  tidemill dlq show 0-17')
     .action(async (id: string, options: FilterOptions) => {
       const { format, console } = context();
-      const letter = (await ask(options, 'show', '--ids', id)) as DeadLetterContent;
+      const letter = (await ask(options, 'show', `--ids=${id}`)) as DeadLetterContent;
       console.out(format === 'table' ? formatContent(letter) : JSON.stringify(letter));
     });
 
@@ -77,8 +77,8 @@ export function addDeadLetterCommands(program: Command, context: () => Context):
         const given = context();
         const { format, console } = given;
         requireChoice(name, ids, options);
-        const args = ['--by', userName(), '--reason', options.reason];
-        if (ids.length > 0) args.push('--ids', ids.join(','));
+        const args = [`--by=${userName()}`, `--reason=${options.reason}`];
+        if (ids.length > 0) args.push(`--ids=${ids.join(',')}`);
         if (!options.yes) {
           if (console.ask === undefined || format !== 'table')
             throw new TidemillError('USAGE_INVALID', `dlq ${name} asks before it changes anything: pass --yes`, {
@@ -113,10 +113,10 @@ function requireChoice(name: string, ids: readonly string[], { topic, code, sinc
 
 function filterArguments({ topic, code, since, limit }: FilterOptions): string[] {
   return [
-    ...(topic === undefined ? [] : ['--topic', topic]),
-    ...(code === undefined ? [] : ['--code', code]),
-    ...(since === undefined ? [] : ['--since', String(momentOf(since))]),
-    ...(limit === undefined ? [] : ['--limit', String(limit)]),
+    ...(topic === undefined ? [] : [`--topic=${topic}`]),
+    ...(code === undefined ? [] : [`--code=${code}`]),
+    ...(since === undefined ? [] : [`--since=${momentOf(since)}`]),
+    ...(limit === undefined ? [] : [`--limit=${limit}`]),
   ];
 }
 

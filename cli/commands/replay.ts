@@ -44,8 +44,18 @@ export function addReplayCommand(program: Command, context: () => Context): void
         (progress) =>
           console.error(format === 'table' ? formatProgress(progress as ReplayProgress) : JSON.stringify({ progress })),
       )) as ReplayReport;
-      console.out(format === 'table' ? formatReport(report, args) : JSON.stringify(report));
+      console.out(
+        format === 'table' ? formatReport(report, [...args, ...projectArgs(options)]) : JSON.stringify(report),
+      );
     });
+}
+
+/** What the next command needs again, as it was given to this one. */
+function projectArgs({ project, projectId }: ReplayOptions): string[] {
+  return [
+    ...(project === undefined ? [] : ['--project', project]),
+    ...(projectId === undefined ? [] : ['--project-id', projectId]),
+  ];
 }
 
 /** `120000 records, 2026-01-31T12:00:00.000Z, 20000/s, 34000 offsets behind, 2s left` */

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { ModelStatus, TidemillClient } from '../../client/tidemillClient.js';
 import { integerBetween } from '../arguments.js';
 import { connectionOf, userName, withClient } from '../connectClient.js';
-import { followChanges, resultText } from '../followChanges.js';
+import { followChanges, resultText, waitingText } from '../followChanges.js';
 import { formatRows } from '../output.js';
 import type { Context } from '../program.js';
 
@@ -79,9 +79,9 @@ export function addRolloutCommands(program: Command, context: () => Context): vo
           ...(options.to === undefined ? {} : { to: options.to }),
         });
         console.error(workflowId);
-        if (format === 'table') {
-          for await (const change of client.watch({ workflowId }))
-            if (change.kind === 'step') console.out(`${change.step}: ${change.result}`);
+        for await (const change of client.watch({ workflowId })) {
+          if (change.kind === 'waiting') console.error(waitingText(change));
+          if (change.kind === 'step' && format === 'table') console.out(`${change.step}: ${change.result}`);
         }
         const result = await client.rollbackResult(workflowId);
         console.out(format === 'table' ? resultText(result) : JSON.stringify({ workflowId, ...result }));

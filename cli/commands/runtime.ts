@@ -1,5 +1,7 @@
+import { mkdir } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { Listr } from 'listr2';
+import { codedError } from '../../contracts/codedError.js';
 import { diagnose } from '../../infra/doctor.js';
 import {
   DEFAULT_PORTS,
@@ -75,6 +77,8 @@ export function addRuntimeCommands(program: Command, context: () => Context): vo
  * and for programs silently. Every failure is shown; the last is thrown once all are settled.
  */
 async function upWithProgress({ format, console }: Context, options: RuntimeOptions): Promise<void> {
+  // One error where there can be no folder, not one of each server.
+  await mkdir(options.home, { recursive: true });
   const failures: unknown[] = [];
   const start = async (service: ServiceName, progress: (text: string) => void): Promise<boolean> => {
     try {
@@ -101,7 +105,7 @@ async function upWithProgress({ format, console }: Context, options: RuntimeOpti
       ),
     );
   }
-  for (const failure of failures.slice(0, -1)) console.error(formatError(failure, format));
+  for (const failure of failures.slice(0, -1)) console.error(formatError(codedError(failure), format));
   if (failures.length > 0) throw failures.at(-1);
 }
 

@@ -50,11 +50,11 @@ export function addStreamCommands(program: Command, context: () => Context): voi
     .addHelpText('after', '\nExample:\n  tidemill stream run score --model fraud --instance worker-1')
     .action(async (topologies: string, options: WorkerOptions) => {
       const { home, exit } = context();
-      const args = ['--topologies', topologies, ...modelArgs(topologies, options)];
-      if (options.instance !== undefined) args.push('--instance', options.instance);
-      if (options.metricsPort !== undefined) args.push('--metrics-port', options.metricsPort);
-      if (options.initialise !== undefined) args.push('--initialise', options.initialise);
-      if (options.processing !== undefined) args.push('--processing', options.processing);
+      const args = [`--topologies=${topologies}`, ...modelArgs(topologies, options)];
+      if (options.instance !== undefined) args.push(`--instance=${options.instance}`);
+      if (options.metricsPort !== undefined) args.push(`--metrics-port=${options.metricsPort}`);
+      if (options.initialise !== undefined) args.push(`--initialise=${options.initialise}`);
+      if (options.processing !== undefined) args.push(`--processing=${options.processing}`);
       const env = await workerEnvironment(home, options);
       exit(await runProgram({ file: 'workers/stream.js', args, env }, { logsTo: 'stderr' }));
     });
@@ -69,7 +69,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
       const { home, format, console } = context();
       const rows = (await readProgram({
         file: 'workers/streamStatus.js',
-        args: ['--topologies', topologies, ...modelArgs(topologies, options)],
+        args: [`--topologies=${topologies}`, ...modelArgs(topologies, options)],
         env: await workerEnvironment(home, options),
       })) as TopologyProgress[];
       const number = (value: number | null): string => (value === null ? '-' : String(value));
@@ -114,7 +114,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
       const given = context();
       const { home, format, console } = given;
       const env = await workerEnvironment(home, options);
-      const args = ['--topology', topology, ...modelArgs(topology, options), '--to', options.to];
+      const args = [`--topology=${topology}`, ...modelArgs(topology, options), `--to=${options.to}`];
       const reset = async (...more: string[]): Promise<TopologyReset> =>
         (await readProgram({ file: 'workers/streamReset.js', args: [...args, ...more], env })) as TopologyReset;
       if (!options.yes) {
@@ -148,7 +148,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
       const graphs = (await readProgram({
         file: 'workers/streamDescribe.js',
         args: [
-          ...(topologies === undefined ? [] : ['--topologies', topologies]),
+          ...(topologies === undefined ? [] : [`--topologies=${topologies}`]),
           ...modelArgs(topologies ?? 'window.', options),
         ],
         env: await workerEnvironment(home, options),
@@ -159,7 +159,7 @@ export function addStreamCommands(program: Command, context: () => Context): voi
 }
 
 function modelArgs(topologies: string, { model }: WorkerOptions): string[] {
-  if (model !== undefined) return ['--model', model];
+  if (model !== undefined) return [`--model=${model}`];
   if (topologies.split(',').every((name) => name.startsWith('window.'))) return [];
   throw new TidemillError('USAGE_INVALID', "required option '--model <name>' not specified: only windows need none", {
     topologies,

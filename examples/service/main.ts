@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { TidemillClient } from 'tidemill/client';
+import { isTidemillError, TidemillClient } from 'tidemill/client';
 import { createRolloutService } from './rolloutService.js';
 
 /**
@@ -11,6 +11,10 @@ const { TIDEMILL_PROJECT_ID, TIDEMILL_TEMPORAL, PORT } = process.env;
 const client = await TidemillClient.connect({
   project: TIDEMILL_PROJECT_ID ?? 'fraud-demo',
   ...(TIDEMILL_TEMPORAL === undefined ? {} : { address: TIDEMILL_TEMPORAL }),
+}).catch((error: unknown) => {
+  if (!isTidemillError(error)) throw error;
+  console.error(`${error.code}: ${error.message}\n  ${error.action}`);
+  process.exit(error.description.exit);
 });
 const server = createRolloutService(client);
 server.listen(Number(PORT ?? 0), '127.0.0.1', () => {

@@ -30,7 +30,7 @@ export function createRolloutService(client: TidemillClient): Server {
 
 async function handle(client: TidemillClient, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://service');
-  const [, models, model = '', action] = url.pathname.split('/').map(decodeURIComponent);
+  const [, models, model = '', action] = url.pathname.split('/').map(decoded);
   if (request.method === 'GET' && url.pathname === '/progress') {
     await streamProgress(client, url.searchParams.get('workflow') ?? '', response);
   } else if (request.method === 'GET' && models === 'models' && action === undefined) {
@@ -43,6 +43,15 @@ async function handle(client: TidemillClient, request: IncomingMessage, response
     send(response, 200, await client.rollback(model, { reason, requestedBy: by }));
   } else {
     send(response, 404, { title: 'There is nothing here.', status: 404 });
+  }
+}
+
+/** @throws TidemillError INPUT_INVALID */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new TidemillError('INPUT_INVALID', `the path has ${JSON.stringify(part)}, which is not percent-encoded text`);
   }
 }
 

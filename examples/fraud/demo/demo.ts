@@ -26,6 +26,7 @@ import { countRecords, drained } from './recordCounter.js';
 import { decided, follow, watchLifecycle } from './watchLifecycle.js';
 import { LABEL_DELAY_MS } from '../handbook.js';
 import { loadHistory } from './loadHistory.js';
+import { lookAround } from './lookAround.js';
 import { judged, prove, type DemoResult } from './prove.js';
 import { dayOf, Timeline } from './timeline.js';
 import { WorkerProcess } from './workerProcess.js';
@@ -239,9 +240,9 @@ async function demo({ seed, data, bad }: DemoOptions, timeline: Timeline): Promi
     workers.length = 0;
     const proven = await prove({ configuration, log, registry, timeline, liveFrom, cpuSeconds, recoverySeconds });
     await registry.close();
-    timeline.say(
-      `Temporal UI: ${temporal.state === 'running' ? (temporal.uiUrl ?? '') : temporal.address} (workflows of ${project})`,
-    );
+    const ui = temporal.state === 'running' ? temporal.uiUrl : undefined;
+    timeline.say(`Temporal UI: ${ui ?? temporal.address} (workflows of ${project})`);
+    timeline.say(await lookAround(configuration, model.name));
     return {
       ...proven,
       kills,

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { isTidemillError, messageOf, TidemillError } from '../../../contracts/errors.js';
+import { tellCaller } from '../../../workers/tellCaller.js';
 import { mergedEvents } from './events.js';
 import { generateFraud, type GeneratorOptions } from './generateFraud.js';
 
@@ -79,7 +80,8 @@ try {
 } catch (error) {
   // Who reads may stop when it has enough: `| head`.
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') {
-    console.error(isTidemillError(error) ? `${error.code}: ${error.message}` : messageOf(error));
+    if (!(await tellCaller(error)))
+      console.error(isTidemillError(error) ? `${error.code}: ${error.message}` : messageOf(error));
     process.exitCode = isTidemillError(error) ? error.description.exit : 1;
   }
 }

@@ -148,7 +148,7 @@ describe('stream run and stream status', () => {
   test("a worker's own failure is the command's: message, code and exit code", async () => {
     const failed = await tidemill('stream', 'status', 'nosuch').catch((reason: unknown) => reason);
     expect(failed).toMatchObject({ code: 2, stdout: '' });
-    expect((failed as { stderr: string }).stderr).toContain('CONFIGURATION_INVALID: there is no topology "nosuch"');
+    expect((failed as { stderr: string }).stderr).toContain('USAGE_INVALID: there is no topology "nosuch"');
     const ran = await tidemill('stream', 'run', 'nosuch').catch((reason: unknown) => reason);
     expect(ran).toMatchObject({ code: 2, stdout: '' });
   });

@@ -70,6 +70,9 @@ describe('the service that drives rollouts', () => {
     expect(await model.json()).toMatchObject({ code: 'DEFINITION_INVALID' });
     expect((await post('/models/fraud/retrain', { reason: 'x' })).status).toBe(422);
     expect((await fetch(progressOf('rollouts/retrain/none'))).status).toBe(404);
+    expect((await fetch(progressOf(''))).status).toBe(404);
+    const broken = await post('/models/%E0%A4%A/retrain', { reason: 'x', by: 'olga' });
+    expect([broken.status, await broken.json()]).toMatchObject([422, { code: 'INPUT_INVALID' }]);
     expect((await fetch(`${url}/elsewhere`)).status).toBe(404);
   });
 });

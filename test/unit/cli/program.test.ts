@@ -1,9 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { runCommandLine } from '../../../cli/program.js';
-import { formatTable } from '../../../cli/output.js';
+import { formatError, formatTable } from '../../../cli/output.js';
 import { ERROR_CODES } from '../../../contracts/errorCodes.js';
 
 let home: string;
@@ -44,7 +44,7 @@ describe('a wrong command line', () => {
     [['prune', '--grace', 'soon'], 'not a duration like 90d'],
     [['models', 'show'], "missing required argument 'model'"],
     [['models', 'show', 'fraud', '0'], 'not a whole number from 1'],
-    [['audit', 'fraud', '--from', 'yesterday'], 'not like 2024-03-01T00:00:00Z'],
+    [['audit', 'fraud', '--from', 'yesterday'], 'not like 2024-03-01 or 2024-03-01T00:00:00Z'],
     [['audit', 'fraud', '--sample', '0'], 'not a whole number from 1 to 100000'],
     [['follow'], "missing required argument 'id'"],
     [['rollback', 'fraud'], "required option '--reason <text>'"],
@@ -72,6 +72,42 @@ describe('a wrong command line', () => {
       error: expect.stringContaining('Usage: tidemill') as string,
     });
   });
+
+  test.each([[[]], [['stream']], [['dlq']]])('programs get an error for %j, not the help', async (args) => {
+    const { code, out, error } = await run('--json', ...args);
+    expect({ code, out, said: JSON.parse(error) as unknown }).toMatchObject({
+      code: 2,
+      out: '',
+      said: { error: { code: 'USAGE_INVALID', message: 'a command is missing' } },
+    });
+  });
+});
+
+test('the version is that of the package', async () => {
+  const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+  expect(await run('--version')).toMatchObject({ code: 0, out: `${version}\n`, error: '' });
+});
+
+test.each([['status'], ['up'], ['down'], ['approval', 'init'], ['models', 'list'], ['prune'], ['lifecycle', 'fraud']])(
+  'a home that is a file is named by %s %s, without a stack',
+  async (...args) => {
+    const file = join(home, 'file');
+    await writeFile(file, '');
+    const command = args.filter((each) => each !== undefined);
+    const people = await run('--home', file, ...command);
+    expect(people).toMatchObject({ code: ERROR_CODES.PATH_UNUSABLE.exit, out: '' });
+    expect(people.error).toMatch(/^PATH_UNUSABLE: (ENOTDIR|EEXIST): /);
+    expect(people.error).toContain(file);
+    expect(people.error).toContain(ERROR_CODES.PATH_UNUSABLE.action);
+    expect(people.error).not.toMatch(/^ +at /m);
+    const programs = await run('--json', '--home', file, ...command);
+    expect(JSON.parse(programs.error)).toMatchObject({ error: { code: 'PATH_UNUSABLE' } });
+  },
+);
+
+test('a defect is told without its stack, with what to do', () => {
+  const text = formatError(new Error('invariant broken: no report'), 'table');
+  expect(text).toBe('INTERNAL: invariant broken: no report\n  Report it with the command line.');
 });
 
 test.each([
@@ -99,6 +135,16 @@ test.each([
   ['pause'],
   ['resume'],
   ['lifecycle'],
+  ['worker'],
+  ['replay'],
+  ['archive', 'compact'],
+  ['stream', 'describe'],
+  ['dlq', 'list'],
+  ['dlq', 'show'],
+  ['dlq', 'replay'],
+  ['dlq', 'discard'],
+  ['models', 'report'],
+  ['audit'],
   ['approve'],
   ['reject'],
   ['approval', 'init'],

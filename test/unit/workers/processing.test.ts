@@ -8,7 +8,5 @@ test('topologies are processed as they are told to be, but for the archive', () 
 });
 
 test('a word for anything else is refused', () => {
-  expect(() => processingOf('at-most-once', 'score')).toThrow(
-    expect.objectContaining({ code: 'CONFIGURATION_INVALID' }),
-  );
+  expect(() => processingOf('at-most-once', 'score')).toThrow(expect.objectContaining({ code: 'USAGE_INVALID' }));
 });

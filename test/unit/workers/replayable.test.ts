@@ -30,7 +30,5 @@ test('every topology is one or the other', () => {
 });
 
 test('two at once are refused', () => {
-  expect(() => replayableName(['score', 'window.a'])).toThrow(
-    expect.objectContaining({ code: 'CONFIGURATION_INVALID' }),
-  );
+  expect(() => replayableName(['score', 'window.a'])).toThrow(expect.objectContaining({ code: 'USAGE_INVALID' }));
 });
