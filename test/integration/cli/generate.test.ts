@@ -42,5 +42,6 @@ test('a folder that cannot be written is a failure with its own exit code', asyn
   const failed = await run(process.execPath, [cli, 'generate', 'fraud', ...size, '--output', file]).catch(
     (reason: unknown) => reason,
   );
-  expect(failed).toMatchObject({ code: 1, stderr: expect.stringContaining(file) as string });
+  expect(failed).toMatchObject({ code: 2, stderr: expect.stringContaining(file) as string });
+  expect((failed as { stderr: string }).stderr).toMatch(/^PATH_UNUSABLE: /);
 });
