@@ -80,8 +80,9 @@ describe('tidemill prune', () => {
     expect(urisOf((await withKafka('--dry-run')).setAside)).toEqual([]);
   });
 
-  test('sets aside files of the archive that no manifest names', async () => {
+  test('sets aside files of the archive that no manifest names, and keeps those of topics that were deleted', async () => {
     const named = await stored('archive/p/p.transactions', 'named');
+    const earlier = await stored('archive/p/p.transactions', 'of an earlier topic of that name');
     const another = await stored('archive/q/q.transactions', 'of another project');
     const manifest: ArchiveManifestRecord = {
       topic: 'p.transactions',
@@ -90,16 +91,21 @@ describe('tidemill prune', () => {
       last: 9,
       rows: 10,
       files: [{ uri: named.uri, sha256: named.sha256 }],
+      topicId: 'now',
     };
+    const before = { ...manifest, files: [{ uri: earlier.uri, sha256: earlier.sha256 }], topicId: 'before' };
     await kafka.log.ensureTopics([{ topic: 'p.archive', partitions: 2 }]);
     const producer = await kafka.log.producer();
-    await producer.send([{ topic: 'p.archive', partition: 0, key: 'k', value: JSON.stringify(manifest) }]);
+    await producer.send(
+      [before, manifest].map((each) => ({ topic: 'p.archive', partition: 0, key: 'k', value: JSON.stringify(each) })),
+    );
     await producer.close();
     const report = await withKafka();
     const leftover = await objects.listAside('archive/p');
     expect(urisOf(report.setAside)).toEqual(urisOf(leftover));
     expect(leftover).toHaveLength(1);
-    expect(report.kept.find(({ uri }) => uri === named.uri)?.why).toBe('archive of p.transactions');
-    expect(urisOf(await objects.list('archive'))).toEqual([named.uri, another.uri]);
+    for (const { uri } of [named, earlier])
+      expect(report.kept.find((each) => each.uri === uri)?.why).toBe('archive of p.transactions');
+    expect(urisOf(await objects.list('archive')).sort()).toEqual([named.uri, earlier.uri, another.uri].sort());
   });
 });
