@@ -85,8 +85,6 @@ class ArchiveTask implements StreamTask {
   private rows = 0;
   private bytes = 0;
   readonly notes: string[] = [];
-  /** By partition name, identities of topics that the snapshot names: what is archived at its offsets is theirs. */
-  private readonly seen = new Map<string, string>();
 
   constructor(
     private readonly options: {
@@ -208,7 +206,7 @@ class ArchiveTask implements StreamTask {
   /** Once, before anything is folded: is what is archived of the topics that are there now? */
   async settle(offsets: ReadonlyMap<string, number>): Promise<void> {
     if (this.isBegun) return;
-    for (const [name, { upTo, before }] of await this.archived.begin(offsets, this.seen)) {
+    for (const [name, { upTo, before }] of await this.archived.begin(offsets)) {
       const buffer = this.buffers.get(name) as Buffered;
       buffer.covered = upTo;
       buffer.before = before;
@@ -221,20 +219,10 @@ class ArchiveTask implements StreamTask {
   committed(offsets: ReadonlyMap<string, number>): void {
     for (const [name, buffer] of this.buffers) buffer.covered ??= offsets.get(name) ?? null;
   }
-
-  /** Identities that are new since the last call; not of topics whose archive is yet to begin. */
-  snapshot(): { readonly key: Uint8Array; readonly value: Uint8Array }[] {
-    const entries: { readonly key: Uint8Array; readonly value: Uint8Array }[] = [];
-    for (const [name, { topic, before }] of this.buffers) {
-      const id = this.archived.idOf(topic.topic);
-      if (id === undefined || before !== null || this.seen.get(name) === id) continue;
-      this.seen.set(name, id);
-      entries.push({ key: Buffer.from(name), value: Buffer.from(id) });
-    }
-    return entries;
+  snapshot(): [] {
+    return [];
   }
-
-  restore(key: Uint8Array, value: Uint8Array): void {
-    this.seen.set(Buffer.from(key).toString(), Buffer.from(value).toString());
+  restore(): void {
+    // Nothing is stored: the offsets of the header are all there is.
   }
 }

@@ -50,30 +50,16 @@ export class ArchivedIdentity {
    * Steps 1 to 3, by partition name.
    *
    * @param offsets where each input goes on.
-   * @param seen identities that were seen to be those of what is archived, at these offsets or before, by partition name: the
-   *   manifests, of which there may be millions, are read only where one is not there or is another one.
    * @throws TidemillError TOPIC_REPLACED
    */
-  async begin(
-    offsets: ReadonlyMap<string, number>,
-    seen: ReadonlyMap<string, string>,
-  ): Promise<ReadonlyMap<string, ArchivedSoFar>> {
+  async begin(offsets: ReadonlyMap<string, number>): Promise<ReadonlyMap<string, ArchivedSoFar>> {
     const { log, project, writer } = this.parts;
     const topics = new Set(this.inputs.map(({ topic }) => topic));
     const ids = await log.topicIds([...topics]);
     const found = new Map<string, ArchivedSoFar>();
-    const isSeen = (place: TopicPartition): boolean => {
-      const id = ids.get(place.topic);
-      return id !== undefined && seen.get(partitionName(place)) === id;
-    };
-    for (const place of this.inputs.filter(isSeen)) {
-      const name = partitionName(place);
-      found.set(name, { upTo: offsets.get(name) ?? 0, before: null });
-    }
-    const unseen = this.inputs.filter((place) => !isSeen(place));
-    for (const partition of new Set(unseen.map((each) => each.partition))) {
+    for (const partition of new Set(this.inputs.map((each) => each.partition))) {
       const archive = await readIncarnations(log, project, { topics, partition });
-      for (const place of unseen.filter((each) => each.partition === partition)) {
+      for (const place of this.inputs.filter((each) => each.partition === partition)) {
         const name = partitionName(place);
         const start = offsets.get(name) ?? 0;
         const incarnations = archive.get(place.topic)?.get(partition) ?? [];
