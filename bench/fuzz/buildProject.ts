@@ -55,6 +55,8 @@ function schemaOf(textIds: boolean, textKeys: boolean) {
     ratio: t.double().nullable(),
     flag: t.bool().nullable(),
     text: t.string().nullable(),
+    /** Only the model's label: no feature reads it. */
+    outcome: t.bool(),
   };
 }
 
@@ -113,7 +115,13 @@ function eventOf(record: RecordSpec, offset: number, fuzz: FuzzCase): LoggedEven
   const key = (number: number): string | number => (fuzz.textKeys ? `k'${number}` : number);
   const peer = record.peer === null ? null : key(record.peer);
   const { n, amount, ratio, flag, text, partition } = record;
-  return { time, id, values: [id, time, key(record.owner), peer, n, amount, ratio, flag, text], partition, offset };
+  return {
+    time,
+    id,
+    values: [id, time, key(record.owner), peer, n, amount, ratio, flag, text, offset % 7 === 0],
+    partition,
+    offset,
+  };
 }
 
 function featureOf({ aggregate, derived }: FeatureSpec, fields: Fields, fuzz: FuzzCase): WindowedFeatures {

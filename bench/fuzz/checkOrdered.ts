@@ -71,7 +71,7 @@ function modelOf({ authored }: BuiltCase, fuzz: FuzzCase) {
   return model('fuzz', {
     task: 'binary',
     on: authored.requests,
-    label: authored.signals.field('flag'),
+    label: authored.signals.field('outcome'),
     labelDelay: '1h',
     entity: 'owner',
     inputs: [moment, ...inputs],

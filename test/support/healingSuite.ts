@@ -118,7 +118,8 @@ export function healingSuite(
     const [entry] = (await servers.store.read(identity, [key])).entries;
     if (entry === null || entry === undefined) throw new Error('the key has no entry');
     const { partition, offset } = entry;
-    const removal = { key, offset, base: null, chunks: [], dropped: [] };
+    const corrections = Number.MAX_SAFE_INTEGER;
+    const removal = { key, offset, corrections, base: null, chunks: [], dropped: [] };
     await servers.store.write(identity, { generation: 1, partition, name: 'somebody' }, [removal]);
     expect((await servers.store.read(identity, [key])).entries).toEqual([null]);
 
