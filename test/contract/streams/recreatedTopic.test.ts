@@ -63,7 +63,11 @@ async function recreate(): Promise<void> {
 }
 
 /** Archives all that is there, on a machine of its own if no other is named; says what went wrong and what status told. */
-async function archive(of: Log = log, generation = 1, machine = `machine-${++machines}`): Promise<{ fatal: unknown[]; notes: string[] }> {
+async function archive(
+  of: Log = log,
+  generation = 1,
+  machine = `machine-${++machines}`,
+): Promise<{ fatal: unknown[]; notes: string[] }> {
   const fatal: unknown[] = [];
   const topology = archiveOn(of, generation);
   const running = await runTopology(topology, {
