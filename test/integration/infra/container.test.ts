@@ -151,7 +151,7 @@ describe.skipIf(!isHere)('the commands of the compose file, each as its own proc
     for (const { name, port } of services) {
       const samples = parseMetrics(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text());
       expect([name, sumOf(samples, 'tidemill_worker_ready')]).toEqual([name, 1]);
-      if (name === 'lifecycle') expect(sumOf(samples, 'tidemill_temporal_worker_running')).toBe(2);
+      if (name === 'lifecycle') expect(sumOf(samples, 'tidemill_temporal_worker_running')).toBe(4);
       else expect(sumOf(samples, 'tidemill_stream_task_state', { state: 'live' })).toBeGreaterThan(0);
     }
     for (const { child } of services) child.kill('SIGTERM');
