@@ -145,6 +145,13 @@ export const ERROR_CODES = {
     summary: 'A topic holds records in the format of a broker before Kafka 0.11.',
     action: 'Copy the topic with a current producer, or have its old segments expire, and read it again.',
   },
+  RECORD_TOO_LARGE: {
+    status: 413,
+    exit: 1,
+    summary: 'A record is larger than what its topic takes.',
+    action:
+      'Nothing is lost: it is written as soon as the topic takes it. Raise `max.message.bytes` of the topic that the message names, or `message.max.bytes` of the brokers.',
+  },
   REPLAY_BEHIND: {
     status: 409,
     exit: 1,

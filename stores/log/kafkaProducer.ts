@@ -3,6 +3,7 @@ import type { Kafka, Message, Producer, TopicMessages, Transaction } from 'kafka
 import { TidemillError } from '../../contracts/errors.js';
 import { Partitioners } from './kafkajs/kafkajs.js';
 import { codedError, protocolType, RETRY } from './kafkaClient.js';
+import { batchesOf, recordTooLarge } from './recordBatches.js';
 import type { LogProducer, OffsetToCommit, OutgoingRecord, TransactionalProducer } from './log.js';
 
 /** How long an unfinished transaction may hide later records of its partitions. */
@@ -24,10 +25,12 @@ export async function openProducer(kafka: Kafka): Promise<LogProducer> {
   }
   return {
     send: async (records) => {
-      try {
-        await producer.sendBatch({ topicMessages: byTopic(records), acks: -1 });
-      } catch (error) {
-        throw codedError(error, 'send');
+      for (const batch of batchesOf(records)) {
+        try {
+          await producer.sendBatch({ topicMessages: byTopic(batch), acks: -1 });
+        } catch (error) {
+          throw isTooLarge(error) ? recordTooLarge(batch, error) : codedError(error, 'send');
+        }
       }
     },
     close: () => producer.disconnect(),
@@ -82,7 +85,15 @@ class KafkaTransactionalProducer implements TransactionalProducer {
 
   async send(records: readonly OutgoingRecord[]): Promise<void> {
     if (records.length === 0) return;
-    await this.guarded(async () => void (await this.open().sendBatch({ topicMessages: byTopic(records), acks: -1 })));
+    await this.guarded(async () => {
+      for (const batch of batchesOf(records)) {
+        try {
+          await this.open().sendBatch({ topicMessages: byTopic(batch), acks: -1 });
+        } catch (error) {
+          throw isTooLarge(error) ? recordTooLarge(batch, error) : error;
+        }
+      }
+    });
   }
 
   async sendOffsets(group: string, offsets: readonly OffsetToCommit[]): Promise<void> {
@@ -153,6 +164,7 @@ class KafkaTransactionalProducer implements TransactionalProducer {
 const UNDECIDED: ReadonlySet<string> = new Set(['UNKNOWN', 'CONCURRENT_TRANSACTIONS', 'INVALID_TXN_STATE']);
 
 function transactionError(error: unknown, id: string): unknown {
+  if (error instanceof TidemillError) return error;
   const type = protocolType(error);
   if (!UNDECIDED.has(type)) return codedError(error, id);
   return new TidemillError(
@@ -161,6 +173,10 @@ function transactionError(error: unknown, id: string): unknown {
     { id, type },
     { cause: error },
   );
+}
+
+function isTooLarge(error: unknown): boolean {
+  return ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'].includes(protocolType(error));
 }
 
 function byTopic(records: readonly OutgoingRecord[]): TopicMessages[] {
