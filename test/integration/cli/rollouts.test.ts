@@ -84,7 +84,9 @@ describe('approve and reject', () => {
   test('what is refused says why and what to do, under its exit code', async () => {
     const none = await tidemill('approve', 'fraud', '--yes');
     expect(none).toMatchObject({ code: 3, stdout: '' });
-    expect(none.stderr).toMatch(/^APPROVAL_INVALID: fraud: nothing waits for an approval\n {2}Look whether anything waits/);
+    expect(none.stderr).toMatch(
+      /^APPROVAL_INVALID: fraud: nothing waits for an approval\n {2}Look whether anything waits/,
+    );
 
     const { request, workflowId } = await server.waiting('ada');
     const own = await tidemill('approve', 'fraud', '--as', 'ada', '--yes', '--json');
