@@ -57,6 +57,7 @@ const TLS_PROBLEM =
 
 /** Turns errors of the client library into coded ones: refused, fenced, or unreachable; anything else stays itself. */
 export function codedError(error: unknown, what: string): unknown {
+  if (error instanceof TidemillError) return error;
   // What ends a consumer comes out of the library wrapped.
   const { cause } = error as { cause?: unknown };
   if (cause instanceof TidemillError) return cause;

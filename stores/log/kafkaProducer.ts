@@ -25,12 +25,10 @@ export async function openProducer(kafka: Kafka): Promise<LogProducer> {
   }
   return {
     send: async (records) => {
-      for (const batch of batchesOf(records)) {
-        try {
-          await producer.sendBatch({ topicMessages: byTopic(batch), acks: -1 });
-        } catch (error) {
-          throw isTooLarge(error) ? recordTooLarge(batch, error) : codedError(error, 'send');
-        }
+      try {
+        await sendInBatches(producer, records);
+      } catch (error) {
+        throw codedError(error, 'send');
       }
     },
     close: () => producer.disconnect(),
@@ -85,15 +83,7 @@ class KafkaTransactionalProducer implements TransactionalProducer {
 
   async send(records: readonly OutgoingRecord[]): Promise<void> {
     if (records.length === 0) return;
-    await this.guarded(async () => {
-      for (const batch of batchesOf(records)) {
-        try {
-          await this.open().sendBatch({ topicMessages: byTopic(batch), acks: -1 });
-        } catch (error) {
-          throw isTooLarge(error) ? recordTooLarge(batch, error) : error;
-        }
-      }
-    });
+    await this.guarded(() => sendInBatches(this.open(), records));
   }
 
   async sendOffsets(group: string, offsets: readonly OffsetToCommit[]): Promise<void> {
@@ -163,8 +153,10 @@ class KafkaTransactionalProducer implements TransactionalProducer {
  */
 const UNDECIDED: ReadonlySet<string> = new Set(['UNKNOWN', 'CONCURRENT_TRANSACTIONS', 'INVALID_TXN_STATE']);
 
+/** What a broker answers to more than `max.message.bytes` of its topic. */
+const TOO_LARGE: ReadonlySet<string> = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
+
 function transactionError(error: unknown, id: string): unknown {
-  if (error instanceof TidemillError) return error;
   const type = protocolType(error);
   if (!UNDECIDED.has(type)) return codedError(error, id);
   return new TidemillError(
@@ -175,8 +167,14 @@ function transactionError(error: unknown, id: string): unknown {
   );
 }
 
-function isTooLarge(error: unknown): boolean {
-  return ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'].includes(protocolType(error));
+async function sendInBatches(to: Pick<Transaction, 'sendBatch'>, records: readonly OutgoingRecord[]): Promise<void> {
+  for (const batch of batchesOf(records)) {
+    try {
+      await to.sendBatch({ topicMessages: byTopic(batch), acks: -1 });
+    } catch (error) {
+      throw TOO_LARGE.has(protocolType(error)) ? recordTooLarge(batch, error) : error;
+    }
+  }
 }
 
 function byTopic(records: readonly OutgoingRecord[]): TopicMessages[] {

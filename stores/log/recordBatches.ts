@@ -28,8 +28,7 @@ export function* batchesOf(records: readonly OutgoingRecord[]): Generator<readon
     }
     bytes += size;
   }
-  if (from === 0) yield records;
-  else yield records.slice(from);
+  yield from === 0 ? records : records.slice(from);
 }
 
 /** The error of a batch that the broker found too large: it says which record is the largest. */
